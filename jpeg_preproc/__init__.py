@@ -1,0 +1,1 @@
+"""Learned JPEG artifact removal for detectors and segmenters."""

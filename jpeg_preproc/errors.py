@@ -1,0 +1,35 @@
+"""The errors a user can meet: one message each, naming the file and the mend."""
+
+from __future__ import annotations
+
+
+class JpegPreprocError(Exception):
+    """Base of every error this package raises on purpose."""
+
+    def __str__(self) -> str:
+        # KeyError's own __str__ would quote the message.
+        return str(self.args[0]) if self.args else ""
+
+
+class ImageReadError(JpegPreprocError, ValueError):
+    """An image file or array that cannot be read or is of a kind that is not supported."""
+
+
+class AnnotationError(JpegPreprocError, ValueError):
+    """An annotation file that is missing, malformed, or points outside its data root."""
+
+
+class QualityError(JpegPreprocError, ValueError):
+    """A quality factor outside 1-100, or quantisation tables of the wrong shape or range."""
+
+
+class PipelineError(JpegPreprocError, ValueError):
+    """A transform at a place in an OpenMMLab pipeline where it cannot work."""
+
+
+class UnknownRestorerError(JpegPreprocError, KeyError):
+    """A restorer, preset or weights name that is not registered."""
+
+
+class WeightsError(JpegPreprocError, ValueError):
+    """A weights file that is damaged or does not fit the network it is loaded into."""

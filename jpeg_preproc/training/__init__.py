@@ -1,0 +1,1 @@
+"""Clean images to (jpeg, clean, quality) triples, and the losses and schedules that use them."""

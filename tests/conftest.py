@@ -1,0 +1,37 @@
+"""Fixtures shared by all rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The development data beside the checkout; a test that wants it skips where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the development data in ../shared/data, which is absent here")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """A (120, 184, 3) uint8 RGB image with edges, texture and smooth parts, the same each run."""
+    rng = np.random.default_rng(7)
+    rows, cols = np.mgrid[0:120, 0:184].astype(np.float64)
+    image = np.stack(
+        [
+            90 + 60 * np.sin(cols / 23) + 0.4 * rows,
+            110 + 50 * np.cos(rows / 17),
+            70 + 0.6 * cols + 30 * np.sin((rows + cols) / 9),
+        ],
+        axis=-1,
+    )
+    image[30:80, 50:110] = (200, 60, 40)
+    image[(rows - 70) ** 2 + (cols - 130) ** 2 < 900] = (40, 160, 90)
+    image += rng.normal(0, 6, image.shape)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
