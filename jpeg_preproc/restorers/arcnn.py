@@ -1,0 +1,57 @@
+"""AR-CNN: Dong, Deng, Loy, Tang, "Compression Artifacts Reduction by a Deep Convolutional Network".
+
+ICCV 2015. Four convolutions: feature extraction 9×9, feature enhancement 7×7, mapping 1×1,
+reconstruction 5×5. One set of weights serves one quality factor; it is not told which.
+
+The paper trains on luma. As in its authors' released weights the borders are replicated, so that
+output and input are of one size.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
+
+
+class ARCNN(Restorer):
+    """The four-layer network of AR-CNN.
+
+    Args:
+        channels: 1 for luma, as in the paper; 3 for RGB.
+    """
+
+    spec: ClassVar[RestorerSpec] = RestorerSpec(
+        channels=(1, 3),
+        size_multiple=1,
+        quality="ignored",
+        receptive_radius=4 + 3 + 0 + 2,
+        paper="Dong et al., ICCV 2015",
+    )
+    presets: ClassVar[dict[str, dict[str, object]]] = {
+        "base": {"channels": 3},
+        "grey": {"channels": 1},
+    }
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+
+        def conv(inputs: int, outputs: int, size: int) -> nn.Conv2d:
+            layer = nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="replicate")
+            # The paper starts from a Gaussian of deviation 0.001.
+            nn.init.normal_(layer.weight, std=0.001)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            return layer
+
+        self.channels = channels
+        self.extract = nn.Sequential(conv(channels, 64, 9), nn.ReLU())
+        self.enhance = nn.Sequential(conv(64, 32, 7), nn.ReLU())
+        self.map = nn.Sequential(conv(32, 16, 1), nn.ReLU())
+        self.reconstruct = conv(16, channels, 5)
+
+    def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
+        """Restore (N, channels, H, W) in [0, 1]; ``quality`` is not looked at."""
+        features = self.map(self.enhance(self.extract(image)))  # (N, 16, H, W)
+        return RestorerOutput(self.reconstruct(features))

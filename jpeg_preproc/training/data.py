@@ -1,0 +1,200 @@
+"""Clean images on disk to random (jpeg, clean, tables) crops, coded on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from jpeg_preproc.errors import ImageReadError
+from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, load_image
+from jpeg_preproc.restorers.contract import Quality
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """Images of a folder that count as clean.
+
+    Attributes:
+        folder: Searched recursively, in sorted order.
+        shrink: Reduce height and width by this factor (box filter), so that sources which are
+            JPEG themselves lose their artifacts.
+        start: First image taken, as in a slice.
+        stop: Image before which to stop, as in a slice.
+    """
+
+    folder: str
+    shrink: int = 1
+    start: int | None = None
+    stop: int | None = None
+
+    def paths(self) -> list[Path]:
+        """Return the image files, sorted by name; raises ImageReadError where there is none."""
+        found = sorted(
+            path for path in Path(self.folder).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES
+        )[self.start : self.stop]
+        if not found:
+            raise ImageReadError(f"{self.folder}: no images here; give a folder that has some")
+        return found
+
+    def load(self) -> tuple[list[np.ndarray], list[str]]:
+        """Return the images as (H, W, 3) uint8 and a line for each file that could not be read."""
+        images, skipped = [], []
+        for path in self.paths():
+            try:
+                pixels = load_image(path).pixels
+            except ImageReadError as error:
+                skipped.append(str(error))
+                continue
+            if pixels.ndim == 2:
+                pixels = np.repeat(pixels[..., None], 3, axis=-1)
+            if self.shrink > 1:
+                pixels = np.asarray(Image.fromarray(pixels).reduce(self.shrink))
+            images.append(np.ascontiguousarray(pixels))
+        return images, skipped
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the crops are coded: the distribution of qualities and formats.
+
+    Attributes:
+        qf_ranges: (low, high, weight) of uniform integer ranges, inclusive.
+        full_chroma: Share coded 4:4:4; the others are 4:2:0.
+        grey: Share of grey images (coded as one component, shown as RGB).
+        double: Share coded once before on the same grid, at a quality factor of 60-95.
+        blind: Share whose tables are withheld.
+    """
+
+    qf_ranges: Sequence[tuple[int, int, float]] = ((5, 50, 0.6), (51, 98, 0.4))
+    full_chroma: float = 0.15
+    grey: float = 0.05
+    double: float = 0.1
+    blind: float = 0.1
+
+    def sample_qf(self, rng: np.random.Generator) -> int:
+        """Draw a quality factor."""
+        weights = np.array([weight for _, _, weight in self.qf_ranges])
+        low, high, _ = self.qf_ranges[rng.choice(len(weights), p=weights / weights.sum())]
+        return int(rng.integers(low, high + 1))
+
+
+class JpegCrops(Dataset[dict[str, Tensor]]):
+    """Random crops with their JPEG versions; item ``i`` is the same in every run.
+
+    Images are kept in memory as uint8: a few hundred of half a megapixel take less than 1 GB.
+
+    Args:
+        sources: Where the clean images are.
+        crop: Side of the square crops in pixels, a multiple of 16.
+        coding: How they are coded.
+        length: Items an epoch has.
+        seed: With the index, what an item depends on.
+
+    Raises:
+        ImageReadError: No image as large as a crop.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ImageFolder | dict[str, Any]],
+        crop: int = 128,
+        coding: Coding | dict[str, Any] | None = None,
+        length: int = 1_000_000,
+        seed: int = 0,
+    ) -> None:
+        self.crop, self.length, self.seed = crop, length, seed
+        self.coding = Coding(**coding) if isinstance(coding, dict) else coding or Coding()
+        self.images: list[np.ndarray] = []
+        self.skipped: list[str] = []
+        for source in sources:
+            folder = ImageFolder(**source) if isinstance(source, dict) else source
+            images, skipped = folder.load()
+            large = [image for image in images if min(image.shape[:2]) >= crop]
+            self.images += large
+            self.skipped += skipped
+        if not self.images:
+            names = ", ".join(str(source) for source in sources)
+            raise ImageReadError(f"no image of at least {crop}×{crop} pixels in {names}")
+        # Larger images are drawn more often, so that every pixel is about equally likely.
+        areas = np.array([image.shape[0] * image.shape[1] for image in self.images], dtype=float)
+        self.weights = areas / areas.sum()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, index))
+        clean = self._crop(rng)
+        jpeg, qtables = self._code(clean, rng)
+        if jpeg.ndim == 2:
+            # What is to be restored is the grey image, not the colour it was made from.
+            clean = np.repeat(_grey(clean)[..., None], 3, axis=-1)
+            jpeg = np.repeat(jpeg[..., None], 3, axis=-1)
+        quality = Quality.from_qtables([qtables])
+        return {
+            "jpeg": torch.from_numpy(jpeg.transpose(2, 0, 1).copy()),  # (3, crop, crop) uint8
+            "clean": torch.from_numpy(clean.transpose(2, 0, 1).copy()),
+            "qtables": quality.qtables[0],  # (2, 8, 8)
+            "qf": quality.qf[0],
+            "known": torch.tensor(rng.random() >= self.coding.blind),
+        }
+
+    def _crop(self, rng: np.random.Generator) -> np.ndarray:
+        """Return a random crop under one of the eight flips and rotations, (crop, crop, 3)."""
+        image = self.images[rng.choice(len(self.images), p=self.weights)]
+        top = rng.integers(0, image.shape[0] - self.crop + 1)
+        left = rng.integers(0, image.shape[1] - self.crop + 1)
+        crop = image[top : top + self.crop, left : left + self.crop]
+        crop = np.rot90(crop, rng.integers(4))
+        return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
+
+    def _code(self, clean: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the decoded JPEG, (crop, crop, 3) or grey (crop, crop), and its tables."""
+        subsampling = "4:4:4" if rng.random() < self.coding.full_chroma else "4:2:0"
+        image = _grey(clean) if rng.random() < self.coding.grey else clean
+        if rng.random() < self.coding.double:
+            first = compress_jpeg(image, qf=int(rng.integers(60, 96)), subsampling=subsampling)
+            image = decode_jpeg(first).pixels
+        coded = decode_jpeg(compress_jpeg(image, self.coding.sample_qf(rng), subsampling))
+        return coded.pixels, coded.info.qtables
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """Return the luma of an (H, W, 3) image as (H, W) uint8."""
+    return np.asarray(Image.fromarray(image).convert("L"))
+
+
+class JpegImages(Dataset[dict[str, Tensor]]):
+    """Whole images at fixed quality factors, for validation; cut to a multiple of 16 pixels."""
+
+    def __init__(self, source: ImageFolder | dict[str, Any], qfs: Sequence[int]) -> None:
+        folder = ImageFolder(**source) if isinstance(source, dict) else source
+        self.images, self.skipped = folder.load()
+        self.qfs = list(qfs)
+
+    def __len__(self) -> int:
+        return len(self.images) * len(self.qfs)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        clean = self.images[index // len(self.qfs)]
+        height, width = (size - size % 16 for size in clean.shape[:2])
+        clean = clean[:height, :width]
+        coded = decode_jpeg(compress_jpeg(clean, self.qfs[index % len(self.qfs)]))
+        quality = Quality.from_qtables([coded.info.qtables])
+        return {
+            "jpeg": torch.from_numpy(coded.pixels.transpose(2, 0, 1).copy()),
+            "clean": torch.from_numpy(clean.transpose(2, 0, 1).copy()),
+            "qtables": quality.qtables[0],
+            "qf": quality.qf[0],
+            "known": torch.tensor(True),
+        }

@@ -1,0 +1,98 @@
+"""A restorer as an mmengine model: losses in training, restored images in validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, METRICS, MODELS
+from torch import Tensor
+
+from jpeg_preproc.restorers.contract import Quality
+from jpeg_preproc.restorers.registry import build_restorer
+from jpeg_preproc.training.data import JpegCrops, JpegImages
+
+DATASETS.register_module(module=JpegCrops)
+DATASETS.register_module(module=JpegImages)
+
+
+def charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """Return the mean of sqrt(d² + ε²), a smooth L1 (Charbonnier et al., ICIP 1994)."""
+    return ((restored - clean).square() + epsilon**2).sqrt().mean()
+
+
+@MODELS.register_module()
+class RestorationModel(BaseModel):  # type: ignore[misc]
+    """Train any registered restorer on crops from :class:`JpegCrops`.
+
+    Args:
+        restorer: Registry name, as in ``list_restorers()``.
+        preset: One of its presets.
+    """
+
+    def __init__(self, restorer: str, preset: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.restorer = build_restorer(restorer, preset)
+        self.restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(
+        self,
+        jpeg: Tensor,
+        clean: Tensor,
+        qtables: Tensor,
+        qf: Tensor,
+        known: Tensor,
+        mode: str = "tensor",
+    ) -> Any:
+        """Return the loss (``mode='loss'``), or squared errors to judge by (``'predict'``).
+
+        Args:
+            jpeg: (N, 3, H, W) uint8.
+            clean: (N, 3, H, W) uint8.
+            qtables: (N, 2, 8, 8).
+            qf: (N,).
+            known: (N,) bool; where false the restorer is not told the tables.
+            mode: As mmengine calls it.
+        """
+        image = (jpeg.float() / 255).contiguous(memory_format=torch.channels_last)
+        target = clean.float() / 255
+        restored = self.restorer(image, Quality(qtables, qf, known)).image
+        if mode == "loss":
+            return {"loss": charbonnier(restored, target)}
+        if mode == "predict":
+            rounded = (restored.clamp(0, 1) * 255).round() / 255
+            return [
+                {
+                    "qf": int(factor),
+                    "mse_jpeg": float((before - wanted).square().mean()),
+                    "mse": float((after - wanted).square().mean()),
+                }
+                for factor, before, after, wanted in zip(qf, image, rounded, target, strict=True)
+            ]
+        return restored
+
+
+@METRICS.register_module()
+class PsnrGain(BaseMetric):  # type: ignore[misc]
+    """Mean PSNR in dB and its gain over the JPEG input, for each quality factor."""
+
+    default_prefix = "psnr"
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        """Keep the squared errors of a batch."""
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
+        """Return ``qf10``, ``qf10_gain``, … and ``gain``, the mean over quality factors."""
+        metrics: dict[str, float] = {}
+        for qf in sorted({int(item["qf"]) for item in results}):
+            chosen = [item for item in results if item["qf"] == qf]
+            psnr = -10 * torch.tensor([item["mse"] for item in chosen]).log10()
+            jpeg = -10 * torch.tensor([item["mse_jpeg"] for item in chosen]).log10()
+            metrics[f"qf{qf}"] = float(psnr.mean())
+            metrics[f"qf{qf}_gain"] = float((psnr - jpeg).mean())
+        gains = [value for name, value in metrics.items() if name.endswith("_gain")]
+        metrics["gain"] = sum(gains) / len(gains)
+        return metrics
