@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
-import struct
+import shlex
+from dataclasses import dataclass
 from typing import SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from jpeg_preproc.errors import ImageReadError, QualityError
+from jpeg_preproc.jpeg.exif import orientation_exif
+from jpeg_preproc.jpeg.header import JpegInfo, read_jpeg_info
+from jpeg_preproc.jpeg.segments import metadata_removed
+from jpeg_preproc.jpeg.source import Source, read_source, source_name
 from jpeg_preproc.jpeg.tables import validate_qf
 
 #: What ``subsampling`` may be; ``'grey'`` stores luma alone.
@@ -18,6 +23,19 @@ SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "grey")
 
 # libjpeg's JPEG_MAX_DIMENSION; the format itself allows 65535.
 _MAX_SIDE = 65500
+
+
+@dataclass(frozen=True, eq=False)
+class JpegImage:
+    """A decoded JPEG.
+
+    Attributes:
+        pixels: uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation.
+        info: the header.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    info: JpegInfo
 
 
 def compress_jpeg(
@@ -47,12 +65,10 @@ def compress_jpeg(
         raise QualityError(
             f"JPEG subsampling {subsampling!r} is unknown; give one of {', '.join(SUBSAMPLINGS)}."
         )
-    if orientation not in range(1, 9):
-        raise ImageReadError(f"EXIF orientation {orientation!r} is outside 1-8.")
+    exif = b"" if orientation == 1 else orientation_exif(orientation)
     picture = Image.fromarray(check_image_array(image))
     if subsampling == "grey" and picture.mode != "L":
         picture = picture.convert("L")
-    exif = _orientation_exif(orientation) if orientation != 1 else b""
     stream = io.BytesIO()
     if picture.mode == "L":
         # A grey image has nothing to subsample, and factors other than 1x1 confuse some readers.
@@ -76,6 +92,75 @@ def roundtrip(
         return np.array(picture)
 
 
+def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
+    """Decode a JPEG to the pixels that Pillow and OpenCV give, in stored orientation.
+
+    EXIF, colour profiles and further images in the file do not touch the pixels.
+
+    Args:
+        source: path or bytes.
+        name: what an error calls bytes that came from a file; the path is taken otherwise.
+
+    Raises:
+        ImageReadError: as :func:`~jpeg_preproc.jpeg.header.read_jpeg_info`, and for a truncated
+            file, CMYK, more than 8 bits per sample, or a file that libjpeg cannot decode. Damage
+            that libjpeg bridges silently (bits flipped inside a scan) is not noticed.
+
+    >>> decode_jpeg(compress_jpeg(np.zeros((9, 7, 3), np.uint8), qf=30)).pixels.shape
+    (9, 7, 3)
+    """
+    data = read_source(source)
+    name = source_name(source) if name is None else name
+    info = read_jpeg_info(data, name=name)
+    _refuse_undecodable(info, name)
+    # The plugin's class, not Image.open: that one also warns of large images and parses the index
+    # of further images; a damaged EXIF block is taken away for the same reason.
+    try:
+        with JpegImagePlugin.JpegImageFile(io.BytesIO(metadata_removed(data))) as picture:
+            pixels = np.array(picture)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageReadError(
+            f"{name} cannot be decoded ({error}); fetch or export the file again."
+        ) from error
+    return JpegImage(pixels=pixels, info=info)
+
+
+def check_pixel_count(width: int, height: int, name: str) -> None:
+    """Refuse what Pillow calls a decompression bomb: over twice ``Image.MAX_IMAGE_PIXELS``.
+
+    Raises:
+        ImageReadError: the image is larger, 179 megapixels by default.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > 2 * limit:
+        raise ImageReadError(
+            f"{name} has {width}x{height} pixels, over the safety limit of {2 * limit}; "
+            "if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
+        )
+
+
+def _refuse_undecodable(info: JpegInfo, name: str) -> None:
+    if info.truncated:
+        raise ImageReadError(
+            f"{name} is truncated: it stops before its end marker; fetch or export it again."
+        )
+    if info.components == 4:
+        raise ImageReadError(
+            f"{name} is a CMYK JPEG, which is not supported; convert it first: "
+            f"magick {shlex.quote(name)} -colorspace sRGB OUT.jpg"
+        )
+    if info.components not in (1, 3):
+        raise ImageReadError(
+            f"{name} has {info.components} colour components; 1 (grey) and 3 (RGB) are supported."
+        )
+    if info.precision != 8:
+        raise ImageReadError(
+            f"{name} has {info.precision} bits per sample, and 8 are supported; convert it first: "
+            f"magick {shlex.quote(name)} -depth 8 OUT.png"
+        )
+    check_pixel_count(info.width, info.height, name)
+
+
 def check_image_array(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return ``image`` if it is uint8 (H, W, 3) or (H, W) with sides of 1-65500 pixels.
 
@@ -95,10 +180,3 @@ def check_image_array(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
             f"Image array is {width}x{height} pixels; a JPEG has sides of 1 to {_MAX_SIDE}."
         )
     return np.ascontiguousarray(image)
-
-
-def _orientation_exif(orientation: int) -> bytes:
-    """Return an APP1 payload whose one entry is tag 0x0112 (EXIF 2.32, 4.6.4.A)."""
-    # Big-endian TIFF header, IFD0 at 8, one SHORT left-justified in its 4-byte value, no IFD1.
-    tiff = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
-    return b"Exif\0\0" + tiff

@@ -1,0 +1,80 @@
+"""The orthonormal 8x8 DCT-II of JPEG (T.81, A.3.3) and its inverse, batched, in torch."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from jpeg_preproc.errors import ImageReadError
+
+
+def block_dct(image: Tensor) -> Tensor:
+    """Return the DCT of each 8x8 block, scaled as JPEG quantises it.
+
+    Args:
+        image: (..., H, W), H and W multiples of 8, any range (a JPEG encoder takes luma - 128).
+            Whole-number types are computed in torch's default float type.
+
+    Returns:
+        (..., H/8, W/8, 8, 8): vertical frequency, then horizontal; [0, 0] is 8 times the mean.
+
+    Raises:
+        ImageReadError: H or W is no multiple of 8.
+
+    >>> block_dct(torch.full((1, 8, 16), 2.0)).shape, round(block_dct(torch.ones(8, 8)).sum().item())
+    (torch.Size([1, 1, 2, 8, 8]), 8)
+    """
+    if image.ndim < 2 or image.shape[-2] % 8 or image.shape[-1] % 8:
+        raise ImageReadError(
+            f"Blocks of 8x8 need (..., H, W) with multiples of 8, not {tuple(image.shape)}; pad it."
+        )
+    if not image.is_floating_point():
+        image = image.to(torch.get_default_dtype())
+    height, width = image.shape[-2:]
+    # (..., H/8, 8, W/8, 8) -> (..., H/8, W/8, 8, 8)
+    blocks = image.unflatten(-1, (width // 8, 8)).unflatten(-3, (height // 8, 8)).transpose(-3, -2)
+    basis = _basis(image.dtype, image.device)
+    return basis @ blocks @ basis.T
+
+
+def block_idct(coefficients: Tensor) -> Tensor:
+    """Return the image of block coefficients, the inverse of :func:`block_dct`.
+
+    Args:
+        coefficients: (..., H/8, W/8, 8, 8), any float type.
+
+    Returns:
+        (..., H, W).
+
+    Raises:
+        ImageReadError: another shape.
+    """
+    if coefficients.ndim < 4 or coefficients.shape[-2:] != (8, 8):
+        raise ImageReadError(
+            f"Block coefficients have shape {tuple(coefficients.shape)}; give (..., H/8, W/8, 8, 8)."
+        )
+    if not coefficients.is_floating_point():
+        coefficients = coefficients.to(torch.get_default_dtype())
+    basis = _basis(coefficients.dtype, coefficients.device)
+    blocks = basis.T @ coefficients @ basis
+    return blocks.transpose(-3, -2).flatten(-4, -3).flatten(-2, -1)
+
+
+def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return (8, 8): row u is the u-th cosine, sqrt((1 + [u > 0]) / 8) cos((2x + 1) u pi / 16)."""
+    # Not cached as a tensor: one made in inference mode could not take part in training later.
+    return torch.tensor(_cosines(), dtype=dtype, device=device)
+
+
+@lru_cache(maxsize=1)
+def _cosines() -> list[list[float]]:
+    return [
+        [
+            math.sqrt((1 if u == 0 else 2) / 8) * math.cos((2 * x + 1) * u * math.pi / 16)
+            for x in range(8)
+        ]
+        for u in range(8)
+    ]

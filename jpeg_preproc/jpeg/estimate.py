@@ -1,0 +1,143 @@
+"""The quality at which decoded pixels were last compressed, from the pixels alone.
+
+Coefficients of a decoded JPEG lie near multiples of the quantisation step (Fan and de Queiroz,
+"Identification of bitmap compression history", IEEE TIP 2003). Each of libjpeg's 100 luma tables
+is scored by the likelihood of the coefficients of all 64 frequencies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from jpeg_preproc.jpeg.codec import check_image_array
+from jpeg_preproc.jpeg.dct import block_dct
+from jpeg_preproc.jpeg.tables import qtables_from_qf
+
+_Floats = npt.NDArray[np.float32]
+
+_MAX_BLOCKS = 8192
+# Coefficients are counted in bins of 1/8, on which the lattice of whole pixel values falls.
+_BINS_PER_UNIT = 8
+_MAX_COEFFICIENT = 1024
+# What rounding the decoded luma to whole numbers does to a coefficient: uniform, 1 / sqrt(12).
+_SIGMA = 0.3
+# Share of coefficients that lie anywhere: clipping, editing, another encoder's rounding.
+_OUTLIERS = 0.02
+# Coefficients of one image are not independent and the model is not exact, so the evidence of a
+# whole image is discounted, as if this share of the coefficients were independent.
+_EVIDENCE = 0.05
+
+
+@dataclass(frozen=True)
+class QfEstimate:
+    """A quality seen in pixels.
+
+    Attributes:
+        qf: 1-100; 100 also where no 8x8 JPEG grid was found.
+        confidence: 0-1, discounted posterior probability that the image was compressed on the
+            grid of its top left corner at a quality within 2 of ``qf``.
+    """
+
+    qf: int
+    confidence: float
+
+
+def estimate_qf(image: npt.NDArray[np.uint8]) -> QfEstimate:
+    """Estimate the libjpeg quality at which ``image`` was last compressed.
+
+    Only the grid that starts at the top left corner is looked for: after a crop by other than a
+    multiple of 8, a resize or a rotation the answer is 100 with low confidence, and restoring
+    such an image on the grid would be wrong as well.
+
+    Args:
+        image: uint8, (H, W, 3) RGB or (H, W) grey, as decoded, in stored orientation.
+
+    Raises:
+        ImageReadError: another kind of array.
+
+    >>> estimate_qf(np.full((64, 64), 128, np.uint8))
+    QfEstimate(qf=100, confidence=0.0)
+    """
+    blocks = _luma_blocks(check_image_array(image))
+    scores = _log_likelihoods(_histogram(blocks)) if len(blocks) else np.zeros(101)
+    evidence = _EVIDENCE * scores
+    posterior = np.exp(evidence - evidence.max())
+    posterior /= posterior.sum()
+    # Ties, as in a flat image, go to the highest quality: it asks for the weakest restoration.
+    qf = 100 - int(posterior[100:0:-1].argmax())
+    found = scores[qf] > scores[0]
+    confidence = posterior[max(qf - 2, 1) : qf + 3].sum() if found else 0.0
+    return QfEstimate(qf=qf if found else 100, confidence=float(confidence))
+
+
+def _luma_blocks(image: npt.NDArray[np.uint8]) -> _Floats:
+    """Return (B, 8, 8) luma in 0-255 of at most 8192 blocks spread evenly, none of them clipped."""
+    height, width = image.shape[0] // 8, image.shape[1] // 8
+    count = height * width
+    chosen = np.linspace(0, count - 1, min(count, _MAX_BLOCKS)).astype(np.intp)
+    grid = image[: 8 * height, : 8 * width].reshape(height, 8, width, 8, -1)
+    blocks = grid[chosen // max(width, 1), :, chosen % max(width, 1)]
+    # Where the decoder clipped, coefficients are no multiples any more.
+    blocks = blocks[((blocks > 0) & (blocks < 255)).all(axis=(1, 2, 3))]
+    if blocks.shape[-1] == 1:
+        return blocks[..., 0].astype(np.float32)
+    # Rounding undoes what the decoder's rounding of R, G and B did to its whole-number luma.
+    return np.rint(blocks @ np.array([0.299, 0.587, 0.114], dtype=np.float32))
+
+
+def _histogram(blocks: _Floats) -> _Floats:
+    """Return (64, bins): how often each coefficient magnitude occurs, by natural frequency."""
+    coefficients = block_dct(torch.from_numpy(blocks - 128)).numpy().reshape(-1, 64)
+    bins = np.rint(np.abs(coefficients) * _BINS_PER_UNIT).astype(np.int64)
+    bins = np.minimum(bins, _BINS_PER_UNIT * _MAX_COEFFICIENT)
+    size = int(bins.max()) + 1
+    counts = np.bincount((bins + size * np.arange(64)).ravel(), minlength=64 * size)
+    return counts.reshape(64, size).astype(np.float32)
+
+
+def _log_likelihoods(histogram: _Floats) -> npt.NDArray[np.float64]:
+    """Return (101,): log likelihood of no quantisation at all, then of QF 1-100."""
+    size = histogram.shape[1]
+    levels, residuals = (table[:, :size] for table in _models())
+    total = histogram.sum(axis=1, dtype=np.float64)[:, None]
+    # (64, 256) each, by frequency and step; index 0 is the model without steps.
+    zeros = (histogram @ (levels == 0).T.astype(np.float32)).astype(np.float64)
+    level_sum = (histogram @ levels.T).astype(np.float64)
+    scores = (histogram @ residuals.T).astype(np.float64)
+    # Levels: zero or not, either sign, then geometric; each with its maximum likelihood parameter.
+    nonzeros = total - zeros
+    scores += _x_log_x(zeros) + _x_log_x(nonzeros) - _x_log_x(total) - nonzeros * np.log(2)
+    scores += _x_log_x(level_sum - nonzeros) + _x_log_x(nonzeros) - _x_log_x(level_sum)
+    steps = np.stack([qtables_from_qf(qf)[0].ravel() for qf in range(1, 101)])
+    return np.concatenate([scores[:, :1].sum(axis=0), scores[np.arange(64), steps].sum(axis=1)])
+
+
+@lru_cache(maxsize=1)
+def _models() -> tuple[_Floats, _Floats]:
+    """Return the level and the log probability within it of each magnitude, under each step.
+
+    Both are (256, bins). Row q is the step q; row 0 has cells of 1 in which, but for the one
+    around 0, any value is as likely as another.
+    """
+    magnitudes = np.arange(_BINS_PER_UNIT * _MAX_COEFFICIENT + 1) / _BINS_PER_UNIT
+    levels = np.empty((256, len(magnitudes)), dtype=np.float32)
+    residuals = np.empty_like(levels)
+    for step in range(1, 256):
+        cell = np.arange(-step * _BINS_PER_UNIT // 2, step * _BINS_PER_UNIT // 2) / _BINS_PER_UNIT
+        norm = np.exp(-0.5 * (cell / _SIGMA) ** 2).sum()
+        level = np.floor(magnitudes / step + 0.5)
+        near = np.exp(-0.5 * ((magnitudes - level * step) / _SIGMA) ** 2) / norm
+        levels[step] = level
+        residuals[step] = np.log((1 - _OUTLIERS) * near + _OUTLIERS / len(cell))
+    levels[0] = levels[1]
+    residuals[0] = np.where(levels[0] == 0, residuals[1], -np.log(_BINS_PER_UNIT))
+    return levels, residuals
+
+
+def _x_log_x(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return values * np.log(np.maximum(values, 1))

@@ -1,0 +1,166 @@
+"""Any image file that Pillow reads, as uint8 RGB or grey in stored orientation, or one error."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import struct
+import threading
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from PIL import Image
+
+from jpeg_preproc.errors import ImageReadError
+from jpeg_preproc.jpeg.codec import check_pixel_count, decode_jpeg
+from jpeg_preproc.jpeg.exif import apply_orientation, parse_orientation
+from jpeg_preproc.jpeg.header import JpegInfo, is_jpeg
+from jpeg_preproc.jpeg.source import Source, read_source, source_name
+
+__all__ = ["LoadedImage", "apply_orientation", "load_image"]
+
+# What Pillow's readers raise on damaged files, beside its own errors (which are OSErrors).
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+# warnings.catch_warnings swaps state of the whole process: one thread at a time.
+_WARNINGS_LOCK = threading.Lock()
+
+_GREY_MODES = frozenset({"1", "L", "LA", "La"})
+_COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"})
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """An image file's pixels and what the file says about them.
+
+    Attributes:
+        pixels: uint8, (H, W, 3) RGB or, from a grey file, (H, W); in stored orientation.
+        info: the JPEG header; None for other formats.
+        orientation: EXIF orientation still to be applied, 1-8.
+        path: the file; None for bytes.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    info: JpegInfo | None
+    orientation: int
+    path: Path | None
+
+
+def load_image(source: Source) -> LoadedImage:
+    """Read an image file as uint8 RGB or grey, in stored orientation.
+
+    Palettes are looked up, 1-bit images become 0 and 255, an alpha channel is dropped (colours
+    stay as stored, not blended with a background: what OpenCV's colour flag does), and of an
+    animation the first frame is taken. Colour profiles are not applied. Pillow turns TIFF
+    upright itself.
+
+    Args:
+        source: path or bytes.
+
+    Raises:
+        ImageReadError: missing, no image, corrupt or truncated, CMYK, more than 8 bits per
+            channel, or over Pillow's limit on pixels. The message names the file and the mend.
+
+    >>> stream = io.BytesIO()
+    >>> Image.new("LA", (7, 9)).save(stream, "PNG")
+    >>> load_image(stream.getvalue()).pixels.shape
+    (9, 7)
+    """
+    data, name = read_source(source), source_name(source)
+    path = Path(source) if isinstance(source, (str, os.PathLike)) else None
+    if is_jpeg(data):
+        decoded = decode_jpeg(data, name=name)
+        return LoadedImage(decoded.pixels, decoded.info, decoded.info.orientation, path)
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        # Pillow warns of damaged metadata and of images that are merely large; neither matters.
+        warnings.simplefilter("ignore")
+        pixels, orientation = _read_with_pillow(data, name)
+    return LoadedImage(pixels, None, orientation, path)
+
+
+def _read_with_pillow(data: bytes, name: str) -> tuple[npt.NDArray[np.uint8], int]:
+    try:
+        picture = Image.open(io.BytesIO(data))
+    except Image.DecompressionBombError as error:
+        raise ImageReadError(
+            f"{name} is over Pillow's safety limit on pixels ({error}); if you trust it, raise "
+            "PIL.Image.MAX_IMAGE_PIXELS."
+        ) from None
+    except PIL.UnidentifiedImageError:
+        raise ImageReadError(
+            f"{name} is no image that Pillow {PIL.__version__} can read; check that it is an image "
+            "and undamaged, or convert it to PNG."
+        ) from None
+    except _DAMAGE as error:
+        raise _damaged(name, error) from error
+    with picture:
+        check_pixel_count(*picture.size, name)
+        _refuse_unsupported(picture, data, name)
+        try:
+            # An APNG's or GIF's later frames are left alone; only TIFF turns itself on loading.
+            picture.load()
+            grey = picture.mode in _GREY_MODES
+            # RGBa holds colours multiplied by alpha, and only by way of RGBA does that go.
+            if picture.mode in ("RGBa", "La"):
+                upright = picture.convert("RGBA" if picture.mode == "RGBa" else "LA")
+            else:
+                upright = picture
+            pixels = np.array(upright.convert("L" if grey else "RGB"))
+        except _DAMAGE as error:
+            raise _damaged(name, error) from error
+        exif = picture.info.get("exif")
+    return pixels, parse_orientation(exif) if isinstance(exif, bytes) else 1
+
+
+def _refuse_unsupported(picture: Image.Image, data: bytes, name: str) -> None:
+    quoted = shlex.quote(name)
+    if picture.mode == "CMYK":
+        raise ImageReadError(
+            f"{name} is a CMYK image, which is not supported; convert it first: "
+            f"magick {quoted} -colorspace sRGB OUT.png"
+        )
+    if _bits_per_channel(picture, data) > 8:
+        raise ImageReadError(
+            f"{name} has more than 8 bits per channel (mode {picture.mode}), which is not "
+            f"supported; convert it first: magick {quoted} -depth 8 OUT.png"
+        )
+    if picture.mode not in _GREY_MODES | _COLOUR_MODES:
+        raise ImageReadError(
+            f"{name} has colour mode {picture.mode}, which is not supported; convert it first: "
+            f"magick {quoted} -colorspace sRGB -depth 8 OUT.png"
+        )
+
+
+def _bits_per_channel(picture: Image.Image, data: bytes) -> int:
+    """Return 8, or more where Pillow would cut a deeper file down to 8 without a word."""
+    if picture.mode.startswith("I;16"):
+        return 16
+    if picture.mode in ("I", "F"):
+        return 32
+    if picture.format == "PNG":
+        return data[24]  # the bit depth in IHDR, which is always the first chunk
+    depths = getattr(picture, "tag_v2", {}).get(258, (8,))  # TIFF's BitsPerSample
+    return max(depths) if isinstance(depths, tuple) else int(depths)
+
+
+def _damaged(name: str, error: Exception) -> ImageReadError:
+    return ImageReadError(
+        f"{name} is corrupt or truncated ({error}); fetch or export the file again."
+    )
