@@ -1,0 +1,15 @@
+"""What restoration is worth: image measures, and accuracy of detectors and segmenters."""
+
+from jpeg_preproc.evaluation.metrics import Scores, measure, psnr, psnr_b, ssim
+from jpeg_preproc.evaluation.protocols import PROTOCOLS, EvaluationProtocol, get_protocol
+
+__all__ = [
+    "PROTOCOLS",
+    "EvaluationProtocol",
+    "Scores",
+    "get_protocol",
+    "measure",
+    "psnr",
+    "psnr_b",
+    "ssim",
+]

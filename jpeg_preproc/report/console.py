@@ -1,0 +1,62 @@
+"""What the tools show on a terminal: progress with a time estimate, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table as RichTable
+
+from jpeg_preproc.report.tables import Table
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console that never highlights: numbers and paths stay in one colour."""
+    return Console(stderr=stderr, highlight=False)
+
+
+def progress(description: str, output: Console | None = None) -> Progress:
+    """Return a progress bar with counts, elapsed and remaining time; use it in ``with``.
+
+    The description of a task, which may change at every step, is shown behind the bar.
+
+    Args:
+        description: what is being done, in front of the bar.
+        output: where to draw; standard error by default, so that piped results stay clean.
+
+    >>> with progress("compressing", Console(quiet=True)) as bar:
+    ...     task = bar.add_task("a.jpg", total=2)
+    ...     bar.update(task, advance=1, description="b.jpg")
+    """
+    return Progress(
+        TextColumn(f"[bold]{escape(description)}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=output or console(stderr=True),
+    )
+
+
+def print_tables(tables: Sequence[Table], output: Console | None = None) -> None:
+    """Print tables one below the other; the first column is left-aligned, the others right."""
+    target = output or console()
+    for table in tables:
+        drawn = RichTable(title=escape(table.title), title_justify="left", title_style="bold")
+        for index, column in enumerate(table.columns):
+            # Figures that wrap cannot be read down a column.
+            drawn.add_column(escape(column), justify="right" if index else "left", no_wrap=True)
+        for row in table.rows:
+            drawn.add_row(*(escape(cell) for cell in row))
+        target.print(drawn)

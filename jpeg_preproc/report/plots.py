@@ -1,0 +1,158 @@
+"""Results over QF as line plots; matplotlib is imported only when one is drawn."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.io import write_bytes_atomic
+from jpeg_preproc.report.tables import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's palette, told apart with any colour vision; black and grey are the references.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_JPEG_GREY = "#6F6F6F"
+_PANEL_INCHES = (6.0, 4.0)
+_LABEL_POINTS = 9.5
+
+
+def plot_metric_vs_qf(
+    rows: Sequence[Row],
+    value_key: str,
+    path: str | os.PathLike[str],
+    title: str,
+    ylabel: str | None = None,
+) -> Path:
+    """Draw one line per restorer over QF, one panel per data set, and write it atomically.
+
+    Each line carries its name at its right end. ``'original'`` is a dashed level line, ``'jpeg'``
+    is grey. Values that are ``None`` or not finite are left out.
+
+    Args:
+        rows: restoration or downstream rows; see :mod:`jpeg_preproc.report.tables`.
+        value_key: the column to draw, such as ``'psnr'`` or ``'value'``.
+        path: ends in ``.png``, ``.svg`` or ``.pdf``.
+        title: above all panels.
+        ylabel: the measure with its unit; ``value_key`` by default.
+
+    Raises:
+        JpegPreprocError: matplotlib is not installed, or there is nothing to draw.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise JpegPreprocError(
+            "Plots need matplotlib, which is not installed; install the extra: "
+            "pip install 'jpeg_preproc[report]'."
+        ) from error
+    panels = _panels(rows, value_key)
+    if not panels:
+        raise JpegPreprocError(f"No row has a finite {value_key!r} to draw in {path}.")
+    width, height = _PANEL_INCHES
+    figure = Figure(figsize=(width * len(panels), height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    names = dict.fromkeys(name for lines in panels.values() for name in lines)
+    styles = _styles([name for name in names if name not in ("original", "jpeg")])
+    for axis, (heading, lines) in zip(axes, panels.items(), strict=True):
+        _draw(axis, lines, styles)
+        axis.set_title(heading, fontsize=11, loc="left")
+    axes[0].set_ylabel(ylabel or value_key, fontsize=11)
+    figure.suptitle(title, fontsize=13, x=0.01, ha="left", weight="bold")
+    stream = io.BytesIO()
+    target = Path(path)
+    figure.savefig(stream, format=target.suffix.lstrip(".") or "png", dpi=160)
+    return write_bytes_atomic(target, stream.getvalue())
+
+
+def _panels(rows: Sequence[Row], value_key: str) -> dict[str, dict[str, dict[int | None, float]]]:
+    """Return panel heading -> restorer -> QF -> value, in the order of the rows."""
+    panels: dict[str, dict[str, dict[int | None, float]]] = {}
+    for row in rows:
+        value = row.get(value_key)
+        # NaN and the infinities fail both comparisons.
+        if value is None or not float("-inf") < value < float("inf"):
+            continue
+        parts = [
+            str(row[key]) for key in ("dataset", "protocol", "model", "metric") if row.get(key)
+        ]
+        lines = panels.setdefault(" · ".join(parts), {})
+        lines.setdefault(str(row["restorer"]), {})[row["qf"]] = float(value)
+    return panels
+
+
+def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return a line style per restorer; after six colours the next round is dash-dotted."""
+    styles: dict[str, dict[str, Any]] = {
+        "original": {"color": "black", "linestyle": (0, (5, 3)), "linewidth": 1.3},
+        "jpeg": {"color": _JPEG_GREY, "marker": "x", "linewidth": 1.6, "markersize": 6},
+    }
+    for index, name in enumerate(names):
+        styles[name] = {
+            "color": _COLOURS[index % len(_COLOURS)],
+            "marker": _MARKERS[index % len(_MARKERS)],
+            "linestyle": "-" if index < len(_COLOURS) else "-.",
+            "linewidth": 2.0,
+            "markersize": 5,
+        }
+    return styles
+
+
+def _draw(
+    axis: Axes, lines: dict[str, dict[int | None, float]], styles: dict[str, dict[str, Any]]
+) -> None:
+    qfs = sorted({qf for by_qf in lines.values() for qf in by_qf if qf is not None})
+    ends: list[tuple[float, str]] = []
+    for name, by_qf in lines.items():
+        if None in by_qf:
+            axis.axhline(by_qf[None], **styles[name])
+            ends.append((by_qf[None], name))
+            continue
+        points = sorted((qf, value) for qf, value in by_qf.items() if qf is not None)
+        axis.plot(*zip(*points, strict=True), **styles[name])
+        ends.append((points[-1][1], name))
+    axis.set_xticks(qfs)
+    axis.set_xlabel("JPEG quality factor", fontsize=11)
+    axis.grid(axis="y", color="#E3E3E3", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.margins(x=0.04, y=0.08)
+    _label_ends(axis, ends, styles)
+
+
+def _label_ends(
+    axis: Axes, ends: list[tuple[float, str]], styles: dict[str, dict[str, Any]]
+) -> None:
+    """Write each line's name to the right of the panel at its height, moved apart if need be."""
+    low, high = axis.get_ylim()
+    # Height of one label in data units; the panel's drawing area is about 70 % of its height.
+    step = (high - low) * _LABEL_POINTS * 1.25 / (72 * _PANEL_INCHES[1] * 0.7)
+    heights: list[float] = []
+    ordered = sorted(ends)
+    for value, _ in ordered:
+        heights.append(max(value, heights[-1] + step) if heights else value)
+    # Moving labels only upwards would push the top ones out of the panel.
+    excess = max(0.0, heights[-1] - max(high, ordered[-1][0]))
+    for index in range(len(heights) - 1, -1, -1):
+        ceiling = heights[index + 1] - step if index + 1 < len(heights) else heights[-1] - excess
+        heights[index] = min(heights[index], ceiling)
+    for height, (_, name) in zip(heights, ordered, strict=True):
+        axis.annotate(
+            name,
+            xy=(1.0, height),
+            xycoords=axis.get_yaxis_transform(),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=styles[name]["color"],
+            fontsize=_LABEL_POINTS,
+            annotation_clip=False,
+        )
