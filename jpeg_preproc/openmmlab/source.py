@@ -1,0 +1,96 @@
+"""The file behind a pipeline's image: its quantisation tables, and how its pixels were turned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mmengine.fileio as fileio
+import numpy as np
+
+from jpeg_preproc.errors import ImageReadError, PipelineError
+from jpeg_preproc.jpeg import JpegInfo, apply_orientation, decode_jpeg, is_jpeg, read_jpeg_info
+
+# Orientations 6 and 8 turn a quarter one way and the other; all others undo themselves.
+_UNDO = {6: 8, 8: 6}
+# ITU-R BT.601, red, green, blue.
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def read_source(
+    path: str, backend_args: dict[str, Any] | None = None
+) -> tuple[bytes, JpegInfo] | None:
+    """Read the JPEG that an image was loaded from, through mmengine's file backends.
+
+    Args:
+        path: ``results['img_path']``.
+        backend_args: Of the file backend; ``None`` chooses it by the path's prefix.
+
+    Returns:
+        The file's bytes and its header, or ``None`` where it is no JPEG.
+
+    Raises:
+        ImageReadError: Missing, unreadable, corrupt or truncated, or CMYK.
+    """
+    try:
+        data = bytes(fileio.get(path, backend_args=backend_args))
+    except OSError as error:
+        raise ImageReadError(
+            f"{path} cannot be read: {error}; check the path and backend_args"
+        ) from error
+    if not is_jpeg(data):
+        return None
+    info = read_jpeg_info(data, name=path)
+    if info.components == 4:
+        raise ImageReadError(
+            f"{path} is a CMYK JPEG, which no restorer here takes; convert it to RGB first"
+        )
+    if info.truncated:
+        raise ImageReadError(
+            f"{path} is truncated: it ends before its end marker; fetch or export it again"
+        )
+    return data, info
+
+
+def loaded_orientation(image: np.ndarray, data: bytes, info: JpegInfo, path: str) -> int:
+    """Return the EXIF orientation that the loader applied to ``image``: 1 if it applied none.
+
+    Loaders differ: OpenCV and Pillow turn the image with ``color_type='color'``, not with
+    ``'unchanged'`` or ``'color_ignore_orientation'``, and turbojpeg never does. The transform is
+    not told which one ran, so the image itself is asked: by its shape, and where the stored and
+    the turned image have the same shape, by which of the two it equals.
+
+    Args:
+        image: uint8, (H, W, 3) BGR or (H, W), as loaded.
+        data: The file's bytes.
+        info: The file's header.
+        path: For the message.
+
+    Raises:
+        PipelineError: ``image`` has neither shape, so it was resized or cropped.
+        ImageReadError: The file had to be decoded for this, and cannot be.
+    """
+    stored = (info.height, info.width)
+    turned = stored[::-1] if info.orientation >= 5 else stored
+    if image.shape[:2] not in (stored, turned):
+        raise PipelineError(
+            f"JpegRestore ({path}): the image is {image.shape[:2]} but its file is {stored} "
+            "(H, W): it was resized, cropped or padded before; move JpegRestore directly behind "
+            "LoadImageFromFile"
+        )
+    if info.orientation == 1 or stored != turned:
+        return info.orientation if image.shape[:2] == turned else 1
+    decoded = decode_jpeg(data, name=path).pixels
+    loaded, as_stored = _grey(image[..., ::-1] if image.ndim == 3 else image), _grey(decoded)
+    as_turned = apply_orientation(as_stored, info.orientation)
+    differs = [np.abs(loaded - other).mean() for other in (as_stored, as_turned)]
+    return info.orientation if differs[1] < differs[0] else 1
+
+
+def undo_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn upright ``pixels`` (H, W, ...) back to how a file of this orientation stores them."""
+    return apply_orientation(pixels, _UNDO.get(orientation, orientation))
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """Return float (H, W) luma of (H, W, 3) RGB or (H, W) pixels."""
+    return pixels @ _LUMA if pixels.ndim == 3 else pixels.astype(np.float64)

@@ -1,0 +1,235 @@
+"""``JpegCompress`` and ``JpegRestore``: pipeline transforms for mmdet, mmseg and their siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+
+from jpeg_preproc.errors import JpegPreprocError, PipelineError, QualityError
+from jpeg_preproc.jpeg import (
+    SUBSAMPLINGS,
+    apply_orientation,
+    nearest_qf,
+    qtables_from_qf,
+    roundtrip,
+    validate_qf,
+)
+from jpeg_preproc.openmmlab.device import require_device
+from jpeg_preproc.openmmlab.pixels import is_colourless, like, rgb_or_grey
+from jpeg_preproc.openmmlab.place import require_decoder_pixels
+from jpeg_preproc.openmmlab.source import loaded_orientation, read_source, undo_orientation
+from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
+from jpeg_preproc.restorers.weights import weights_path
+
+
+# Registered in mmengine's root: the child registries of mmdet, mmseg, ... look there last.
+@TRANSFORMS.register_module()
+class JpegCompress(BaseTransform):
+    """Compress and decode the image at a JPEG quality, as Pillow and OpenCV do, bit for bit.
+
+    It stands directly behind ``LoadImageFromFile`` and compresses what that gave; a file that is
+    JPEG itself is thus compressed a second time, in upright orientation.
+
+    Required Keys:
+
+    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+
+    Modified Keys:
+
+    - img (same shape and dtype)
+
+    Added Keys:
+
+    - jpeg_quality (dict): ``qf``, ``source='given'``, ``qtables`` (T, 8, 8) in natural order and
+      ``subsampling``; what a ``JpegRestore`` behind it goes by.
+
+    Args:
+        qf: libjpeg quality, 1-100.
+        subsampling: ``'4:4:4'``, ``'4:2:2'``, ``'4:2:0'``, or ``'grey'``, which keeps luma alone.
+
+    Raises:
+        QualityError: At construction: a quality or subsampling that does not exist.
+        PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like,
+            or an image of another dtype or number of channels.
+    """
+
+    def __init__(self, qf: int, subsampling: str = "4:2:0") -> None:
+        self.qf = validate_qf(qf)
+        if subsampling not in SUBSAMPLINGS:
+            raise QualityError(
+                f"JPEG subsampling {subsampling!r} is unknown; give one of "
+                f"{', '.join(SUBSAMPLINGS)}"
+            )
+        self.subsampling = subsampling
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace ``results['img']`` by its compressed self; see the class for keys."""
+        image = require_decoder_pixels(results, type(self).__name__)
+        with _naming(results):
+            decoded = roundtrip(rgb_or_grey(image), self.qf, self.subsampling)
+        results["img"] = like(decoded, image)
+        results["jpeg_quality"] = {
+            "qf": self.qf,
+            "source": "given",
+            "qtables": qtables_from_qf(self.qf)[: 1 if decoded.ndim == 2 else 2],
+            "subsampling": "grey" if decoded.ndim == 2 else self.subsampling,
+        }
+        return results
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(qf={self.qf}, subsampling={self.subsampling!r})"
+
+
+@TRANSFORMS.register_module()
+class JpegRestore(BaseTransform):
+    """Remove JPEG artifacts from the image, knowing the quantisation tables it was coded with.
+
+    It stands directly behind ``LoadImageFromFile`` (or ``JpegCompress``). A file with an EXIF
+    orientation is restored as stored, where its grid of 8x8 blocks starts at the corner, and
+    turned again as the loader had turned it.
+
+    Required Keys:
+
+    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img_path (optional; absent or ``None`` for an image that is not from a file)
+    - jpeg_quality (optional; left by ``JpegCompress``, and then used instead of the file's)
+
+    Modified Keys:
+
+    - img (same shape and dtype)
+
+    Added Keys:
+
+    - jpeg_quality (dict): what the restorer went by: ``qf`` (nearest libjpeg quality, ``None``
+      when blind), ``source`` (``'file'``: the file's own tables; ``'given'``: the config's ``qf``
+      or those of ``JpegCompress``; ``'estimated'``: from pixels; ``'blind'``), ``qtables``
+      ((T, 8, 8) in natural order or ``None``) and ``restorer``.
+
+    The network is loaded when the first image comes, once in each process, and is not pickled, so
+    dataloader workers get their own under ``fork`` and ``spawn`` alike. Same input, same output.
+    A dataloader worker computes on one thread (torch's rule); with ``num_workers=0`` the
+    restorer uses torch's threads and shares them with the model.
+
+    Args:
+        restorer: Name of shipped weights, or a ``.safetensors`` file.
+        qf: ``'auto'``: by ``JpegCompress`` if one ran before, else by the file's tables, else by
+            an estimate from pixels. An int (1-100) or ``'blind'`` overrules all three.
+        device: ``'cpu'`` or a CUDA device; CUDA needs ``num_workers=0`` or spawned workers.
+        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
+        tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
+        backend_args: File backend to read ``img_path`` with; as in ``LoadImageFromFile``.
+
+    Raises:
+        UnknownRestorerError: At construction: no such restorer.
+        QualityError: At construction: ``qf`` is none of the above.
+        PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like, an
+            image of another dtype or number of channels, or a device that cannot be used.
+        ImageReadError: The file is corrupt or truncated.
+        WeightsError: A damaged weights file.
+    """
+
+    def __init__(
+        self,
+        restorer: str = "base",
+        qf: int | Literal["auto", "blind"] = "auto",
+        device: str = "cpu",
+        dtype: str = "fp32",
+        tile: int | None = 1024,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
+        if qf not in ("auto", "blind"):
+            qf = validate_qf(qf)  # type: ignore[arg-type]
+        if dtype not in DTYPES:
+            raise PipelineError(f"JpegRestore: dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        self.restorer = restorer
+        self.qf = qf
+        self.device = device
+        self.dtype = dtype
+        self.tile = tile
+        self.backend_args = dict(backend_args) if backend_args else None
+        self._engine: JpegRestorer | None = None
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace ``results['img']`` by the restored image; see the class for keys."""
+        image = require_decoder_pixels(results, type(self).__name__)
+        qtables, orientation = self._describe(results, image)
+        source = results.get("jpeg_quality", {}).get("source", "file")
+        stored = undo_orientation(rgb_or_grey(image), orientation)
+        if qtables is not None and len(qtables) == 1 and is_colourless(stored):
+            stored = np.ascontiguousarray(stored[..., 0])  # a grey JPEG loaded as BGR
+        with _naming(results):
+            if qtables is not None:
+                restored = self.engine()(stored, qtables=qtables)
+            else:
+                restored = self.engine()(stored, qf=self.qf)
+                source = restored.source
+        results["img"] = like(apply_orientation(restored.image, orientation), image)
+        results["jpeg_quality"] = {
+            "qf": restored.qf if qtables is None else nearest_qf(qtables).qf,
+            "source": source,
+            "qtables": restored.qtables if qtables is None else qtables,
+            "restorer": self.restorer,
+        }
+        return results
+
+    def _describe(
+        self, results: dict[str, Any], image: np.ndarray
+    ) -> tuple[np.ndarray | None, int]:
+        """Return the tables to go by, ``None`` for :attr:`qf`, and the orientation of the grid."""
+        compressed = results.get("jpeg_quality")
+        if compressed is not None:
+            if "restorer" in compressed:
+                raise PipelineError(
+                    f"JpegRestore ({results.get('img_path')}): the image was restored before, by "
+                    f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
+                )
+            return (compressed["qtables"] if self.qf == "auto" else None), 1
+        path = results.get("img_path")
+        source = read_source(str(path), self.backend_args) if path else None
+        if source is None:
+            return None, 1
+        data, info = source
+        orientation = loaded_orientation(image, data, info, str(path))
+        return (info.qtables if self.qf == "auto" else None), orientation
+
+    def engine(self) -> JpegRestorer:
+        """Return this process's restorer, loading it on the first call.
+
+        Raises:
+            PipelineError: A CUDA device that is absent, or asked for in a forked worker.
+            WeightsError: A damaged weights file.
+        """
+        if self._engine is None:
+            require_device(self.device)
+            self._engine = JpegRestorer(
+                self.restorer, device=self.device, dtype=self.dtype, tile=self.tile
+            )
+        return self._engine
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_engine": None}
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(restorer={self.restorer!r}, qf={self.qf!r}, "
+            f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
+            f"backend_args={self.backend_args})"
+        )
+
+
+@contextmanager
+def _naming(results: dict[str, Any]) -> Iterator[None]:
+    """Put the image's path before the message of an error that only knows its pixels."""
+    try:
+        yield
+    except JpegPreprocError as error:
+        path = results.get("img_path")
+        if not path or str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error
