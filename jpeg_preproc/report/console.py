@@ -18,10 +18,16 @@ from rich.table import Table as RichTable
 
 from jpeg_preproc.report.tables import Table
 
+_FILE_COLUMNS = 200
+
 
 def console(stderr: bool = False) -> Console:
-    """Return a console that never highlights: numbers and paths stay in one colour."""
-    return Console(stderr=stderr, highlight=False)
+    """Return a console that keeps numbers in one colour, and lines whole where output is a file."""
+    output = Console(stderr=stderr, highlight=False)
+    if not output.is_terminal:
+        # Rich would otherwise assume 80 columns and fold tables in logs.
+        output.width = _FILE_COLUMNS
+    return output
 
 
 def progress(description: str, output: Console | None = None) -> Progress:
@@ -55,8 +61,10 @@ def print_tables(tables: Sequence[Table], output: Console | None = None) -> None
     for table in tables:
         drawn = RichTable(title=escape(table.title), title_justify="left", title_style="bold")
         for index, column in enumerate(table.columns):
-            # Figures that wrap cannot be read down a column.
-            drawn.add_column(escape(column), justify="right" if index else "left", no_wrap=True)
+            # On a narrow terminal a cell of several figures folds; a name stays whole.
+            drawn.add_column(
+                escape(column), justify="right" if index else "left", no_wrap=index == 0
+            )
         for row in table.rows:
             drawn.add_row(*(escape(cell) for cell in row))
         target.print(drawn)

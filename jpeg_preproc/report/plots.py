@@ -135,15 +135,8 @@ def _label_ends(
     low, high = axis.get_ylim()
     # Height of one label in data units; the panel's drawing area is about 70 % of its height.
     step = (high - low) * _LABEL_POINTS * 1.25 / (72 * _PANEL_INCHES[1] * 0.7)
-    heights: list[float] = []
     ordered = sorted(ends)
-    for value, _ in ordered:
-        heights.append(max(value, heights[-1] + step) if heights else value)
-    # Moving labels only upwards would push the top ones out of the panel.
-    excess = max(0.0, heights[-1] - max(high, ordered[-1][0]))
-    for index in range(len(heights) - 1, -1, -1):
-        ceiling = heights[index + 1] - step if index + 1 < len(heights) else heights[-1] - excess
-        heights[index] = min(heights[index], ceiling)
+    heights = _spread([value for value, _ in ordered], step)
     for height, (_, name) in zip(heights, ordered, strict=True):
         axis.annotate(
             name,
@@ -156,3 +149,20 @@ def _label_ends(
             fontsize=_LABEL_POINTS,
             annotation_clip=False,
         )
+
+
+def _spread(values: Sequence[float], step: float) -> list[float]:
+    """Return ascending ``values`` moved to lie at least ``step`` apart, by the least squares.
+
+    Pools adjacent violators: a run that lies too close together is centred on its own mean.
+    """
+    runs: list[tuple[float, int]] = []  # (mean of value - index * step, length)
+    for index, value in enumerate(values):
+        mean, length = value - index * step, 1
+        while runs and runs[-1][0] > mean:
+            before, count = runs.pop()
+            mean = (mean * length + before * count) / (length + count)
+            length += count
+        runs.append((mean, length))
+    means = [mean for mean, length in runs for _ in range(length)]
+    return [mean + index * step for index, mean in enumerate(means)]

@@ -1,0 +1,145 @@
+"""Measure how much of what JPEG destroyed a restorer brings back: PSNR, SSIM and PSNR-B."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.evaluation.protocols import PROTOCOLS, get_protocol
+from jpeg_preproc.evaluation.restoration import (
+    NamedRestorer,
+    RestorationRun,
+    engine_restorer,
+    evaluate_restoration,
+)
+from jpeg_preproc.evaluation.store import codec_version
+from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
+from jpeg_preproc.report.plots import plot_metric_vs_qf
+from jpeg_preproc.restorers import JpegRestorer
+
+# Exit codes beside 0.
+_SOME_SKIPPED, _REFUSED, _INTERRUPTED = 1, 2, 130
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    protocols = "\n".join(f"  {name:8} {p.source}" for name, p in PROTOCOLS.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=(
+            f"protocols, by the tables that follow them:\n{protocols}\n\n"
+            "A run that was stopped goes on when started again with the same --out.\n"
+            "Exit code: 0, or 1 if images were skipped (they are listed), or 2 on an error.\n\n"
+            "example:\n  python tools/eval_restoration.py --data path/to/LIVE1 "
+            "--qf 10 20 30 40 --restorers base"
+        ),
+    )
+    parser.add_argument(
+        "--data", nargs="+", required=True, metavar="DIR", help="folders of clean images"
+    )
+    parser.add_argument(
+        "--qf", nargs="+", type=int, default=[10, 20, 30, 40], help="default: 10 20 30 40"
+    )
+    parser.add_argument(
+        "--restorers",
+        nargs="*",
+        default=[],
+        metavar="NAME|FILE",
+        help="shipped weights or .safetensors files; none measures JPEG alone",
+    )
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="fbcnn", help="default: fbcnn")
+    parser.add_argument(
+        "--subsampling", choices=("4:4:4", "4:2:2", "4:2:0"), default="4:2:0", help="of chroma"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("work_dirs/eval_restoration"), metavar="DIR"
+    )
+    parser.add_argument("--device", default="cpu", help="of torch, such as cuda:0; default: cpu")
+    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--limit", type=int, metavar="N", help="first N images of each folder")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the evaluation and return the exit code."""
+    args = parse_args(argv)
+    try:
+        restorers = [
+            engine_restorer(JpegRestorer(name, device=args.device, dtype=args.dtype))
+            for name in args.restorers
+        ]
+        run = _evaluate(args, restorers)
+        written = _write(args, run)
+    except JpegPreprocError as error:
+        console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        return _REFUSED
+    except KeyboardInterrupt:
+        console(stderr=True).print("Stopped; the same command goes on from here.")
+        return _INTERRUPTED
+    print_tables(result_tables(run.rows))
+    for path in written:
+        console().print(f"wrote {path}", markup=False, soft_wrap=True)
+    if run.skipped:
+        notes = console(stderr=True)
+        notes.print(f"Skipped {len(run.skipped)} image(s), which no row includes:")
+        for path, reason in run.skipped:
+            text = reason if str(path) in reason else f"{path}: {reason}"
+            notes.print(f"  {text}", markup=False, soft_wrap=True)
+        return _SOME_SKIPPED
+    return 0
+
+
+def _evaluate(args: argparse.Namespace, restorers: Sequence[NamedRestorer]) -> RestorationRun:
+    with progress("measuring") as bar:
+        task = bar.add_task("")
+        return evaluate_restoration(
+            args.data,
+            args.qf,
+            restorers,
+            args.protocol,
+            subsampling=args.subsampling,
+            store=args.out / "per_image.jsonl",
+            limit=args.limit,
+            on_step=lambda done, total, image: bar.update(
+                task, completed=done, total=total, description=image
+            ),
+        )
+
+
+def _write(args: argparse.Namespace, run: RestorationRun) -> list[Path]:
+    """Write all results; without matplotlib all but the plot."""
+    meta = {
+        "tool": "eval_restoration",
+        "protocol": args.protocol,
+        "protocol_source": get_protocol(args.protocol).source,
+        "subsampling": args.subsampling,
+        "restorers": list(args.restorers),
+        "device": args.device,
+        "dtype": args.dtype,
+        "limit": args.limit,
+        "skipped": [path.name for path, _ in run.skipped],
+        "encoder": codec_version(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    written = list(write_results(args.out, meta, run.rows).values())
+    if run.rows:
+        try:
+            plot = args.out / "psnr.png"
+            written.append(
+                plot_metric_vs_qf(run.rows, "psnr", plot, "PSNR over JPEG quality", "PSNR (dB)")
+            )
+        except JpegPreprocError as error:
+            console(stderr=True).print(f"no plot: {error}", markup=False)
+    return written
+
+
+if __name__ == "__main__":
+    sys.exit(main())
