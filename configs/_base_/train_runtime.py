@@ -1,6 +1,9 @@
 """What all trainings of restorers share: one process, checkpoints by iteration, EMA."""
 
-custom_imports = dict(imports=["jpeg_preproc.training.model"], allow_failed_imports=False)
+custom_imports = dict(
+    imports=["jpeg_preproc.training.model", "jpeg_preproc.training.hooks"],
+    allow_failed_imports=False,
+)
 default_scope = "mmengine"
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

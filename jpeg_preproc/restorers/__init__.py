@@ -1,1 +1,33 @@
 """Networks under one contract, their weights, and the engine that runs them on real images."""
+
+from jpeg_preproc.restorers.catalogue import list_restorers, macs
+from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
+from jpeg_preproc.restorers.engine import BelievedQuality, JpegRestorer, Restored
+from jpeg_preproc.restorers.registry import build_restorer, register_restorer, registered_names
+from jpeg_preproc.restorers.weights import (
+    Manifest,
+    load_weights,
+    save_weights,
+    shipped_names,
+    weights_path,
+)
+
+__all__ = [
+    "BelievedQuality",
+    "JpegRestorer",
+    "Manifest",
+    "Quality",
+    "Restored",
+    "Restorer",
+    "RestorerOutput",
+    "RestorerSpec",
+    "build_restorer",
+    "list_restorers",
+    "load_weights",
+    "macs",
+    "register_restorer",
+    "registered_names",
+    "save_weights",
+    "shipped_names",
+    "weights_path",
+]

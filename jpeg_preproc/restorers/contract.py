@@ -109,13 +109,15 @@ class RestorerOutput:
 class Restorer(nn.Module):
     """Base of all restoration networks.
 
-    A subclass sets :attr:`spec` and :attr:`presets` and implements
+    A subclass sets :attr:`spec`, :attr:`presets` and :attr:`channels` and implements
     ``forward(image, quality) -> RestorerOutput`` with ``image`` (N, C, H, W) in [0, 1].
     """
 
     spec: ClassVar[RestorerSpec]
     #: Preset name to constructor arguments.
     presets: ClassVar[dict[str, dict[str, object]]]
+    #: Channels that this instance takes, one of ``spec.channels``.
+    channels: int = 3
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore a batch; see the class for shapes."""

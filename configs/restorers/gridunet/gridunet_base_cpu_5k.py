@@ -60,3 +60,17 @@ param_scheduler = [
         eta_min_ratio=0.005,
     ),
 ]
+custom_hooks = [
+    dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002),
+    dict(
+        type="SaveWeightsHook",
+        name="base",
+        preset="base",
+        data=[
+            "BSDS500 train and val but its last ten (290 images; research and education)",
+            "T91 (91 images; those of at least 128 x 128 pixels; research use)",
+            "COCO train2017, 294 images halved (COCO terms, CC licences per image)",
+        ],
+        licence="Apache-2.0",
+    ),
+]

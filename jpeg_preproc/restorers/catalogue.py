@@ -1,0 +1,70 @@
+"""What there is: networks with their cost, and the weights that are shipped for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerSpec
+from jpeg_preproc.restorers.registry import build_restorer, registered_names, restorer_class
+from jpeg_preproc.restorers.weights import read_manifest, shipped_names, weights_path
+
+
+@dataclass(frozen=True)
+class PresetCost:
+    """Size of a preset: ``parameters``, and ``macs_per_pixel`` of multiply-accumulates."""
+
+    parameters: int
+    macs_per_pixel: float
+
+
+@dataclass(frozen=True)
+class RestorerEntry:
+    """A registered network.
+
+    Attributes:
+        spec: What it needs.
+        presets: Preset name to its cost.
+        weights: Names of shipped weights, which :class:`JpegRestorer` takes.
+    """
+
+    spec: RestorerSpec
+    presets: dict[str, PresetCost]
+    weights: tuple[str, ...]
+
+
+def macs(network: Restorer, height: int = 512, width: int = 512) -> int:
+    """Return the multiply-accumulates of one image of ``height`` × ``width`` pixels.
+
+    Convolutions and matrix products are counted, as torch's counter does; element-wise work is
+    not. Nothing is computed if the network lies on the ``meta`` device.
+    """
+    weight = next(network.parameters())
+    image = weight.new_zeros(1, network.channels, height, width)
+    quality = Quality.from_qf(50).to(weight.device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(image, quality)
+    return int(counter.get_total_flops()) // 2
+
+
+def list_restorers() -> dict[str, RestorerEntry]:
+    """Return every registered network by name, with its presets' cost and shipped weights."""
+    trained: dict[str, list[str]] = {}
+    for name in shipped_names():
+        trained.setdefault(read_manifest(weights_path(name)).restorer, []).append(name)
+    entries = {}
+    for name in registered_names():
+        presets = {}
+        for preset in restorer_class(name).presets:
+            with torch.device("meta"):
+                network = build_restorer(name, preset)
+            presets[preset] = PresetCost(
+                parameters=sum(value.numel() for value in network.parameters()),
+                macs_per_pixel=macs(network) / 512**2,
+            )
+        entries[name] = RestorerEntry(
+            restorer_class(name).spec, presets, tuple(trained.get(name, ()))
+        )
+    return entries

@@ -1,0 +1,264 @@
+"""From real images to restored ones: read, learn the quality, pad, tile, batch, run."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from jpeg_preproc.errors import ImageReadError, QualityError, UnknownRestorerError
+from jpeg_preproc.jpeg import (
+    apply_orientation,
+    estimate_qf,
+    load_image,
+    nearest_qf,
+    qtables_from_qf,
+    validate_qf,
+)
+from jpeg_preproc.restorers.colour import from_planes, to_planes
+from jpeg_preproc.restorers.contract import Quality, Restorer
+from jpeg_preproc.restorers.tiling import run_tiled
+from jpeg_preproc.restorers.weights import Manifest, load_weights
+
+ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | np.ndarray"
+Source = Literal["file", "estimated", "given", "blind"]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class BelievedQuality:
+    """The quality an image is restored by.
+
+    Attributes:
+        source: Where it is from: the file's own tables, an estimate from pixels, the caller, or
+            nowhere.
+        qf: Nearest libjpeg quality factor; ``None`` when blind.
+        qtables: (T, 8, 8) in natural order; ``None`` when blind.
+    """
+
+    source: Source
+    qf: int | None = None
+    qtables: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """One result.
+
+    Attributes:
+        image: uint8, (H, W, 3) RGB, or (H, W) for a grey input, upright as viewers show it.
+        qf: Quality factor it was restored by; ``None`` when blind.
+        source: Where that is from; see :class:`BelievedQuality`.
+        qtables: (T, 8, 8) tables it was restored by; ``None`` when blind.
+    """
+
+    image: np.ndarray
+    qf: int | None
+    source: Source
+    qtables: np.ndarray | None = None
+
+
+class JpegRestorer:
+    """Remove JPEG artifacts from images.
+
+    Args:
+        restorer: A name with shipped weights, the path of a safetensors file with its manifest,
+            or a network.
+        device: Of torch, such as ``'cpu'`` or ``'cuda:0'``.
+        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the convolutions; images stay fp32.
+        tile: Side of the tiles that images larger than it are cut into; ``None`` never cuts.
+        batch_size: Images of equal shape that are run together.
+
+    Raises:
+        UnknownRestorerError: Unknown name or ``dtype``.
+        WeightsError: A damaged or ill-fitting weights file.
+
+    Example:
+        >>> from jpeg_preproc import JpegRestorer, compress_jpeg
+        >>> jpeg = compress_jpeg(np.full((24, 40, 3), 128, np.uint8), qf=10)
+        >>> result = JpegRestorer()(jpeg)
+        >>> result.image.shape, result.qf, result.source
+        ((24, 40, 3), 10, 'file')
+    """
+
+    def __init__(
+        self,
+        restorer: str | os.PathLike[str] | Restorer = "base",
+        device: str | torch.device = "cpu",
+        dtype: str = "fp32",
+        tile: int | None = 1024,
+        batch_size: int = 8,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise UnknownRestorerError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        if batch_size < 1 or (tile is not None and tile < 1):
+            raise ValueError(f"batch_size ({batch_size}) and tile ({tile}) must be at least 1")
+        self.manifest: Manifest | None = None
+        if isinstance(restorer, Restorer):
+            network = restorer.eval()
+        else:
+            network, self.manifest = load_weights(restorer)
+        self.name = self.manifest.name if self.manifest else type(network).__name__
+        self.network = network.to(device)
+        self.device = torch.device(device)
+        self.dtype = DTYPES[dtype]
+        self.tile = tile
+        self.batch_size = batch_size
+
+    @overload
+    def __call__(
+        self,
+        image: ImageInput,
+        qf: int | Literal["auto", "blind"] = ...,
+        qtables: np.ndarray | None = ...,
+    ) -> Restored: ...
+
+    @overload
+    def __call__(
+        self,
+        image: Sequence[ImageInput],
+        qf: int | Literal["auto", "blind"] = ...,
+        qtables: np.ndarray | None = ...,
+    ) -> list[Restored]: ...
+
+    def __call__(
+        self,
+        image: ImageInput | Sequence[ImageInput],
+        qf: int | Literal["auto", "blind"] = "auto",
+        qtables: np.ndarray | None = None,
+    ) -> Restored | list[Restored]:
+        """Restore one image or a list of them.
+
+        Args:
+            image: A path, the bytes of an image file, or uint8 pixels as the decoder gave them:
+                (H, W, 3) RGB or (H, W) grey, of any size.
+            qf: ``'auto'`` takes a JPEG file's own tables, and estimates the quality of anything
+                else from its pixels; ``'blind'`` lets the network judge; or a factor, 1-100.
+            qtables: (T, 8, 8) tables in natural order that overrule ``qf``.
+
+        Raises:
+            ImageReadError: Not an image, a kind that is not supported, or pixels of another
+                dtype or shape.
+            QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
+        """
+        single = isinstance(image, (str, os.PathLike, bytes, np.ndarray))
+        items = [image] if single else list(image)  # type: ignore[list-item, arg-type]
+        loaded = [_load(item) for item in items]  # type: ignore[arg-type]
+        qualities = [
+            self.believe(pixels, qf, qtables if qtables is not None else own, given=qtables)
+            for pixels, own, _ in loaded
+        ]
+        restored = self.restore_pixels([pixels for pixels, _, _ in loaded], qualities)
+        results = [
+            Restored(apply_orientation(pixels, orientation), q.qf, q.source, q.qtables)
+            for pixels, (_, _, orientation), q in zip(restored, loaded, qualities, strict=True)
+        ]
+        return results[0] if single else results
+
+    def believe(
+        self,
+        pixels: np.ndarray,
+        qf: int | Literal["auto", "blind"] = "auto",
+        file_qtables: np.ndarray | None = None,
+        given: np.ndarray | None = None,
+    ) -> BelievedQuality:
+        """Decide by which quality to restore.
+
+        Args:
+            pixels: uint8 (H, W, 3) or (H, W), on the grid of the decoder.
+            qf: As in :meth:`__call__`.
+            file_qtables: (T, 8, 8) tables of the file the pixels are from, if there is one.
+            given: (T, 8, 8) tables that overrule everything.
+        """
+        if given is not None:
+            return BelievedQuality("given", nearest_qf(given).qf, given)
+        if qf == "blind":
+            return BelievedQuality("blind")
+        if qf != "auto":
+            factor = validate_qf(qf)
+            return BelievedQuality("given", factor, qtables_from_qf(factor))
+        if file_qtables is not None:
+            return BelievedQuality("file", nearest_qf(file_qtables).qf, file_qtables)
+        if self.network.spec.quality == "ignored":
+            return BelievedQuality("blind")
+        factor = estimate_qf(pixels).qf
+        return BelievedQuality("estimated", factor, qtables_from_qf(factor))
+
+    def restore_pixels(
+        self, images: Sequence[np.ndarray], qualities: Sequence[BelievedQuality]
+    ) -> list[np.ndarray]:
+        """Restore pixels in the decoder's orientation, batched by equal shape.
+
+        Args:
+            images: uint8, (H, W, 3) RGB or (H, W) each.
+            qualities: One for each image.
+
+        Raises:
+            QualityError: A network that needs the quality, and an image without.
+        """
+        if self.network.spec.quality == "required" and any(q.qtables is None for q in qualities):
+            raise QualityError(f"{self.name} needs the quality of each image: give qf or qtables")
+        groups: dict[tuple[tuple[int, ...], bool], list[int]] = defaultdict(list)
+        for index, (image, quality) in enumerate(zip(images, qualities, strict=True)):
+            groups[image.shape, quality.qtables is None].append(index)
+        results: list[np.ndarray] = list(images)
+        for members in groups.values():
+            for start in range(0, len(members), self.batch_size):
+                chosen = members[start : start + self.batch_size]
+                restored = self._restore_batch(
+                    [images[index] for index in chosen], [qualities[index] for index in chosen]
+                )
+                for index, pixels in zip(chosen, restored, strict=True):
+                    results[index] = pixels
+        return results
+
+    @torch.inference_mode()
+    def _restore_batch(
+        self, images: list[np.ndarray], beliefs: list[BelievedQuality]
+    ) -> list[np.ndarray]:
+        """Restore images of one shape whose quality is known of all or of none."""
+        planes = [to_planes(image, self.network.channels) for image in images]
+        batch = torch.stack([torch.from_numpy(plane) for plane, _ in planes])  # (N, C, H, W) u8
+        tables = [belief.qtables for belief in beliefs if belief.qtables is not None]
+        quality = Quality.from_qtables(tables).to(self.device) if tables else None
+        height, width = batch.shape[-2:]
+        multiple = self.network.spec.size_multiple
+        # Replicating right and below leaves the grid where it is.
+        padding = (0, -width % multiple, 0, -height % multiple)
+        padded = F.pad(batch.to(self.device).float() / 255, padding, mode="replicate")
+
+        def run(tile: Tensor) -> Tensor:
+            with torch.autocast(
+                self.device.type, self.dtype, enabled=self.dtype is not torch.float32
+            ):
+                return self.network(tile, quality).image.float()
+
+        radius = self.network.spec.receptive_radius
+        tile = None if radius is None else self.tile
+        restored = run_tiled(run, padded, tile, radius or 0)[..., :height, :width]
+        pixels = (restored.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        return [from_planes(plane, rest) for plane, (_, rest) in zip(pixels, planes, strict=True)]
+
+
+def _load(item: ImageInput) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """Return pixels in stored orientation, the file's tables if it is a JPEG, the orientation."""
+    if isinstance(item, np.ndarray):
+        if item.dtype != np.uint8:
+            raise ImageReadError(
+                f"an array of {item.dtype}; pixels are uint8 in 0-255 here: convert it first"
+            )
+        if item.ndim not in (2, 3) or (item.ndim == 3 and item.shape[2] != 3) or not item.size:
+            raise ImageReadError(
+                f"an array of shape {item.shape}; give (H, W, 3) RGB or (H, W) grey pixels"
+            )
+        return item, None, 1
+    loaded = load_image(item)
+    return loaded.pixels, loaded.info.qtables if loaded.info else None, loaded.orientation

@@ -1,0 +1,74 @@
+"""What happens during a training besides steps: weights that can be used at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import EMAHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+
+from jpeg_preproc.restorers.weights import save_weights
+
+
+@HOOKS.register_module()
+class SaveWeightsHook(Hook):  # type: ignore[misc]
+    """Write the (averaged) weights as ``<work dir>/<name>.safetensors`` with their manifest.
+
+    ``JpegRestorer('<work dir>/<name>.safetensors')`` loads them, without running code, while the
+    training goes on; to ship them, copy both files to ``jpeg_preproc/restorers/weights``.
+
+    Args:
+        name: Stem of the files.
+        preset: Preset of the network that is trained.
+        data: Lines on the training images and their licences, for the manifest.
+        licence: Of the weights.
+        interval: Steps between two writes.
+    """
+
+    priority = "LOW"
+
+    def __init__(
+        self,
+        name: str,
+        preset: str,
+        data: Sequence[str] = (),
+        licence: str = "",
+        interval: int = 500,
+    ) -> None:
+        self.name, self.preset, self.data = name, preset, list(data)
+        self.licence, self.interval = licence, interval
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Write every ``interval`` steps and after the last one."""
+        if (
+            self.every_n_train_iters(runner, self.interval)
+            or runner.iter + 1 == runner.max_iters
+        ):
+            self.write(runner)
+
+    def write(self, runner: Any) -> Path:
+        """Write the weights as they are now and return their path."""
+        averaged = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+        model = averaged[0] if averaged else runner.model
+        while is_model_wrapper(model) or averaged:
+            model, averaged = model.module, []
+        path = Path(runner.work_dir) / f"{self.name}.safetensors"
+        save_weights(
+            model.restorer,
+            path,
+            preset=self.preset,
+            dtype=torch.float16,
+            training={
+                "config": Path(runner.cfg.filename).name if runner.cfg.filename else "",
+                "iterations": runner.iter + 1,
+                "data": self.data,
+            },
+            licence=self.licence,
+        )
+        return path

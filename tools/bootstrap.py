@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Set up a virtual environment in .venv, then run the demo or the tests in it.
+
+Needs Linux, Python 3.10-3.12, a C++ compiler and pip; nothing else. Every step that is done is
+remembered in .venv, so a run that was stopped goes on where it was. mmcv's operators are compiled
+from source, which takes about 13 minutes on two cores, once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+CONSTRAINTS = ROOT / "tools" / "constraints.txt"
+SUPPORTED = ((3, 10), (3, 11), (3, 12))
+
+TORCH = ["torch", "torchvision"]
+BUILD_TOOLS = ["setuptools", "wheel", "ninja", "packaging", "psutil"]
+OPENMMLAB = ["onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmsegmentation", "imaug"]
+OWN_EXTRAS = ".[openmmlab,train,report,dev]"
+
+
+def say(text: str) -> None:
+    """Print a line at once, marked as ours."""
+    print(f"[setup] {text}", flush=True)
+
+
+def fail(text: str) -> None:
+    """Stop with a message that says what to do."""
+    sys.exit(f"[setup] {text}")
+
+
+def find_python() -> str:
+    """Return a Python of a supported version: this one, or one on PATH."""
+    if sys.version_info[:2] in SUPPORTED:
+        return sys.executable
+    for major, minor in reversed(SUPPORTED):
+        candidate = shutil.which(f"python{major}.{minor}")
+        # A version manager's shim may be on PATH for a version that is not there.
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
+            return candidate
+    found = ".".join(map(str, sys.version_info[:2]))
+    fail(f"Python {found} is not supported: install Python 3.10, 3.11 or 3.12 and try again")
+    raise AssertionError
+
+
+def run(command: Sequence[str], note: str, env: dict[str, str] | None = None) -> None:
+    """Run a command quietly: show a sign of life each half minute, and its log if it fails."""
+    log = VENV / "setup.log"
+    started = time.monotonic()
+    with log.open("a") as stream:
+        stream.write(f"\n$ {' '.join(command)}\n")
+        stream.flush()
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, env=env
+        )
+        try:
+            while True:
+                try:
+                    code = process.wait(timeout=30)
+                    break
+                except subprocess.TimeoutExpired:
+                    minutes = (time.monotonic() - started) / 60
+                    say(f"  … {note}: {minutes:.1f} minutes so far")
+        except KeyboardInterrupt:
+            process.terminate()
+            fail("stopped; the same command goes on from here")
+    if code:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        fail(f"{note} failed; the end of {log.relative_to(ROOT)}:\n{tail}")
+
+
+def pip(arguments: Sequence[str], note: str, **env: str) -> None:
+    """Install with the environment's pip, under the tested versions."""
+    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
+    run([*command, "-c", str(CONSTRAINTS), *arguments], note, {**os.environ, **env})
+
+
+def imports(modules: str) -> bool:
+    """Tell whether the environment can import ``modules``."""
+    return subprocess.run([PYTHON, "-c", f"import {modules}"], capture_output=True).returncode == 0
+
+
+def make_venv() -> None:
+    """Make the virtual environment."""
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    subprocess.run([find_python(), "-m", "venv", str(VENV)], check=True)
+    pip(["--upgrade", "pip"], "pip")
+
+
+def install_torch() -> None:
+    """Install torch and torchvision of versions that belong together."""
+    pip(TORCH, "torch")
+
+
+def install_openmmlab() -> None:
+    """Compile mmcv and install mmengine, mmdet and mmseg."""
+    if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+        fail("no C++ compiler, which mmcv needs: install g++ (Debian: apt-get install g++)")
+    pip(BUILD_TOOLS, "build tools")
+    jobs = {"MAX_JOBS": os.environ.get("MAX_JOBS", str(os.cpu_count() or 2))}
+    pip(["--no-build-isolation", *OPENMMLAB], "compiling mmcv", **jobs)
+    if not imports("mmcv.ops"):
+        # pip caches a wheel by its version alone: one compiled against another torch is no use.
+        say("a cached mmcv does not fit this torch: compiling it anew")
+        again = ["--no-build-isolation", "--no-cache-dir", "--force-reinstall", "--no-deps"]
+        pip([*again, "onedl-mmcv"], "compiling mmcv", **jobs)
+    if not imports("mmcv.ops, mmdet, mmseg"):
+        fail(f"mmcv, mmdet or mmseg does not import; see it with: {PYTHON} -c 'import mmcv.ops'")
+
+
+def install_self() -> None:
+    """Install this package in place, with what the tools and tests need."""
+    pip(["--no-build-isolation", "-e", OWN_EXTRAS], "jpeg_preproc")
+
+
+STEPS: tuple[tuple[str, str, Callable[[], None]], ...] = (
+    ("venv", "a virtual environment in .venv", make_venv),
+    ("torch", "torch and torchvision (about 2 minutes, 5 GB)", install_torch),
+    (
+        "openmmlab",
+        "mmengine, mmcv, mmdet, mmseg (compiles mmcv: about 13 minutes on 2 cores, once)",
+        install_openmmlab,
+    ),
+    ("self", "jpeg_preproc and its own needs", install_self),
+)
+
+
+def fingerprint(name: str) -> str:
+    """Return what a step's result depends on, so that a change runs it again."""
+    digest = hashlib.sha256(CONSTRAINTS.read_bytes())
+    if name == "self":
+        digest.update((ROOT / "setup.cfg").read_bytes())
+        digest.update(str(ROOT).encode())
+    return digest.hexdigest()
+
+
+def set_up() -> None:
+    """Do the steps that have not been done."""
+    started = time.monotonic()
+    if sys.platform != "linux":
+        fail(f"{sys.platform} is not supported by this script; it is written for Linux")
+    redo = False
+    for number, (name, what, step) in enumerate(STEPS, 1):
+        stamp = VENV / f"done-{name}"
+        print_ = fingerprint(name)
+        if not redo and stamp.is_file() and (name == "venv" or stamp.read_text() == print_):
+            continue
+        redo = name == "venv"
+        say(f"step {number} of {len(STEPS)}: {what}")
+        step()
+        stamp.write_text(print_)
+    minutes = (time.monotonic() - started) / 60
+    if minutes > 0.1:
+        say(f"ready after {minutes:.1f} minutes")
+
+
+def commands(action: str, extra: Sequence[str]) -> list[list[str]]:
+    """Return what to run in the environment for an action."""
+    python = str(PYTHON)
+    if action == "demo":
+        return [[python, "tools/eval_downstream.py", *extra]]
+    if action == "test":
+        return [
+            [python, "-m", "ruff", "check", "."],
+            [python, "-m", "ruff", "format", "--check", "."],
+            [python, "-m", "mypy", "jpeg_preproc", "tools"],
+            [python, "-m", "pytest", *extra],
+        ]
+    return []
+
+
+def main() -> int:
+    """Set up, then run what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  python3 tools/bootstrap.py demo",
+    )
+    parser.add_argument(
+        "action",
+        choices=("demo", "test", "setup"),
+        help="demo: what JPEG costs a detector and a segmenter, and what restoring gives back; "
+        "test: lint, types and tests; setup: nothing more",
+    )
+    parser.add_argument("extra", nargs=argparse.REMAINDER, help="passed on to the tool or pytest")
+    args = parser.parse_args()
+    set_up()
+    for command in commands(args.action, args.extra):
+        print(f"$ {' '.join(command)}".replace(str(ROOT) + "/", ""), flush=True)
+        code = subprocess.run(command, cwd=ROOT).returncode
+        if code:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
