@@ -98,6 +98,6 @@ def test_pixels_of_a_loader_pass_unchanged(shape):
     ],
 )
 def test_other_pixels_are_refused_by_file_name(results, words):
-    with pytest.raises(PipelineError, match="a/b.jpg") as error:
+    with pytest.raises(PipelineError, match=r"a/b\.jpg") as error:
         require_decoder_pixels(results, "JpegRestore")
     assert words in str(error.value)

@@ -1,0 +1,129 @@
+"""The conditions under which a detector or segmenter is measured: what its images go through.
+
+The original images; the images compressed at each QF; those restored by each restorer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jpeg_preproc.errors import UnknownRestorerError
+from jpeg_preproc.io import sha256_file
+from jpeg_preproc.jpeg import validate_qf
+from jpeg_preproc.restorers.weights import load_weights, weights_path
+
+ORIGINAL = "original"
+JPEG = "jpeg"
+
+
+@dataclass(frozen=True)
+class RestorerChoice:
+    """A restorer as it was asked for.
+
+    Attributes:
+        name: A name with shipped weights, or a weights file.
+        label: What the rows call it: the name, or the file's name without its ending.
+        sha256: Of the weights.
+    """
+
+    name: str
+    label: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way the test images reach the model.
+
+    Attributes:
+        qf: Quality they are compressed at; ``None`` for the original images.
+        restorer: What removes the artifacts; ``None`` for the JPEG images themselves.
+    """
+
+    qf: int | None = None
+    restorer: RestorerChoice | None = None
+
+    @property
+    def label(self) -> str:
+        """What the rows call it: ``'original'``, ``'jpeg'``, or the restorer's label."""
+        if self.qf is None:
+            return ORIGINAL
+        return JPEG if self.restorer is None else self.restorer.label
+
+    @property
+    def title(self) -> str:
+        """The label with the QF, for people."""
+        return self.label if self.qf is None else f"{self.label} at QF {self.qf}"
+
+
+@dataclass(frozen=True)
+class JpegSettings:
+    """How every condition compresses and restores.
+
+    Attributes:
+        subsampling: Of the compression; see :func:`~jpeg_preproc.jpeg.compress_jpeg`.
+        device: Of the restorer, for torch.
+        dtype: Of the restorer: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
+    """
+
+    subsampling: str = "4:2:0"
+    device: str = "cpu"
+    dtype: str = "fp32"
+
+
+def choose_restorers(names: Iterable[str]) -> list[RestorerChoice]:
+    """Look up restorers and load each once, so that a bad one stops the run before it starts.
+
+    Raises:
+        UnknownRestorerError: No such restorer, or two with the same label.
+        WeightsError: A damaged weights file.
+    """
+    choices: list[RestorerChoice] = []
+    for name in dict.fromkeys(names):
+        path = weights_path(name)
+        load_weights(name)
+        label = Path(name).stem if name.endswith(".safetensors") else name
+        if label in (ORIGINAL, JPEG) or label in [choice.label for choice in choices]:
+            raise UnknownRestorerError(
+                f"two rows would be called {label!r}; rename the weights file {path}"
+            )
+        choices.append(RestorerChoice(name, label, sha256_file(path)))
+    return choices
+
+
+def plan(qfs: Iterable[int], restorers: Sequence[RestorerChoice]) -> list[Condition]:
+    """Return the conditions in the order they run: original, then each QF with its restorers.
+
+    Raises:
+        QualityError: A QF outside 1-100.
+
+    >>> [condition.title for condition in plan([10, 20], [])]
+    ['original', 'jpeg at QF 10', 'jpeg at QF 20']
+    """
+    conditions = [Condition()]
+    for qf in dict.fromkeys(validate_qf(qf) for qf in qfs):
+        conditions += [Condition(qf), *(Condition(qf, restorer) for restorer in restorers)]
+    return conditions
+
+
+def condition_transforms(condition: Condition, settings: JpegSettings) -> list[dict[str, Any]]:
+    """Return the transforms, as OpenMMLab configs, that stand behind the loader."""
+    if condition.qf is None:
+        return []
+    steps: list[dict[str, Any]] = [
+        {"type": "JpegCompress", "qf": condition.qf, "subsampling": settings.subsampling}
+    ]
+    if condition.restorer is not None:
+        steps.append(
+            {
+                "type": "JpegRestore",
+                "restorer": condition.restorer.name,
+                "qf": "auto",
+                "device": settings.device,
+                "dtype": settings.dtype,
+            }
+        )
+    return steps

@@ -1,0 +1,226 @@
+"""How much accuracy a model loses to JPEG and how much restoration gives back.
+
+A task (a model with its test set) is measured under a list of conditions: the original images,
+the images compressed at each QF, and those restored by each restorer. This module knows the
+conditions, their order, what makes a finished one reusable, and what is computed from them; how a
+task measures is the business of :mod:`jpeg_preproc.openmmlab`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.evaluation.conditions import (
+    JPEG,
+    ORIGINAL,
+    Condition,
+    JpegSettings,
+    condition_transforms,
+)
+from jpeg_preproc.evaluation.store import codec_version
+from jpeg_preproc.io import sha256_bytes, write_json_atomic
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a task measured under one condition.
+
+    Attributes:
+        metric: ``'mAP'`` or ``'mIoU'``.
+        value: Of the metric, in percentage points, 0-100.
+        images: How many were evaluated.
+        seconds: How long it took.
+        all_metrics: Everything the model's own metrics reported, in their own units.
+    """
+
+    metric: str
+    value: float
+    images: int
+    seconds: float
+    all_metrics: dict[str, float]
+
+
+class Task(Protocol):
+    """A model with its test set; :class:`jpeg_preproc.openmmlab.evaluate.OpenMMLabTask` is one."""
+
+    dataset: str
+    model: str
+    images: int
+    fingerprint: dict[str, Any]
+
+    def measure(
+        self,
+        transforms: Sequence[Mapping[str, Any]],
+        name: str,
+        on_image: Callable[[], None] | None = None,
+    ) -> Measurement:
+        """Evaluate with ``transforms`` behind the image loader; see ``OpenMMLabTask``."""
+
+
+def condition_key(
+    task: Task, condition: Condition, settings: JpegSettings, version: str
+) -> dict[str, Any]:
+    """Return all that a condition's result depends on; equal keys, equal result.
+
+    Args:
+        task: Gives its :attr:`Task.fingerprint`.
+        condition: What is measured.
+        settings: How it compresses and restores.
+        version: Of this package.
+    """
+    key: dict[str, Any] = {
+        "task": {"dataset": task.dataset, "model": task.model, **task.fingerprint},
+        "qf": condition.qf,
+        "version": version,
+    }
+    if condition.qf is not None:
+        key["encoder"] = codec_version()
+        key["subsampling"] = settings.subsampling
+    if condition.restorer is not None:
+        key["restorer"] = asdict(condition.restorer)
+        key["restorer_device"] = settings.device.partition(":")[0]
+        key["restorer_dtype"] = settings.dtype
+    return key
+
+
+class ConditionStore:
+    """Finished conditions on disk, one JSON file each, so that a killed run goes on.
+
+    Args:
+        folder: Where they lie; made when the first one is stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def name(self, key: Mapping[str, Any]) -> str:
+        """Return the file name, without ending, of a condition's result."""
+        restorer = key.get("restorer", {}).get("label", JPEG if key["qf"] else ORIGINAL)
+        parts = [key["task"]["dataset"], key["task"]["model"], restorer]
+        parts += [f"qf{key['qf']}"] if key["qf"] else []
+        digest = sha256_bytes(json.dumps(key, sort_keys=True).encode())[:8]
+        return "-".join(re.sub(r"[^\w.]+", "_", part) for part in [*parts, digest])
+
+    def load(self, key: Mapping[str, Any]) -> Measurement | None:
+        """Return the stored result of ``key``; ``None`` if there is none or it is unreadable."""
+        try:
+            document = json.loads((self.folder / f"{self.name(key)}.json").read_text("utf-8"))
+            return Measurement(**document["result"]) if document["key"] == key else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def save(self, key: Mapping[str, Any], result: Measurement) -> Path:
+        """Store a result, whole or not at all."""
+        document = {"key": key, "result": asdict(result)}
+        return write_json_atomic(self.folder / f"{self.name(key)}.json", document)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the conditions of one task.
+
+    Attributes:
+        rows: One per finished condition: ``dataset, model, metric, qf, restorer, value, recovery,
+            images, seconds``.
+        failed: ``{'file': condition, 'reason': ...}`` of each that could not be measured.
+        reused: How many were there from an earlier run.
+    """
+
+    rows: list[dict[str, Any]]
+    failed: list[dict[str, str]]
+    reused: int
+
+
+def run_task(
+    task: Task,
+    conditions: Sequence[Condition],
+    store: ConditionStore,
+    settings: JpegSettings,
+    version: str,
+    on_image: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Measure what is not stored yet and return the rows of all conditions.
+
+    A condition that fails with one of this package's errors is recorded, and the rest goes on.
+
+    Args:
+        task: The model with its test set.
+        conditions: As :func:`plan` gives them.
+        store: Where finished ones lie.
+        settings: How to compress and restore.
+        version: Of this package.
+        on_image: Called with the condition's title after each image measured, and as often for
+            one that was reused.
+    """
+    results: list[tuple[Condition, Measurement]] = []
+    failed: list[dict[str, str]] = []
+    reused = 0
+    for condition in conditions:
+        key = condition_key(task, condition, settings, version)
+        title = f"{task.model}: {condition.title}"
+
+        def advance(title: str = title) -> None:
+            if on_image:
+                on_image(title)
+
+        measured = store.load(key)
+        if measured is not None:
+            reused += 1
+            for _ in range(measured.images):
+                advance()
+        else:
+            try:
+                transforms = condition_transforms(condition, settings)
+                measured = task.measure(transforms, store.name(key), advance)
+            except JpegPreprocError as error:
+                failed.append({"file": title, "reason": str(error)})
+                continue
+            store.save(key, measured)
+        results.append((condition, measured))
+    return Outcome(_rows(task, results), failed, reused)
+
+
+def recovery(original: float, compressed: float, restored: float) -> float | None:
+    """Return the share of the loss that restoration gives back: 1 is all of it.
+
+    Not clipped: negative where restoration harms, above 1 where it beats the original. ``None``
+    where compression costs nothing, since there is nothing to give back.
+
+    >>> recovery(28.0, 20.0, 26.0)
+    0.75
+    """
+    loss = original - compressed
+    return (restored - compressed) / loss if loss else None
+
+
+def _rows(task: Task, results: Sequence[tuple[Condition, Measurement]]) -> list[dict[str, Any]]:
+    """Return the rows in the order of the table: original, JPEG, then each restorer."""
+    values = {(done.label, done.qf): result.value for done, result in results}
+    original = values.get((ORIGINAL, None))
+    rows = []
+    for condition, result in results:
+        compressed = values.get((JPEG, condition.qf))
+        share = None
+        if condition.restorer is not None and original is not None and compressed is not None:
+            share = recovery(original, compressed, result.value)
+        rows.append(
+            {
+                "dataset": task.dataset,
+                "model": task.model,
+                "metric": result.metric,
+                "qf": condition.qf,
+                "restorer": condition.label,
+                "value": result.value,
+                "recovery": share,
+                "images": result.images,
+                "seconds": result.seconds,
+            }
+        )
+    labels = list(dict.fromkeys(row["restorer"] for row in rows))
+    return sorted(rows, key=lambda row: (labels.index(row["restorer"]), row["qf"] or 0))

@@ -1,0 +1,150 @@
+"""Read an OpenMMLab config and edit its test side: data root, transforms behind the loader."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from jpeg_preproc.errors import JpegPreprocError, PipelineError
+from jpeg_preproc.openmmlab.place import JPEG_TRANSFORMS, check_pipeline, transform_name
+
+
+def load_config(
+    path: str | os.PathLike[str],
+    cfg_options: Mapping[str, Any] | None = None,
+    data_root: str | os.PathLike[str] | None = None,
+) -> Config:
+    """Read a config and see to it that it says how to test.
+
+    Args:
+        path: Of a Python, JSON or YAML config, of upstream OpenMMLab or a fork.
+        cfg_options: Dotted keys and their new values, as ``--cfg-options`` gives them.
+        data_root: Replaces the test data's root wherever it occurs; see :func:`set_data_root`.
+
+    Raises:
+        JpegPreprocError: The file is missing or no config, or has no test or validation part.
+    """
+    try:
+        config = Config.fromfile(str(path))
+        if cfg_options:
+            config.merge_from_dict(dict(cfg_options))
+    except (OSError, SyntaxError, TypeError, ValueError, AttributeError, KeyError) as error:
+        raise JpegPreprocError(f"{path} cannot be read as an OpenMMLab config: {error}") from error
+    except ImportError as error:
+        raise JpegPreprocError(
+            f"{path} imports what is not installed: {error}; install it, or mend custom_imports"
+        ) from error
+    for part in ("dataloader", "evaluator"):
+        if not config.get(f"test_{part}"):
+            config[f"test_{part}"] = copy.deepcopy(config.get(f"val_{part}"))
+    lacking = [key for key in ("model", "test_dataloader", "test_evaluator") if not config.get(key)]
+    if lacking:
+        raise JpegPreprocError(
+            f"{path} has no {', '.join(lacking)}; give the config of a detector or segmenter that "
+            "says how to test it"
+        )
+    if data_root is not None:
+        set_data_root(config, data_root)
+    return config
+
+
+def leaf_datasets(config: Config) -> list[Any]:
+    """Return the test datasets that hold images, wrappers such as ``ConcatDataset`` taken off."""
+    return list(_leaves(config.test_dataloader.dataset))
+
+
+def _leaves(dataset: Any) -> Iterator[Any]:
+    if "datasets" in dataset:
+        for part in dataset.datasets:
+            yield from _leaves(part)
+    elif "dataset" in dataset:
+        yield from _leaves(dataset.dataset)
+    else:
+        yield dataset
+
+
+def metric_configs(config: Config) -> list[Any]:
+    """Return the configs of the test metrics, always as a list."""
+    evaluator = config.test_evaluator
+    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+
+
+def set_data_root(config: Config, root: str | os.PathLike[str]) -> None:
+    """Point the test datasets, and the annotation files of their metrics, at another folder.
+
+    Every path below the old root moves: ``data/coco/annotations/x.json`` of a metric becomes
+    ``ROOT/annotations/x.json``. The old root is the dataset's ``data_root``, or the config's.
+    """
+    new = str(root)
+    evaluators = metric_configs(config)
+    for dataset in leaf_datasets(config):
+        old = dataset.get("data_root") or config.get("data_root") or ""
+        dataset.data_root = new
+        if old:
+            for part in (dataset, dataset.get("data_prefix", {}), *evaluators):
+                _move(part, old, new)
+
+
+def _move(settings: Any, old: str, new: str) -> None:
+    """Replace ``old`` at the start of every path among ``settings`` by ``new``."""
+    prefix = old.rstrip("/") + "/"
+    for key, value in list(settings.items()):
+        if isinstance(value, str) and value.startswith(prefix):
+            settings[key] = str(Path(new) / value[len(prefix) :])
+
+
+def with_transforms(config: Config, transforms: Sequence[Mapping[str, Any]]) -> Config:
+    """Return a copy of ``config`` whose test images pass ``transforms`` right after loading.
+
+    Raises:
+        PipelineError: A pipeline has no image loader, or holds a JPEG transform already.
+    """
+    edited = copy.deepcopy(config)
+    for dataset in leaf_datasets(edited):
+        pipeline = list(dataset.get("pipeline", ()))
+        names = [transform_name(step) for step in pipeline]
+        if present := [name for name in names if name in JPEG_TRANSFORMS]:
+            raise PipelineError(
+                f"the test pipeline has {present[0]} already; take it out, since the conditions "
+                "are made by putting it there"
+            )
+        place = loader_index(pipeline) + 1
+        pipeline[place:place] = [dict(step) for step in transforms]
+        check_pipeline(pipeline)
+        dataset.pipeline = pipeline
+    return edited
+
+
+def loader_index(pipeline: Sequence[Any]) -> int:
+    """Return the position of the transform that loads the image.
+
+    Raises:
+        PipelineError: There is none.
+    """
+    names = [transform_name(step) for step in pipeline]
+    for index, name in enumerate(names):
+        if name.startswith("LoadImage") or name == "InferencerLoader":
+            return index
+    raise PipelineError(
+        f"the test pipeline ({', '.join(names) or 'empty'}) has no LoadImageFromFile, behind which "
+        "the image is compressed and restored"
+    )
+
+
+def dataset_name(config: Config) -> str:
+    """Return a short name for the test data: the last folder of its root, or its type.
+
+    >>> dataset_name(Config(dict(test_dataloader=dict(dataset=dict(
+    ...     type='CocoDataset', data_root='data/coco/')))))
+    'coco'
+    """
+    names = []
+    for dataset in leaf_datasets(config):
+        root = Path(str(dataset.get("data_root") or "")).name
+        names.append(root or transform_name(dataset).removesuffix("Dataset"))
+    return "+".join(dict.fromkeys(names))

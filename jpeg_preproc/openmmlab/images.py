@@ -1,0 +1,99 @@
+"""Whether one test image can be evaluated: it is there, whole, and the pipeline can load it."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmengine.fileio as fileio
+from mmengine.registry import TRANSFORMS
+from PIL import Image
+
+from jpeg_preproc.errors import AnnotationError, ImageReadError, PipelineError
+from jpeg_preproc.jpeg import is_jpeg, read_jpeg_info
+from jpeg_preproc.openmmlab.config import loader_index
+from jpeg_preproc.openmmlab.place import require_decoder_pixels
+
+# What the loaders of mmcv raise on a bad file; the assertion is LoadImageFromFile's own.
+_LOAD_ERRORS = (OSError, AssertionError, SyntaxError, ValueError, cv2.error)
+
+
+class ImageCheck:
+    """Load images as the pipeline of one dataset does, and say what is wrong with one."""
+
+    def __init__(self, leaf: Any) -> None:
+        step = leaf.pipeline[loader_index(leaf.pipeline)]
+        self.load = TRANSFORMS.build(step)
+        if getattr(self.load, "to_float32", False):
+            raise PipelineError(
+                "LoadImageFromFile gives float32 in the test pipeline; set to_float32=False, JPEG "
+                "compresses uint8"
+            )
+        self.backend_args = getattr(self.load, "backend_args", None)
+        self.root = _root(leaf)
+
+    def __call__(self, record: Mapping[str, Any]) -> int:
+        """Return the file's size in bytes.
+
+        Raises:
+            AnnotationError: The file or mask is missing or outside the data root.
+            ImageReadError: It is there and cannot be used.
+        """
+        path = str(record["img_path"])
+        if self.root and not _inside(path, self.root):
+            raise AnnotationError(f"{path} lies outside the data root {self.root}")
+        try:
+            data = bytes(fileio.get(path, backend_args=self.backend_args))
+        except FileNotFoundError as error:
+            raise AnnotationError(f"{path} does not exist, but the annotations name it") from error
+        except OSError as error:
+            raise ImageReadError(f"{path} cannot be read: {error}") from error
+        if is_jpeg(data) and read_jpeg_info(data, name=path).truncated:
+            raise ImageReadError(f"{path} is truncated; fetch or export it again")
+        try:
+            results = self.load({"img_path": path})
+        except _LOAD_ERRORS as error:
+            raise ImageReadError(f"{path} cannot be decoded: {error}") from error
+        if results is None:  # LoadImageFromFile(ignore_empty=True)
+            raise ImageReadError(f"{path} cannot be decoded")
+        image = require_decoder_pixels(results, "JpegCompress")
+        if "reduce_zero_label" in record and record.get("seg_map_path"):
+            _check_mask(str(record["seg_map_path"]), image.shape[:2], self.backend_args)
+        return len(data)
+
+
+def _check_mask(path: str, shape: tuple[int, int], backend_args: dict[str, Any] | None) -> None:
+    """Check that a segmentation mask can be decoded and has its image's (H, W) shape."""
+    try:
+        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as mask:
+            mask.load()
+            size = mask.size
+    except FileNotFoundError as error:
+        raise AnnotationError(f"{path}: the mask does not exist") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise AnnotationError(f"{path}: the mask cannot be decoded: {error}") from error
+    if size[::-1] != shape:
+        raise AnnotationError(f"{path}: the mask is {size[::-1]}, its image {shape} (H, W)")
+
+
+def _root(leaf: Any) -> str:
+    """Return the folder that the images of a dataset must lie in, or ``''`` if it names none.
+
+    An absolute image folder outside ``data_root`` is a choice of the config and then the root.
+    """
+    root = str(leaf.get("data_root") or "")
+    prefix = leaf.get("data_prefix") or {}
+    images = str(prefix.get("img") or prefix.get("img_path") or "")
+    return images if not root or Path(images).is_absolute() else root
+
+
+def _inside(path: str, root: str) -> bool:
+    """Tell whether ``path`` is below ``root`` by name; symbolic links may lead elsewhere."""
+    if "://" in path:
+        return path.startswith(root) and ".." not in path.split("/")
+    folder, file = (os.path.normpath(Path.cwd() / name) for name in (root, path))
+    return os.path.commonpath([file, folder]) == folder

@@ -1,0 +1,251 @@
+"""Measure what JPEG costs a detector or segmenter, and how much of it restoration gives back."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import DictAction
+
+from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
+from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.evaluation.conditions import JpegSettings, choose_restorers, plan
+from jpeg_preproc.evaluation.downstream import ConditionStore, Outcome, run_task
+from jpeg_preproc.openmmlab.evaluate import SEED, OpenMMLabTask
+from jpeg_preproc.openmmlab.versions import package_version, versions
+from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
+from jpeg_preproc.report.plots import plot_metric_vs_qf
+
+# Exit codes beside 0.
+_SOME_SKIPPED, _REFUSED, _INTERRUPTED = 1, 2, 130
+
+_EPILOG = """\
+Every condition sees the same images, through the config's own dataset, model and metric. The
+transforms JpegCompress and JpegRestore are put right behind LoadImageFromFile; restorers read the
+quantisation tables of the compression. "recovery" is (restored - jpeg) / (original - jpeg): 100 %
+gives back the whole loss, a negative one harms.
+
+A run that was stopped goes on when started again with the same --out: finished conditions are
+kept in OUT/conditions and used again as long as nothing they depend on has changed.
+Exit code: 0, or 1 if images or conditions were left out (they are listed), or 2 on an error.
+
+examples:
+  python tools/eval_downstream.py
+  python tools/eval_downstream.py configs/downstream/yolox_nano_coco.py yolox_nano.pth \\
+      --data-root data/coco --qf 10 20 30 40 --restorers base --limit 50
+"""
+
+
+@dataclass
+class Job:
+    """One model to measure."""
+
+    config: Path
+    checkpoint: Path
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+    data_root: Path | None = None
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "config", nargs="?", type=Path, help="mmdet or mmseg config; without: the embedded demo"
+    )
+    parser.add_argument("checkpoint", nargs="?", type=Path, help="its weights")
+    parser.add_argument(
+        "--qf", nargs="+", type=int, default=[10, 20, 30, 40], help="default: 10 20 30 40"
+    )
+    parser.add_argument(
+        "--restorers",
+        nargs="*",
+        default=["base"],
+        metavar="NAME|FILE",
+        help="shipped weights or .safetensors files; default: base",
+    )
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="of the test data")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="evaluate N images, evenly spaced over the set"
+    )
+    parser.add_argument(
+        "--out", "--work-dir", type=Path, default=Path("work_dirs/eval_downstream"), metavar="DIR"
+    )
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
+    )
+    parser.add_argument("--subsampling", choices=("4:4:4", "4:2:2", "4:2:0"), default="4:2:0")
+    parser.add_argument(
+        "--device", help="of the model and, without workers, the restorer; default: cuda if there"
+    )
+    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument(
+        "--num-workers", type=int, default=0, metavar="N", help="processes that restore on the CPU"
+    )
+    args = parser.parse_args(argv)
+    if (args.config is None) != (args.checkpoint is None):
+        parser.error("give CONFIG and CHECKPOINT, or neither for the embedded demo")
+    if args.config is None and (args.data_root or args.cfg_options):
+        parser.error("--data-root and --cfg-options belong to a CONFIG")
+    if (args.limit is not None and args.limit < 1) or args.num_workers < 0:
+        parser.error("--limit must be at least 1 and --num-workers at least 0")
+    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the evaluation and return the exit code."""
+    args = parse_args(argv)
+    started = time.time()
+    try:
+        restorers = choose_restorers(args.restorers)
+        conditions = plan(args.qf, restorers)
+        # A CUDA restorer cannot run in a forked worker; those restore on the CPU.
+        restore_on = "cpu" if args.num_workers else args.device
+        settings = JpegSettings(args.subsampling, restore_on, args.dtype)
+        tasks = _prepare(args)
+        outcomes = _measure(tasks, conditions, ConditionStore(args.out / "conditions"), settings)
+        meta = _meta(args, argv, tasks, outcomes, settings, started)
+        written = _write(args.out, meta, [row for outcome in outcomes for row in outcome.rows])
+    except (JpegPreprocError, OSError) as error:  # OSError: --out cannot be written, disk full
+        console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        return _REFUSED
+    except KeyboardInterrupt:
+        console(stderr=True).print("Stopped; the same command goes on from here.")
+        return _INTERRUPTED
+    print_tables(result_tables([row for outcome in outcomes for row in outcome.rows]))
+    if reused := sum(outcome.reused for outcome in outcomes):
+        console().print(f"{reused} condition(s) were there from an earlier run")
+    for path in written:
+        console().print(f"wrote {path}", markup=False, soft_wrap=True)
+    return _SOME_SKIPPED if _list_left_out(tasks, outcomes) else 0
+
+
+def _jobs(args: argparse.Namespace) -> list[Job]:
+    """Return what to measure; without a config the demo, made below ``--out`` if need be."""
+    if args.config is not None:
+        return [Job(args.config, args.checkpoint, args.cfg_options or {}, args.data_root)]
+    root = args.out / "demo"
+    with progress("drawing the demo set") as bar:
+        make_demo_dataset(root, track=bar.track)
+    return [
+        Job(config, checkpoint, demo_cfg_options(root, name))
+        for name, (config, checkpoint) in demo_configs().items()
+    ]
+
+
+def _prepare(args: argparse.Namespace) -> list[OpenMMLabTask]:
+    tasks = []
+    for job in _jobs(args):
+        with progress(f"checking the images of {job.config.stem}") as bar:
+            step = bar.add_task("", total=None)
+            tasks.append(
+                OpenMMLabTask(
+                    job.config,
+                    job.checkpoint,
+                    args.out,
+                    cfg_options=job.cfg_options,
+                    data_root=job.data_root,
+                    limit=args.limit,
+                    device=args.device,
+                    num_workers=args.num_workers,
+                    on_check=lambda name, total, bar=bar, step=step: bar.update(  # type: ignore[misc]
+                        step, advance=1, total=total, description=name
+                    ),
+                )
+            )
+    return tasks
+
+
+def _measure(
+    tasks: Sequence[OpenMMLabTask],
+    conditions: Sequence[Any],
+    store: ConditionStore,
+    settings: JpegSettings,
+) -> list[Outcome]:
+    with progress("measuring") as bar:
+        total = sum(task.images for task in tasks) * len(conditions)
+        step = bar.add_task("", total=total)
+        return [
+            run_task(
+                task,
+                conditions,
+                store,
+                settings,
+                package_version(),
+                on_image=lambda title: bar.update(step, advance=1, description=title),
+            )
+            for task in tasks
+        ]
+
+
+def _meta(
+    args: argparse.Namespace,
+    argv: Sequence[str] | None,
+    tasks: Sequence[OpenMMLabTask],
+    outcomes: Sequence[Outcome],
+    settings: JpegSettings,
+    started: float,
+) -> dict[str, Any]:
+    arguments = sys.argv[1:] if argv is None else argv
+    return {
+        "tool": "eval_downstream",
+        "command": shlex.join(["python", "tools/eval_downstream.py", *map(str, arguments)]),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "protocol": (
+            "load, compress in memory, restore by the compression's tables, then the config's own "
+            f"pipeline; {settings.subsampling}, batch size 1; mAP is COCO's at IoU 0.50:0.95 or "
+            "VOC's at 0.50, mIoU is of the whole set; value in percentage points"
+        ),
+        "restorers": list(args.restorers),
+        "device": args.device,
+        "dtype": args.dtype,
+        "seed": SEED,
+        "limit": args.limit,
+        "models": [
+            {"dataset": task.dataset, "model": task.model, **task.fingerprint} for task in tasks
+        ],
+        "skipped": [entry for task in tasks for entry in task.skipped],
+        "failed": [entry for outcome in outcomes for entry in outcome.failed],
+        "versions": versions(),
+    }
+
+
+def _write(out: Path, meta: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[Path]:
+    """Write all results; without matplotlib all but the plot."""
+    written = list(write_results(out, meta, rows).values())
+    try:
+        plot = out / "accuracy.png"
+        title = "Accuracy over JPEG quality"
+        written.append(plot_metric_vs_qf(rows, "value", plot, title, "mAP or mIoU (%)"))
+    except JpegPreprocError as error:
+        console(stderr=True).print(f"no plot: {error}", markup=False)
+    return written
+
+
+def _list_left_out(tasks: Sequence[OpenMMLabTask], outcomes: Sequence[Outcome]) -> bool:
+    """Print which images and conditions no row includes, and tell whether there are any."""
+    skipped = [entry for task in tasks for entry in task.skipped]
+    failed = [entry for outcome in outcomes for entry in outcome.failed]
+    notes = console(stderr=True)
+    for entries, what in ((skipped, "image(s), in every condition"), (failed, "condition(s)")):
+        if entries:
+            notes.print(f"Left out {len(entries)} {what}:")
+        for entry in entries:
+            named = entry["file"] in entry["reason"]
+            text = entry["reason"] if named else f"{entry['file']}: {entry['reason']}"
+            notes.print(f"  {text}", markup=False, soft_wrap=True)
+    return bool(skipped or failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
