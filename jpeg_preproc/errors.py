@@ -19,6 +19,10 @@ class AnnotationError(JpegPreprocError, ValueError):
     """An annotation file that is missing, malformed, or points outside its data root."""
 
 
+class DatasetError(JpegPreprocError, ValueError):
+    """A dataset folder that cannot be recognised, read, or written to."""
+
+
 class QualityError(JpegPreprocError, ValueError):
     """A quality factor outside 1-100, or quantisation tables of the wrong shape or range."""
 

@@ -1,0 +1,116 @@
+"""COCO and VOC compressed as JPEG at given qualities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import PIL
+from PIL import features
+
+from jpeg_preproc.datasets.image import ImageTask, Variant, Written, rewrite_image
+from jpeg_preproc.datasets.rewrite import OnProgress, RewriteSummary, rewrite_dataset
+from jpeg_preproc.datasets.scan import DatasetTree
+from jpeg_preproc.errors import QualityError
+from jpeg_preproc.jpeg.codec import SUBSAMPLINGS, compress_jpeg
+from jpeg_preproc.jpeg.image import LoadedImage
+from jpeg_preproc.jpeg.tables import validate_qf
+
+
+def compress_dataset(
+    tree: DatasetTree,
+    out: str | os.PathLike[str],
+    qfs: Sequence[int],
+    subsampling: str = "4:2:0",
+    workers: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+    on_progress: OnProgress = lambda phase, done, total: None,
+) -> RewriteSummary:
+    """Write a dataset as JPEG at each quality, into ``out/qf10`` and its like.
+
+    Every image keeps its name, since annotations say it: a PNG source becomes a JPEG called
+    ``.png``, which OpenCV, Pillow and so mmcv read by content. Pixels are taken in stored
+    orientation and the EXIF orientation is kept, so that boxes and masks fit as before; other
+    metadata goes. Grey stays grey. The bytes are those of Pillow's ``save`` at that quality.
+
+    Args:
+        tree: from :func:`~jpeg_preproc.datasets.scan.scan_dataset`.
+        out: outside the source.
+        qfs: libjpeg qualities, 1-100.
+        subsampling: of colour images: one of :data:`~jpeg_preproc.jpeg.codec.SUBSAMPLINGS`.
+        workers: processes; 0 works in this one.
+        stop: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
+        on_progress: likewise.
+
+    Raises:
+        QualityError: a quality or subsampling that does not exist; nothing is written.
+        DatasetError: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
+    """
+    variants = compression_variants(out, qfs, subsampling)
+    return rewrite_dataset(tree, variants, compress_image, workers, stop, on_progress)
+
+
+def compression_variants(
+    out: str | os.PathLike[str], qfs: Sequence[int], subsampling: str
+) -> list[Variant]:
+    """Return one tree for each quality, ascending.
+
+    Raises:
+        QualityError: no quality, or one or a subsampling that does not exist.
+    """
+    if not qfs:
+        raise QualityError("No JPEG quality factor is given; give one or more from 1 to 100.")
+    if subsampling not in SUBSAMPLINGS:
+        raise QualityError(
+            f"JPEG subsampling {subsampling!r} is unknown; give one of {', '.join(SUBSAMPLINGS)}."
+        )
+    return [
+        Variant(
+            Path(out) / f"qf{qf}",
+            {"encoder": encoder_versions(), "qf": qf, "subsampling": subsampling},
+        )
+        for qf in sorted({validate_qf(qf) for qf in qfs})
+    ]
+
+
+def encoder_versions() -> dict[str, str]:
+    """Return what encodes, by name and version: other versions may give other bytes."""
+    turbo = features.version("libjpeg_turbo")
+    library = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
+    return {"pillow": PIL.__version__, "library": library}
+
+
+def compression_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:
+    """Return one row for each quality: how many images its tree has, and how large they are.
+
+    Bytes are the files'; bits per pixel are over all images together.
+    """
+    rows = []
+    for manifest in summary.manifests:
+        entries = manifest.entries()
+        size = sum(entry["bytes"] for entry in entries)
+        pixels = sum(entry["width"] * entry["height"] for entry in entries)
+        rows.append(
+            {
+                "dataset": tree.layout,
+                "qf": manifest.settings["qf"],
+                "subsampling": manifest.settings["subsampling"],
+                "images": len(entries),
+                "bytes": size,
+                "bits_per_pixel": round(8 * size / pixels, 4) if pixels else None,
+            }
+        )
+    return rows
+
+
+def compress_image(task: ImageTask) -> list[Written]:
+    """Compress one image into every variant; see :func:`~.image.rewrite_image`."""
+    return rewrite_image(task, _encode)
+
+
+def _encode(image: LoadedImage, settings: Mapping[str, Any]) -> bytes:
+    return compress_jpeg(
+        image.pixels, settings["qf"], settings["subsampling"], orientation=image.orientation
+    )

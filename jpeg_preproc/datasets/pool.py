@@ -1,0 +1,197 @@
+"""A function over many files on all cores, that outlives a crashing worker and stops in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from types import FrameType
+from typing import Generic, TypeVar
+
+from jpeg_preproc.errors import JpegPreprocError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+# Tasks in flight for each worker: enough that none waits for the parent, few enough that memory
+# and the work lost to a kill stay small.
+_TASKS_PER_WORKER = 4
+
+
+class WorkerCrashError(JpegPreprocError):
+    """A worker process died while it had one certain task: out of memory, or a decoder's crash."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Task, Result]):
+    """A task that is over.
+
+    Attributes:
+        task: what was given.
+        result: what the function returned; None if it raised.
+        error: what it raised, or :class:`WorkerCrashError`; None if it returned.
+    """
+
+    task: Task
+    result: Result | None
+    error: BaseException | None = None
+
+
+def count_cores() -> int:
+    """Return how many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Give a ``stop`` that Ctrl-C and SIGTERM make true; a second one raises KeyboardInterrupt.
+
+    For the main thread, which is the only one that Python lets handle signals.
+    """
+    asked = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def rewrite_images(
+    tasks: Iterable[Task],
+    function: Callable[[Task], Result],
+    workers: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome[Task, Result]]:
+    """Yield the outcome of ``function`` for each task, as they are ready.
+
+    Tasks are drawn from the iterable as workers come free. If a worker dies, the tasks that were
+    in flight are tried again one at a time, so that only the one that kills it is lost. Workers
+    end by themselves if this process is killed. Abandoning the iterator waits for the tasks in
+    flight and starts no more.
+
+    Args:
+        tasks: picklable values.
+        function: importable by name, since workers are fresh processes; what it raises
+            becomes the outcome's error.
+        workers: processes; 0 works in this one, where only :class:`JpegPreprocError` is caught.
+        stop: asked before each task; once true no more are started, and those running still
+            yield their outcome.
+    """
+    if workers == 0:
+        yield from _rewrite_here(tasks, function, stop)
+        return
+    with _Pool(function, workers) as pool:
+        yield from _rewrite_in_pool(iter(tasks), pool, workers * _TASKS_PER_WORKER, stop)
+
+
+def _rewrite_here(
+    tasks: Iterable[Task], function: Callable[[Task], Result], stop: Callable[[], bool]
+) -> Iterator[Outcome[Task, Result]]:
+    for task in tasks:
+        if stop():
+            return
+        try:
+            outcome: Outcome[Task, Result] = Outcome(task, function(task))
+        except JpegPreprocError as error:
+            outcome = Outcome(task, None, error)
+        yield outcome
+
+
+def _rewrite_in_pool(
+    tasks: Iterator[Task], pool: _Pool[Task, Result], window: int, stop: Callable[[], bool]
+) -> Iterator[Outcome[Task, Result]]:
+    in_flight: dict[Future[Result], Task] = {}
+    # After a crash: the tasks that were in flight. There are some only while none is in flight.
+    suspects: deque[Task] = deque()
+    while True:
+        isolating = bool(suspects)
+        if stop():
+            in_flight = {future: task for future, task in in_flight.items() if not future.cancel()}
+        elif isolating:
+            suspect = suspects.popleft()
+            in_flight[pool.submit(suspect)] = suspect
+        else:
+            for task in islice(tasks, window - len(in_flight)):
+                in_flight[pool.submit(task)] = task
+        if not in_flight:
+            return
+        done = wait(in_flight, return_when=FIRST_COMPLETED).done
+        if any(_has_crashed(future) for future in done):
+            done = wait(in_flight).done  # the others were ready, or have failed with it
+            pool.restart()
+        for future in done:
+            task = in_flight.pop(future)
+            error = future.exception()
+            if not _has_crashed(future):
+                yield Outcome(task, None if error else future.result(), error)
+            elif isolating:
+                yield Outcome(task, None, WorkerCrashError(f"The worker process died: {error}"))
+            else:
+                suspects.append(task)
+
+
+def _has_crashed(future: Future[Result]) -> bool:
+    return isinstance(future.exception(), BrokenExecutor)
+
+
+class _Pool(Generic[Task, Result]):
+    """A process pool for one function that can be begun anew."""
+
+    def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
+        self._function = function
+        self._workers = workers
+        # Not fork: torch has threads by now. The server imports the function's module once and
+        # its children share that memory.
+        self._context = multiprocessing.get_context("forkserver")
+        if function.__module__ != "__main__":
+            self._context.set_forkserver_preload([function.__module__])
+        self._executor = self._start()
+
+    def __enter__(self) -> _Pool[Task, Result]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, task: Task) -> Future[Result]:
+        try:
+            return self._executor.submit(self._function, task)
+        except BrokenExecutor:  # a worker died between two tasks: nobody's fault here
+            self.restart()
+            return self._executor.submit(self._function, task)
+
+    def restart(self) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._workers, self._context, initializer=_begin_worker)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does, even if it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
