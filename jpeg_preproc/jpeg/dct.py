@@ -24,7 +24,8 @@ def block_dct(image: Tensor) -> Tensor:
     Raises:
         ImageReadError: H or W is no multiple of 8.
 
-    >>> block_dct(torch.full((1, 8, 16), 2.0)).shape, round(block_dct(torch.ones(8, 8)).sum().item())
+    >>> coefficients = block_dct(torch.ones(1, 8, 16))
+    >>> coefficients.shape, round(coefficients[0, 0, 1, 0, 0].item())
     (torch.Size([1, 1, 2, 8, 8]), 8)
     """
     if image.ndim < 2 or image.shape[-2] % 8 or image.shape[-1] % 8:
@@ -54,7 +55,8 @@ def block_idct(coefficients: Tensor) -> Tensor:
     """
     if coefficients.ndim < 4 or coefficients.shape[-2:] != (8, 8):
         raise ImageReadError(
-            f"Block coefficients have shape {tuple(coefficients.shape)}; give (..., H/8, W/8, 8, 8)."
+            f"Block coefficients have shape {tuple(coefficients.shape)}; "
+            "give (..., H/8, W/8, 8, 8)."
         )
     if not coefficients.is_floating_point():
         coefficients = coefficients.to(torch.get_default_dtype())

@@ -139,7 +139,9 @@ def read_jpeg_info(source: Source, scans: bool = True, name: str | None = None) 
 
 def _walk(reader: SegmentReader, header: _Header, scans: bool) -> JpegInfo:
     if not reader.starts_with_soi():
-        raise ImageReadError(f"{header.name} is no JPEG: it does not start with the bytes FF D8 FF.")
+        raise ImageReadError(
+            f"{header.name} is no JPEG: it does not start with the bytes FF D8 FF."
+        )
     truncated: bool | None = None
     marker = reader.next_marker()
     try:
@@ -266,8 +268,7 @@ def _info(header: _Header, scans: bool, truncated: bool | None) -> JpegInfo:
         sampling_factors=tuple((part.horizontal, part.vertical) for part in header.components),
         qtables=qtables,
         orientation=header.orientation or 1,
-        progressive=header.sof
-        in (segments.SOF_PROGRESSIVE, segments.SOF_PROGRESSIVE_ARITHMETIC),
+        progressive=header.sof in (segments.SOF_PROGRESSIVE, segments.SOF_PROGRESSIVE_ARITHMETIC),
         scans=header.scans if scans else None,
         truncated=truncated if scans else None,
         qf=match.qf,

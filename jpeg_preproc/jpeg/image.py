@@ -35,6 +35,7 @@ _DAMAGE = (
     KeyError,
     TypeError,
     OverflowError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
@@ -156,6 +157,9 @@ def _bits_per_channel(picture: Image.Image, data: bytes) -> int:
         return 32
     if picture.format == "PNG":
         return data[24]  # the bit depth in IHDR, which is always the first chunk
+    for codec, _, _, arguments in getattr(picture, "tile", ()):
+        if codec == "SGI16" or (codec.startswith("ppm") and arguments[1] > 255):
+            return 16
     depths = getattr(picture, "tag_v2", {}).get(258, (8,))  # TIFF's BitsPerSample
     return max(depths) if isinstance(depths, tuple) else int(depths)
 

@@ -50,7 +50,7 @@ class SegmentReader:
         return self._stream.tell()
 
     def starts_with_soi(self) -> bool:
-        """Read the first three bytes' worth of signature; leave the offset after SOI."""
+        """Tell whether the stream starts as a JPEG; stand behind SOI afterwards."""
         head = self._stream.read(3)
         self._stream.seek(2)
         return head == b"\xff\xd8\xff"

@@ -33,7 +33,9 @@ def open_source(source: Source) -> BinaryIO:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source)
     if not isinstance(source, (str, os.PathLike)):
-        raise ImageReadError(f"Cannot read an image from {type(source).__name__}; give a path or bytes.")
+        raise ImageReadError(
+            f"Cannot read an image from {type(source).__name__}; give a path or bytes."
+        )
     try:
         return Path(source).open("rb")
     except FileNotFoundError:
