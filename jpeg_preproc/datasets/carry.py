@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from jpeg_preproc.datasets.manifest import RESERVED_NAMES
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.errors import AnnotationError, DatasetError
 from jpeg_preproc.io import open_atomic
@@ -84,15 +85,11 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder``, made if missing, against other processes; a kill lets go of it.
 
     Raises:
-        DatasetError: another process holds it, or it cannot be made.
+        DatasetError: another process holds it.
+        OSError: it cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise DatasetError(
-            f"The output folder {folder} cannot be made ({error.strerror}); give another."
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,23 +104,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 def make_folders(tree: DatasetTree, folder: Path) -> None:
     """Make every folder of a dataset in ``folder``, empty ones too."""
-    try:
-        for name in tree.folders:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"Folders in {folder} cannot be made ({error}).") from error
+    for name in tree.folders:
+        (folder / name).mkdir(parents=True, exist_ok=True)
 
 
 def remove_temporary_files(tree: DatasetTree, folder: Path) -> None:
     """Remove what a killed run was writing: temporary names of files that the tree has."""
-    expected = {*tree.images, *tree.carried}
+    expected = {*tree.images, *tree.carried, *RESERVED_NAMES}
     for place in {posixpath.dirname(name) for name in expected}:
         for path in (folder / place).iterdir():
             match = _TEMPORARY.fullmatch(path.name)
-            prefix = f"{place}/" if place else ""
-            if (
-                match
-                and prefix + match["target"] in expected
-                and prefix + path.name not in expected
-            ):
+            if match is None or posixpath.join(place, path.name) in expected:
+                continue
+            if posixpath.join(place, match["target"]) in expected:
                 path.unlink()

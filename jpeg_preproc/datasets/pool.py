@@ -156,11 +156,12 @@ class _Pool(Generic[Task, Result]):
     def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
         self._function = function
         self._workers = workers
-        # Not fork: torch has threads by now. The server imports the function's module once and
-        # its children share that memory.
+        # Not fork: torch has threads by now. The server imports these modules once, and the
+        # workers that it forks share that memory.
         self._context = multiprocessing.get_context("forkserver")
-        if function.__module__ != "__main__":
-            self._context.set_forkserver_preload([function.__module__])
+        self._context.set_forkserver_preload(
+            [name for name in (__name__, function.__module__) if name != "__main__"]
+        )
         self._executor = self._start()
 
     def __enter__(self) -> _Pool[Task, Result]:

@@ -80,23 +80,30 @@ def rewrite_dataset(
     parent = variants[0].folder.parent
     _refuse_overlap(tree.root, parent, variants)
     summary = RewriteSummary(left_out=tree.left_out, skipped=list(tree.problems))
-    with ExitStack() as stack:
-        stack.enter_context(locked(parent))
-        manifests = [
-            stack.enter_context(Manifest(variant.folder, variant.settings)) for variant in variants
-        ]
-        for variant, manifest in zip(variants, manifests, strict=True):
-            make_folders(tree, variant.folder)
-            if manifest.resumed:
-                remove_temporary_files(tree, variant.folder)
-        _carry(tree, variants, workers, stop, on_progress, summary)
-        _rewrite(tree, variants, manifests, function, workers, stop, on_progress, summary)
-        summary.skipped.sort(key=lambda problem: (problem.path, problem.reason))
-        summary.interrupted = stop()
-        summary.manifests = manifests
-        if not summary.interrupted:
-            for manifest in manifests:
-                manifest.finish(summary.skipped)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(locked(parent))
+            manifests = [
+                stack.enter_context(Manifest(variant.folder, variant.settings))
+                for variant in variants
+            ]
+            for variant, manifest in zip(variants, manifests, strict=True):
+                make_folders(tree, variant.folder)
+                if manifest.resumed:
+                    remove_temporary_files(tree, variant.folder)
+            _carry(tree, variants, workers, stop, on_progress, summary)
+            _rewrite(tree, variants, manifests, function, workers, stop, on_progress, summary)
+            summary.skipped.sort(key=lambda problem: (problem.path, problem.reason))
+            summary.interrupted = stop()
+            summary.manifests = manifests
+            if not summary.interrupted:
+                for manifest in manifests:
+                    manifest.finish(summary.skipped)
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename or parent} cannot be written ({error.strerror}); see to it and run "
+            "again: what is done is kept."
+        ) from error
     return summary
 
 

@@ -13,6 +13,9 @@ from jpeg_preproc.datasets.tree import Problem, Selection, Tree, walk_tree
 from jpeg_preproc.datasets.voc import is_voc, select_voc_images
 from jpeg_preproc.errors import DatasetError
 
+# Archives that a dataset was unpacked from often still lie in it; the images in them are no use.
+_ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+
 #: What ``layout`` may be.
 LAYOUTS = ("auto", "coco", "voc")
 
@@ -27,7 +30,7 @@ class DatasetTree:
         images: to be rewritten.
         carried: to be copied as they are: annotations, split lists, label maps.
         folders: every folder, empty ones too.
-        left_out: how many images belong to splits that were not asked for.
+        left_out: how many files are images of splits that were not asked for, or archives.
         problems: what cannot be taken over.
     """
 
@@ -77,14 +80,16 @@ def scan_dataset(
     if not selection.images and not problems:
         raise DatasetError(f"{root} holds no image of a {'VOC' if voc else 'COCO'} dataset.")
     # A manifest of this tool describes the tree that it lies in, and would lie in the next one.
-    carried = tree.files - selection.images - selection.left_out - RESERVED_NAMES
+    archives = {name for name in tree.files if name.lower().endswith(_ARCHIVE_SUFFIXES)}
+    left_out = selection.left_out | archives
+    carried = tree.files - selection.images - left_out - RESERVED_NAMES
     return DatasetTree(
         root=tree.root,
         layout="voc" if voc else "coco",
         images=tuple(sorted(selection.images)),
         carried=tuple(sorted(carried)),
         folders=tuple(tree.folders),
-        left_out=len(selection.left_out),
+        left_out=len(left_out),
         problems=tuple(sorted(problems, key=lambda problem: (problem.path, problem.reason))),
     )
 

@@ -1,0 +1,33 @@
+"""Functions for test_pool.py; worker processes import them by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from jpeg_preproc.errors import ImageReadError
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def square_or_fail(value: int) -> int:
+    if value == 3:
+        raise ImageReadError("3.jpg is damaged.")
+    if value == 5:
+        raise RuntimeError("unforeseen")
+    return value * value
+
+
+def square_or_die(value: int) -> int:
+    if value in (7, 19):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value * value
+
+
+def leave_pid_and_linger(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(60)
