@@ -86,9 +86,12 @@ def _luma_blocks(image: npt.NDArray[np.uint8]) -> _Floats:
     """Return (B, 8, 8) luma in 0-255 of textured blocks, at most 8192, spread evenly."""
     height, width = image.shape[0] // 8, image.shape[1] // 8
     count = height * width
+    if count == 0:
+        return np.empty((0, 8, 8), dtype=np.float32)
     chosen = np.linspace(0, count - 1, min(count, _MAX_BLOCKS)).astype(np.intp)
     grid = image[: 8 * height, : 8 * width].reshape(height, 8, width, 8, -1)
-    blocks = grid[chosen // max(width, 1), :, chosen % max(width, 1)]
+    # (B, 8, 8, C): the two index arrays move to the front.
+    blocks = grid[chosen // width, :, chosen % width]
     clipped = ((blocks == 0) | (blocks == 255)).any(axis=(1, 2, 3))
     if blocks.shape[-1] == 1:
         luma = blocks[..., 0].astype(np.float32)

@@ -27,6 +27,7 @@ __all__ = ["LoadedImage", "apply_orientation", "load_image"]
 
 # What Pillow's readers raise on damaged files, beside its own errors (which are OSErrors).
 _DAMAGE = (
+    AttributeError,
     OSError,
     SyntaxError,
     ValueError,

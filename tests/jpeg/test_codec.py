@@ -56,9 +56,7 @@ def test_opencv_agrees(photo: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_kept_and_pixels_are_not_turned(
-    photo: np.ndarray, orientation: int
-) -> None:
+def test_orientation_is_kept_and_pixels_are_not_turned(photo: np.ndarray, orientation: int) -> None:
     data = compress_jpeg(photo, 40, orientation=orientation)
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.getexif().get(0x0112, 1) == orientation
