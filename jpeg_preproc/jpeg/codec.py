@@ -119,9 +119,13 @@ def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
         with JpegImagePlugin.JpegImageFile(io.BytesIO(metadata_removed(data))) as picture:
             pixels = np.array(picture)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageReadError(
-            f"{name} cannot be decoded ({error}); fetch or export the file again."
-        ) from error
+        # Whether libjpeg was built with arithmetic decoding differs between Pillow's builds.
+        mend = (
+            "its arithmetic coding may be what this build of Pillow lacks; convert it to PNG"
+            if info.arithmetic
+            else "fetch or export the file again"
+        )
+        raise ImageReadError(f"{name} cannot be decoded ({error}); {mend}.") from error
     return JpegImage(pixels=pixels, info=info)
 
 

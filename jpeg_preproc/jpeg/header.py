@@ -115,7 +115,7 @@ def read_jpeg_info(source: Source, scans: bool = True, name: str | None = None) 
     Args:
         source: path or bytes.
         scans: also walk the compressed data, marker by marker, to count scans and to see whether
-            it is complete. That reads the whole file (about 1 ms per MB). False stops at the
+            it is complete. That reads the whole file (about 2 ms per MB). False stops at the
             first scan: a few hundred bytes of most files are read, ``scans`` and ``truncated``
             are None, and tables redefined between scans, which no common encoder does, are missed.
         name: what an error calls bytes that came from a file; the path is taken otherwise.

@@ -125,6 +125,22 @@ def test_a_truncated_file_is_one_error_even_where_pillow_is_told_to_bear_it(
         decode_jpeg(path)
 
 
+@pytest.mark.parametrize(
+    ("frame", "mend"), [(b"\xff\xc0", "export the file again"), (b"\xff\xc9", "arithmetic.*PNG")]
+)
+def test_what_libjpeg_cannot_decode_is_one_error_with_the_mend(
+    photo: np.ndarray, frame: bytes, mend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Builds of libjpeg differ in what they can decode, so its refusal is put in by hand.
+    def refuse(self: object) -> None:
+        raise OSError("broken data stream when reading image file")
+
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", refuse)
+    data = compress_jpeg(photo, 50).replace(b"\xff\xc0", frame, 1)
+    with pytest.raises(ImageReadError, match=f"cannot be decoded.*broken data.*{mend}"):
+        decode_jpeg(data)
+
+
 def test_cmyk_is_refused_with_the_command_that_mends_it(tmp_path: Path) -> None:
     path = tmp_path / "four inks.jpg"
     Image.new("CMYK", (16, 16)).save(path)
