@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from jpeg_preproc.datasets.tree import (
+    IMAGE_SUFFIXES,
     JPEG_SUFFIXES,
     Problem,
     Selection,
@@ -23,6 +24,8 @@ from jpeg_preproc.datasets.tree import (
     outside_problem,
 )
 from jpeg_preproc.errors import AnnotationError, DatasetError
+
+_OTHER_SUFFIXES = IMAGE_SUFFIXES - JPEG_SUFFIXES
 
 
 def select_coco_images(
@@ -47,7 +50,27 @@ def select_coco_images(
                 f"There is no folder {folder!r} in {tree.root}; give --img-dirs relative to it."
             )
     selection = Selection()
-    for annotation in _annotations_of(tree, splits):
+    chosen = _annotations_of(tree, splits)
+    _take_annotations(tree, chosen, folders, selection)
+    jpegs = {name for name in tree.files if _is_jpeg_name(name)}
+    if not splits:
+        selection.images |= jpegs
+        return selection
+    selection.left_out = jpegs - selection.images
+    if any(PurePosixPath(name).suffix.lower() in _OTHER_SUFFIXES for name in tree.files):
+        # Only the other splits' annotations tell their images from label maps.
+        others = Selection()
+        rest = [name for name in _annotations_of(tree, ()) if name not in chosen]
+        _take_annotations(tree, rest, folders, others)
+        selection.left_out |= others.images - selection.images
+    return selection
+
+
+def _take_annotations(
+    tree: Tree, annotations: Sequence[str], folders: list[str], selection: Selection
+) -> None:
+    """Add the images that annotation files name to ``selection``, and what is wrong with them."""
+    for annotation in annotations:
         try:
             names = read_image_names(tree, annotation)
         except AnnotationError as error:
@@ -56,12 +79,6 @@ def select_coco_images(
         if names is not None:
             selection.annotation_files += 1
             _resolve(tree, annotation, names, folders, selection)
-    jpegs = {name for name in tree.files if _is_jpeg_name(name)}
-    if splits:
-        selection.left_out = jpegs - selection.images
-    else:
-        selection.images |= jpegs
-    return selection
 
 
 def read_image_names(tree: Tree, annotation: str) -> list[str] | None:

@@ -68,6 +68,17 @@ def test_a_split_takes_what_its_annotations_name(root):
         select(root, splits=["val2014"])
 
 
+def test_images_of_other_splits_are_left_out_and_label_maps_are_not(root):
+    touch(root, "train2017/7.png")
+    annotate(root, "annotations/instances_train2017.json", "1.jpg", "7.png", "gone.png")
+    selection = select(root, splits=["val2017"])
+    assert "train2017/7.png" in selection.left_out
+    assert not selection.problems  # what is wrong with a split that was not asked for
+    tree = scan_dataset(root, splits=["val2017"])
+    assert "stuffthingmaps/val2017/3.png" in tree.carried
+    assert "train2017/7.png" not in tree.carried
+
+
 @pytest.mark.parametrize(
     ("annotation", "folder"),
     [
