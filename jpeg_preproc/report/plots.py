@@ -57,7 +57,7 @@ def plot_metric_vs_qf(
     if not panels:
         raise JpegPreprocError(f"No row has a finite {value_key!r} to draw in {path}.")
     width, height = _PANEL_INCHES
-    figure = Figure(figsize=(width * len(panels), height), layout="constrained")
+    figure = Figure(figsize=(width * len(panels), height), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     names = dict.fromkeys(name for lines in panels.values() for name in lines)
@@ -69,7 +69,7 @@ def plot_metric_vs_qf(
     figure.suptitle(title, fontsize=13, x=0.01, ha="left", weight="bold")
     stream = io.BytesIO()
     target = Path(path)
-    figure.savefig(stream, format=target.suffix.lstrip(".") or "png", dpi=160)
+    figure.savefig(stream, format=target.suffix.lstrip(".") or "png")
     return write_bytes_atomic(target, stream.getvalue())
 
 
@@ -136,7 +136,7 @@ def _label_ends(
     # Height of one label in data units; the panel's drawing area is about 70 % of its height.
     step = (high - low) * _LABEL_POINTS * 1.25 / (72 * _PANEL_INCHES[1] * 0.7)
     ordered = sorted(ends)
-    heights = _spread([value for value, _ in ordered], step)
+    heights = _spread([value for value, _ in ordered], step, high)
     for height, (_, name) in zip(heights, ordered, strict=True):
         axis.annotate(
             name,
@@ -151,10 +151,11 @@ def _label_ends(
         )
 
 
-def _spread(values: Sequence[float], step: float) -> list[float]:
-    """Return ascending ``values`` moved to lie at least ``step`` apart, by the least squares.
+def _spread(values: Sequence[float], step: float, ceiling: float) -> list[float]:
+    """Return ascending ``values`` moved to lie ``step`` apart and at or below ``ceiling``.
 
-    Pools adjacent violators: a run that lies too close together is centred on its own mean.
+    Pools adjacent violators, so that labels move as little as can be (in squares): a run that
+    lies too close together is centred on its own mean.
     """
     runs: list[tuple[float, int]] = []  # (mean of value - index * step, length)
     for index, value in enumerate(values):
@@ -165,4 +166,8 @@ def _spread(values: Sequence[float], step: float) -> list[float]:
             length += count
         runs.append((mean, length))
     means = [mean for mean, length in runs for _ in range(length)]
-    return [mean + index * step for index, mean in enumerate(means)]
+    last = len(values) - 1
+    return [
+        min(mean + index * step, ceiling - (last - index) * step)
+        for index, mean in enumerate(means)
+    ]

@@ -1,0 +1,150 @@
+"""The tool itself: what it prints, writes and returns."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from jpeg_preproc import JpegRestorer, build_restorer, compress_jpeg
+from jpeg_preproc.evaluation import psnr
+from jpeg_preproc.evaluation.protocols import decode_nearest_chroma
+from jpeg_preproc.restorers.weights import save_weights
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TOOL = REPOSITORY / "tools" / "eval_restoration.py"
+
+
+def load_tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("eval_restoration_tool", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+main = load_tool().main
+
+
+@pytest.fixture
+def images(tmp_path, photo) -> Path:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    Image.fromarray(photo[:40, :48]).save(folder / "a.png")
+    Image.fromarray(photo[40:80, 60:108]).save(folder / "b.png")
+    return folder
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "small.safetensors"
+    save_weights(build_restorer("ARCNN"), path, preset="base")
+    return path
+
+
+def test_a_run_from_the_shell_then_again(tmp_path, images, weights, capsys, monkeypatch):
+    arguments = ["--data", str(images), "--qf", "10", "40", "--restorers", str(weights)]
+    arguments += ["--out", "out"]
+    environment = dict(os.environ, PYTHONPATH=str(REPOSITORY), OMP_NUM_THREADS="1")
+    command = [sys.executable, str(TOOL), *arguments]
+    options = {"capture_output": True, "text": True, "check": False}
+    first = subprocess.run(command, cwd=tmp_path, env=environment, **options)
+    assert first.returncode == 0, first.stderr
+    assert "tiny · fbcnn" in first.stdout
+    out = tmp_path / "out"
+    names = {"per_image.jsonl", "psnr.png", "results.csv", "results.json", "results.md"}
+    assert {path.name for path in out.iterdir()} == names
+    assert all(f"wrote out/{name}" in first.stdout for name in names - {"per_image.jsonl"})
+    document = json.loads((out / "results.json").read_text())
+    assert [(row["qf"], row["restorer"], row["images"]) for row in document["rows"]] == [
+        *((10, "jpeg", 2), (10, "small", 2), (40, "jpeg", 2), (40, "small", 2))
+    ]
+    assert document["meta"]["protocol"] == "fbcnn"
+    assert document["meta"]["subsampling"] == "4:2:0"
+    stored = (out / "per_image.jsonl").read_text()
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == first.stdout
+    assert (out / "per_image.jsonl").read_text() == stored
+
+
+@pytest.mark.parametrize("protocol", ["fbcnn", "qgac"])
+def test_values_are_those_of_the_public_restorer(tmp_path, images, weights, protocol):
+    """The tool hands over pixels and tables; the public call on the file must agree."""
+    arguments = ["--data", str(images), "--qf", "10", "--restorers", str(weights)]
+    arguments += ["--protocol", protocol, "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    restorer = JpegRestorer(weights)
+    values = []
+    for path in sorted(images.iterdir()):
+        clean = np.array(Image.open(path))
+        data = compress_jpeg(clean, 10)
+        if protocol == "fbcnn":
+            restored = restorer(data).image
+        else:
+            restored = restorer(decode_nearest_chroma(data), qf=10).image
+        values.append(psnr(clean, restored))
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    assert rows[1]["psnr"] == pytest.approx(np.mean(values), abs=1e-9)
+
+
+def test_skipped_images_are_listed_and_set_the_exit_code(tmp_path, images, capsys):
+    (images / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    assert main(["--data", str(images), "--qf", "10", "--out", str(tmp_path / "out")]) == 1
+    shown = capsys.readouterr().err
+    assert "Skipped 1 image" in shown
+    assert "broken.jpg" in shown
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert document["rows"][0]["images"] == 2
+    assert document["meta"]["skipped"] == ["broken.jpg"]
+
+
+def test_without_matplotlib_all_but_the_plot_is_written(tmp_path, images, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["--data", str(images), "--qf", "10", "--out", str(tmp_path / "out")]) == 0
+    assert "jpeg_preproc[report]" in capsys.readouterr().err
+    assert (tmp_path / "out" / "results.json").exists()
+    assert not (tmp_path / "out" / "psnr.png").exists()
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, images, capsys, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(main.__globals__, "evaluate_restoration", interrupt)
+    assert main(["--data", str(images), "--out", str(tmp_path / "out")]) == 130
+    assert "the same command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "nowhere is no folder"),
+        (["--data", "tiny", "--qf", "101"], "101"),
+        (["--data", "tiny", "--restorers", "unknown"], "unknown"),
+        (["--data", "tiny", "--limit", "0"], "at least 1"),
+    ],
+)
+def test_errors_are_printed_and_exit_code_2(
+    tmp_path, images, arguments, message, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_ends_with_an_example_and_names_the_protocols(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert shown.rstrip().splitlines()[-1].startswith("  python tools/eval_restoration.py")
+    assert all(name in shown for name in ("fbcnn", "qgac", "grey-y"))
