@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,12 +77,12 @@ def rewrite_images(
     function: Callable[[Task], Result],
     workers: int,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Outcome[Task, Result]]:
+) -> Generator[Outcome[Task, Result], None, None]:
     """Yield the outcome of ``function`` for each task, as they are ready.
 
     Tasks are drawn from the iterable as workers come free. If a worker dies, the tasks that were
     in flight are tried again one at a time, so that only the one that kills it is lost. Workers
-    end by themselves if this process is killed. Abandoning the iterator waits for the tasks in
+    end by themselves if this process is killed. Closing the generator waits for the tasks in
     flight and starts no more.
 
     Args:

@@ -7,7 +7,7 @@ share this: :mod:`~jpeg_preproc.datasets.compress` gives one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,13 +133,13 @@ def _carry(
     folders = tuple(variant.folder for variant in variants)
     tasks = (CarryTask(tree.root / name, name, folders) for name in tree.carried)
     total = len(tree.carried)
-    outcomes = rewrite_images(tasks, carry_file, workers if total else 0, stop)
-    for done, outcome in enumerate(outcomes, start=1):
-        if outcome.error is None:
-            summary.carried += 1
-        else:
-            summary.skipped.append(_problem(outcome, outcome.task.name))
-        on_progress("annotations", done, total)
+    with closing(rewrite_images(tasks, carry_file, workers if total else 0, stop)) as outcomes:
+        for done, outcome in enumerate(outcomes, start=1):
+            if outcome.error is None:
+                summary.carried += 1
+            else:
+                summary.skipped.append(_problem(outcome, outcome.task.name))
+            on_progress("annotations", done, total)
 
 
 def _rewrite(
@@ -154,20 +154,27 @@ def _rewrite(
 ) -> None:
     """Write every image into every variant, and its entry into every manifest."""
     total = len(tree.images)
-    outcomes = rewrite_images(_image_tasks(tree, variants, manifests), function, workers, stop)
-    for done, outcome in enumerate(outcomes, start=1):
-        if outcome.result is None:
-            summary.skipped.append(_problem(outcome, outcome.task.name))
-            for manifest in manifests:
-                manifest.forget(outcome.task.name)
+    tasks = _image_tasks(tree, variants, manifests)
+    with closing(rewrite_images(tasks, function, workers, stop)) as outcomes:
+        for done, outcome in enumerate(outcomes, start=1):
+            if outcome.result is None:
+                summary.skipped.append(_problem(outcome, outcome.task.name))
+                for manifest in manifests:
+                    manifest.forget(outcome.task.name)
+            else:
+                _record(outcome.result, manifests, summary)
+            on_progress("images", done, total)
+
+
+def _record(
+    results: Sequence[Written], manifests: Sequence[Manifest], summary: RewriteSummary
+) -> None:
+    for manifest, written in zip(manifests, results, strict=True):
+        if written.is_new:
+            manifest.record(written.entry)
+            summary.new += 1
         else:
-            for manifest, written in zip(manifests, outcome.result, strict=True):
-                if written.is_new:
-                    manifest.record(written.entry)
-            new = sum(written.is_new for written in outcome.result)
-            summary.new += new
-            summary.kept += len(outcome.result) - new
-        on_progress("images", done, total)
+            summary.kept += 1
 
 
 def _image_tasks(

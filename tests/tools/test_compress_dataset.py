@@ -109,7 +109,8 @@ def voc(tmp_path, photo) -> Path:
         Image.fromarray(photo[:64, :80]).save(year / f"JPEGImages/{name}.jpg", quality=90)
         Image.fromarray(photo[:64, :80, 0]).save(year / f"SegmentationClass/{name}.png")
         (year / f"Annotations/{name}.xml").write_text(
-            f"<annotation><filename>{name}.jpg</filename></annotation>"
+            f"<annotation><filename>{name}.jpg</filename><size><width>80</width>"
+            "<height>64</height><depth>3</depth></size></annotation>"
         )
     (year / "ImageSets/Main/train.txt").write_text("2007_000001\n")
     (year / "ImageSets/Main/val.txt").write_text("2007_000002\n")
@@ -172,7 +173,19 @@ def test_a_voc_tree_differs_in_jpegimages_only(main, voc, tmp_path):
 
 
 def test_a_voc_split(main, voc, tmp_path):
-    assert main(voc / "VOCdevkit/VOC2012", tmp_path / "out", "--splits", "val", "--qf", 10) == 0
+    assert (
+        main(
+            voc / "VOCdevkit/VOC2012",
+            tmp_path / "out",
+            "--splits",
+            "val",
+            "--qf",
+            10,
+            "--workers",
+            0,
+        )
+        == 0
+    )
     images = sorted(path.name for path in (tmp_path / "out/qf10/JPEGImages").iterdir())
     assert images == ["2007_000002.jpg"]
 
@@ -457,6 +470,44 @@ def test_real_coco_and_voc(main, shared_data, tmp_path):
         assert main(root, out, "--qf", 10, "--workers", 0) == 0
         for path in (root / images).iterdir():
             assert (out / "qf10" / images / path.name).read_bytes() == pillow_bytes(path, 10)
+
+
+@pytest.mark.slow
+def test_stock_openmmlab_datasets_read_the_result_by_data_root(main, coco, voc, tmp_path):
+    pytest.importorskip("mmdet")
+    pytest.importorskip("mmseg")
+    from mmdet.datasets import CocoDataset, VOCDataset
+    from mmseg.datasets import PascalVOCDataset
+
+    assert main(coco, tmp_path / "coco_out", "--qf", 10, "--workers", 0) == 0
+    assert main(voc, tmp_path / "voc_out", "--qf", 10, "--workers", 0) == 0
+    year = str(tmp_path / "voc_out/qf10/VOCdevkit/VOC2012") + "/"
+    boxes = CocoDataset(
+        data_root=str(tmp_path / "coco_out/qf10") + "/",
+        ann_file="annotations/instances_val2017.json",
+        data_prefix={"img": "val2017/"},
+        metainfo={"classes": ("thing",)},
+        test_mode=True,
+    )
+    objects = VOCDataset(
+        data_root=str(tmp_path / "voc_out/qf10/VOCdevkit") + "/",
+        ann_file="VOC2012/ImageSets/Main/val.txt",
+        data_prefix={"sub_data_root": "VOC2012/"},
+        test_mode=True,
+    )
+    regions = PascalVOCDataset(
+        data_root=year,
+        ann_file="ImageSets/Main/val.txt",
+        data_prefix={"img_path": "JPEGImages", "seg_map_path": "SegmentationClass"},
+        test_mode=True,
+    )
+    assert (len(boxes), len(objects), len(regions)) == (5, 1, 1)
+    for dataset in (boxes, objects, regions):
+        for index in range(len(dataset)):
+            record = dataset.get_data_info(index)
+            with Image.open(record["img_path"]) as image:
+                assert image.format == "JPEG"
+    assert Path(regions.get_data_info(0)["seg_map_path"]).is_file()
 
 
 def test_help_ends_with_an_example(main, capsys):
