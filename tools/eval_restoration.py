@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = _evaluate(args, restorers)
         written = _write(args, run)
     except JpegPreprocError as error:
-        console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        console(stderr=True).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
         return _REFUSED
     except KeyboardInterrupt:
         console(stderr=True).print("Stopped; the same command goes on from here.")

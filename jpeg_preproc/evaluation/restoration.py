@@ -11,9 +11,11 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors.torch import save as save_safetensors
 
 from jpeg_preproc.errors import ImageReadError, JpegPreprocError, QualityError
 from jpeg_preproc.evaluation.metrics import Scores, measure
@@ -25,7 +27,7 @@ from jpeg_preproc.evaluation.protocols import (
     prepare_reference,
 )
 from jpeg_preproc.evaluation.store import ScoreStore
-from jpeg_preproc.io import sha256_file
+from jpeg_preproc.io import sha256_bytes, sha256_file
 from jpeg_preproc.jpeg import compress_jpeg, load_image, read_jpeg_info, validate_qf
 from jpeg_preproc.restorers import JpegRestorer
 
@@ -86,10 +88,17 @@ def engine_restorer(engine: JpegRestorer) -> NamedRestorer:
     def restore(image: CompressedImage) -> Pixels:
         return engine(image.pixels, qtables=read_jpeg_info(image.data).qtables).image
 
-    manifest = engine.manifest
-    settings = {} if manifest is None else asdict(manifest)
-    decisive = {key: settings.get(key) for key in ("restorer", "preset", "settings", "sha256")}
-    decisive |= {"dtype": str(engine.dtype), "device": engine.device.type, "tile": engine.tile}
+    # Of the weights as they are loaded: an engine around a bare network has no manifest.
+    # Cloned, because safetensors refuses tensors that share memory.
+    state = {key: value.cpu().clone() for key, value in engine.network.state_dict().items()}
+    decisive = {
+        "network": type(engine.network).__name__,
+        "manifest": engine.manifest and [engine.manifest.preset, engine.manifest.settings],
+        "weights": sha256_bytes(save_safetensors(state)),
+        "dtype": str(engine.dtype),
+        "device": engine.device.type,
+        "tile": engine.tile,
+    }
     return NamedRestorer(engine.name, restore, json.dumps(decisive, sort_keys=True))
 
 

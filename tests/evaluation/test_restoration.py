@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from jpeg_preproc import JpegRestorer, build_restorer
 from jpeg_preproc.errors import ImageReadError, JpegPreprocError, QualityError
 from jpeg_preproc.evaluation.restoration import (
     CompressedImage,
     NamedRestorer,
+    engine_restorer,
     evaluate_restoration,
     find_images,
 )
@@ -239,6 +242,21 @@ def test_a_stored_value_is_used_for_the_same_conditions_only(images, tmp_path, c
         Image.new("RGB", (40, 40), "red").save(images / "a.png")
         change = {}
     assert run(**change) == 1
+
+
+def test_engines_are_told_apart_by_all_that_decides_their_output():
+    torch.manual_seed(0)
+    network, other = build_restorer("ARCNN"), build_restorer("ARCNN")
+    first = engine_restorer(JpegRestorer(network))
+    assert first.name == "ARCNN"
+    assert engine_restorer(JpegRestorer(network)).identity == first.identity
+    others = [
+        JpegRestorer(other),
+        JpegRestorer(network, dtype="bf16"),
+        JpegRestorer(network, tile=8),
+    ]
+    identities = {first.identity, *(engine_restorer(engine).identity for engine in others)}
+    assert len(identities) == 4
 
 
 def test_unreadable_images_are_skipped_and_named(images, photo):
