@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner, set_random_seed
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
@@ -34,7 +34,14 @@ from jpeg_preproc.openmmlab.selection import select_images
 SEED = 0
 
 # What loading a damaged or foreign checkpoint raises.
-_CHECKPOINT_ERRORS = (OSError, EOFError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError)
+_CHECKPOINT_ERRORS = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 
 
 class OpenMMLabTask:
@@ -83,7 +90,7 @@ class OpenMMLabTask:
         MMLogger.get_instance("jpeg_preproc", log_level="ERROR")
         self.out_dir = Path(out_dir)
         self.config = load_config(config, cfg_options, data_root)
-        init_default_scope(self.config.get("default_scope", "mmengine"))
+        self._scope = self.config.get("default_scope", "mmengine")
         self.dataset = dataset_name(self.config)
         self.model = Path(config).stem
         self.device = device
@@ -92,7 +99,7 @@ class OpenMMLabTask:
             key: self.config.get(key) for key in ("model", "test_dataloader", "test_evaluator")
         }
         digest = sha256_bytes(json.dumps(_plain(tested), sort_keys=True).encode())
-        with _quiet():
+        with _quiet(), DefaultScope.overwrite_default_scope(self._scope):
             self._network = load_model(self.config, checkpoint, device)
             selection = select_images(self.config, self.out_dir / "annotations", limit, on_check)
         self.images = selection.images
@@ -126,7 +133,8 @@ class OpenMMLabTask:
         started = time.perf_counter()
         set_random_seed(SEED)
         config = with_transforms(self.config, transforms)
-        with _quiet(), torch.no_grad():
+        scope = DefaultScope.overwrite_default_scope(self._scope)
+        with _quiet(), scope, torch.no_grad():
             loader = Runner.build_dataloader(_loader_config(config, self.num_workers), seed=SEED)
             evaluator = Evaluator(copy.deepcopy(config.test_evaluator))
             evaluator.dataset_meta = loader.dataset.metainfo

@@ -108,8 +108,7 @@ def _build(leaf: Any, folder: Path) -> tuple[Any, list[dict[str, str]]]:
     """Build one dataset; return it and what had to be left out for it to be built."""
     where = Path(str(leaf.get("data_root") or "")) / str(leaf.get("ann_file") or "")
     try:
-        kind = DATASETS.get(leaf["type"]) if isinstance(leaf["type"], str) else leaf["type"]
-        missing = drop_bad_xml(leaf, folder) if hasattr(kind, "sub_data_root") else []
+        missing = drop_bad_xml(leaf, folder) if _is_xml_dataset(leaf) else []
         dataset = DATASETS.build(leaf)
         if hasattr(dataset, "full_init"):
             dataset.full_init()
@@ -127,6 +126,18 @@ def _build(leaf: Any, folder: Path) -> tuple[Any, list[dict[str, str]]]:
         )
     check_classes(dataset)
     return dataset, missing
+
+
+def _is_xml_dataset(leaf: Any) -> bool:
+    """Tell whether a dataset is mmdet's ``XMLDataset``, such as ``VOCDataset``, before it is built.
+
+    mmdet is not imported for it: a segmenter's user may not have it.
+    """
+    kind = leaf["type"]
+    if isinstance(kind, str):
+        with DATASETS.switch_scope_and_registry(leaf.get("_scope_")) as registry:
+            kind = registry.get(kind)
+    return hasattr(kind, "sub_data_root")
 
 
 def _evenly(lengths: Sequence[int], limit: int | None) -> list[list[int]]:

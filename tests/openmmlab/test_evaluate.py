@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import toysets
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from jpeg_preproc.errors import AnnotationError, JpegPreprocError, PipelineError, WeightsError
+from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+
+pytest.importorskip("mmdet")
+pytest.importorskip("mmseg")
+
+COMPRESS = dict(type="JpegCompress", qf=2)
+
+
+@pytest.fixture
+def coco(tmp_path):
+    return toysets.write_coco(tmp_path / "coco")
+
+
+@pytest.fixture
+def voc(tmp_path):
+    return toysets.write_voc(tmp_path / "voc")
+
+
+def detector(tmp_path, root, threshold=110.0, config=None, **settings):
+    config = config or toysets.detector_config(tmp_path, root)
+    return OpenMMLabTask(
+        config, toysets.checkpoint(tmp_path, threshold), tmp_path / "out", **settings
+    )
+
+
+def segmenter(tmp_path, root, threshold=110.0, **settings):
+    config = toysets.segmenter_config(tmp_path, root)
+    return OpenMMLabTask(
+        config, toysets.checkpoint(tmp_path, threshold), tmp_path / "out", **settings
+    )
+
+
+def compressed(pixels, qf):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=qf)
+    with Image.open(stream) as picture:
+        return np.array(picture)
+
+
+def expected_miou(indices, threshold, qf=None):
+    """Mean IoU of dark and bright over the set, from masks counted here."""
+    intersection, union = np.zeros(2), np.zeros(2)
+    for index in indices:
+        pixels, (left, top, right, bottom) = toysets.scene(index)
+        pixels = pixels if qf is None else compressed(pixels, qf)
+        truth = np.zeros(pixels.shape[:2], bool)
+        truth[top:bottom, left:right] = True
+        found = pixels.astype(np.float32).mean(-1) > threshold
+        for label in (0, 1):
+            intersection[label] += ((found == label) & (truth == label)).sum()
+            union[label] += ((found == label) | (truth == label)).sum()
+    return 100 * (intersection / union).mean()
+
+
+def test_a_detector_that_sees_everything_has_an_ap_of_100(tmp_path, coco):
+    task = detector(tmp_path, coco)
+    assert (task.dataset, task.model, task.images) == ("coco", "toy_detector", 6)
+    steps = []
+    result = task.measure([], "original", lambda: steps.append(1))
+    assert (result.metric, result.images, len(steps)) == ("mAP", 6, 6)
+    assert result.value == pytest.approx(100.0)
+    assert result.all_metrics["coco/bbox_mAP"] == 1.0
+
+
+def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
+    task = detector(tmp_path, coco)
+    result = task.measure([COMPRESS], "jpeg")
+    assert 0 < result.value < 99  # so that the comparison says something
+    truth = COCO(str(coco / "annotations" / "val.json"))
+    evaluation = COCOeval(
+        truth, truth.loadRes(str(tmp_path / "out" / "predictions" / "jpeg.bbox.json")), "bbox"
+    )
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert result.value == pytest.approx(100 * evaluation.stats[0], abs=1e-9)
+    assert result.all_metrics["coco/bbox_mAP"] == pytest.approx(result.value / 100, abs=6e-4)
+
+
+def test_a_detector_that_sees_nothing_has_an_ap_of_0(tmp_path, coco):
+    assert detector(tmp_path, coco, threshold=999.0).measure([], "original").value == 0.0
+
+
+@pytest.mark.parametrize("qf", [None, 2])
+def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
+    task = segmenter(tmp_path, voc, threshold=160.0)
+    transforms = [] if qf is None else [dict(type="JpegCompress", qf=qf)]
+    result = task.measure(transforms, "x")
+    assert result.metric == "mIoU"
+    assert result.value == pytest.approx(expected_miou(range(6), 160.0, qf), abs=0.01)
+
+
+def test_images_left_out_count_in_no_condition(tmp_path, coco):
+    (coco / "val" / "003.png").unlink()
+    task = detector(tmp_path, coco)
+    assert task.images == 5 and len(task.skipped) == 1
+    assert task.measure([], "original").value == pytest.approx(100.0)
+
+
+def test_a_limit_is_the_metrics_limit_too(tmp_path, coco, voc):
+    assert detector(tmp_path, coco, limit=2).measure([], "original").value == pytest.approx(100)
+    task = segmenter(tmp_path, voc, threshold=160.0, limit=2)
+    assert task.measure([], "x").value == pytest.approx(expected_miou([0, 3], 160.0), abs=0.01)
+
+
+def test_restored_images_reach_the_model(tmp_path, voc, weights):
+    task = segmenter(tmp_path, voc, threshold=160.0)
+    restore = dict(type="JpegRestore", restorer=weights)
+    before = task.measure([COMPRESS], "jpeg").value
+    assert task.measure([COMPRESS, restore], "restored").value != before
+
+
+def test_workers_change_nothing(tmp_path, voc, weights):
+    restore = dict(type="JpegRestore", restorer=weights)
+    alone = segmenter(tmp_path, voc, threshold=160.0).measure([COMPRESS, restore], "a")
+    two = segmenter(tmp_path, voc, threshold=160.0, num_workers=2)
+    assert two.measure([COMPRESS, restore], "b").value == alone.value
+
+
+def test_detector_and_segmenter_take_turns_in_one_process(tmp_path, coco, voc):
+    first, second = detector(tmp_path, coco), segmenter(tmp_path, voc, threshold=160.0)
+    assert first.measure([], "a").value == pytest.approx(100.0)
+    assert second.measure([], "b").metric == "mIoU"
+    assert first.measure([], "c").value == pytest.approx(100.0)
+
+
+def test_another_data_root_serves(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, tmp_path / "nowhere")
+    task = detector(tmp_path, coco, config=config, data_root=coco)
+    assert task.measure([], "original").value == pytest.approx(100.0)
+
+
+def test_the_fingerprint_holds_what_the_result_depends_on(tmp_path, coco):
+    first = detector(tmp_path, coco).fingerprint
+    assert first == detector(tmp_path, coco).fingerprint
+    assert first["images"] == 6 and first["device"] == "cpu"
+    others = [
+        detector(tmp_path, coco, threshold=111.0),
+        detector(tmp_path, coco, limit=2),
+        detector(
+            tmp_path,
+            coco,
+            cfg_options={"test_dataloader.dataset.pipeline.1.scale_factor": 3.0},
+        ),
+    ]
+    assert all(other.fingerprint != first for other in others)
+
+
+# --- bad input
+
+
+def test_a_metric_of_another_kind_is_refused(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(
+        config.read_text()
+        + "test_evaluator = dict(type='CocoMetric', metric='proposal_fast',"
+        + " ann_file=data_root + '/annotations/val.json')\n"
+    )
+    task = detector(tmp_path, coco, config=config)
+    with pytest.raises(JpegPreprocError, match="bbox_mAP, mAP or mIoU"):
+        task.measure([], "original")
+
+
+def test_a_set_without_ground_truth_is_refused(tmp_path, coco):
+    annotations = coco / "annotations" / "val.json"
+    document = json.loads(annotations.read_text())
+    document["annotations"] = []
+    annotations.write_text(json.dumps(document))
+    with pytest.raises(AnnotationError, match="no ground truth"):
+        detector(tmp_path, coco).measure([], "original")
+
+
+def test_a_transform_that_cannot_stand_there_is_refused(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(
+        config.read_text().replace(
+            "dict(type='Resize'", "dict(type='JpegCompress', qf=5), dict(type='Resize'"
+        )
+    )
+    task = detector(tmp_path, coco, config=config)
+    with pytest.raises(PipelineError, match="JpegCompress already"):
+        task.measure([COMPRESS], "jpeg")
+
+
+def write(path, data):
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make,words",
+    [
+        (lambda path: path, "does not exist"),
+        (lambda path: write(path, b""), "cannot be read as a checkpoint"),
+        (
+            lambda path: write(path, b"PK\x03\x04 and nothing more"),
+            "cannot be read as a checkpoint",
+        ),
+        (lambda path: write(path, b"text"), "cannot be read as a checkpoint"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, coco, make, words):
+    path = make(tmp_path / "bad.pth")
+    with pytest.raises(WeightsError, match=words) as error:
+        OpenMMLabTask(toysets.detector_config(tmp_path, coco), path, tmp_path / "out")
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "state,words",
+    [({"other": torch.zeros(1)}, "has no threshold"), ({"threshold": torch.zeros(3)}, "size mis")],
+)
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, coco, state, words):
+    path = tmp_path / "other.pth"
+    torch.save({"state_dict": state}, path)
+    with pytest.raises(WeightsError, match=words) as error:
+        OpenMMLabTask(toysets.detector_config(tmp_path, coco), path, tmp_path / "out")
+    assert "other.pth" in str(error.value) and "toy_detector.py" in str(error.value)
+
+
+def test_a_model_that_is_not_installed_is_named(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(config.read_text().replace("BrightBoxDetector", "NoSuchDetector"))
+    with pytest.raises(JpegPreprocError, match="NoSuchDetector"):
+        detector(tmp_path, coco, config=config)
+
+
+# --- real models
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config,checkpoint,data,floor",
+    [
+        ("yolox_nano_coco", "yolox_nano_mmdet", "coco", 15),
+        ("deeplabv3_mnv2_voc", "deeplabv3_mnv2_mmseg", "voc/VOCdevkit/VOC2012", 35),
+    ],
+)
+def test_the_configs_for_real_models_fit_their_weights(
+    tmp_path, shared_data, config, checkpoint, data, floor
+):
+    configs = Path(__file__).resolve().parents[2] / "configs" / "downstream"
+    task = OpenMMLabTask(
+        configs / f"{config}.py",
+        shared_data / "models" / f"{checkpoint}.pth",
+        tmp_path,
+        data_root=shared_data / data,
+        limit=6,
+    )
+    assert task.skipped == ()
+    assert task.measure([], "original").value > floor

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mmdet", reason="needs mmdet, which tools/bootstrap.py installs")
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "openmmlab"))
+import toysets  # noqa: E402  (the toy models are imported by the configs by this path)
+
+
+@pytest.fixture(scope="module")
+def tool():
+    path = ROOT / "tools" / "eval_downstream.py"
+    spec = importlib.util.spec_from_file_location("eval_downstream", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def model(tmp_path):
+    """CONFIG CHECKPOINT of a toy detector on six images."""
+    coco = toysets.write_coco(tmp_path / "coco")
+    config = toysets.detector_config(tmp_path, coco)
+    return [str(config), str(toysets.checkpoint(tmp_path))]
+
+
+def run(tool, tmp_path, *arguments):
+    return tool.main([*map(str, arguments), "--out", str(tmp_path / "out"), "--device", "cpu"])
+
+
+def results(tmp_path):
+    return json.loads((tmp_path / "out" / "results.json").read_text())
+
+
+def test_a_whole_run_writes_every_form_and_resumes(tool, tmp_path, model, capsys):
+    arguments = (*model, "--qf", 2, 50, "--restorers", "base")
+    assert run(tool, tmp_path, *arguments) == 0
+    rows = results(tmp_path)["rows"]
+    assert [(row["restorer"], row["qf"]) for row in rows] == [
+        ("original", None),
+        ("jpeg", 2),
+        ("jpeg", 50),
+        ("base", 2),
+        ("base", 50),
+    ]
+    assert {(row["dataset"], row["model"], row["metric"]) for row in rows} == {
+        ("coco", "toy_detector", "mAP")
+    }
+    values = {(row["restorer"], row["qf"]): row for row in rows}
+    original, jpeg, restored = (
+        values[key]["value"] for key in (("original", None), ("jpeg", 2), ("base", 2))
+    )
+    assert values["base", 2]["recovery"] == pytest.approx((restored - jpeg) / (original - jpeg))
+    meta = results(tmp_path)["meta"]
+    assert {"torch", "mmcv", "mmdet", "codec"} <= meta["versions"].keys()
+    assert meta["seed"] == 0 and meta["skipped"] == [] and "4:2:0" in meta["protocol"]
+    with (tmp_path / "out" / "results.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 5
+    assert "toy_detector" in (tmp_path / "out" / "results.md").read_text()
+    assert (tmp_path / "out" / "accuracy.png").stat().st_size > 1000
+    printed = capsys.readouterr().out
+    assert "QF 2" in printed and "results.json" in printed
+
+    assert run(tool, tmp_path, *arguments) == 0
+    assert "5 condition(s) were there" in capsys.readouterr().out
+    assert results(tmp_path)["rows"] == rows
+
+
+def test_more_conditions_reuse_those_there(tool, tmp_path, model, capsys):
+    assert run(tool, tmp_path, *model, "--qf", 50, "--restorers") == 0
+    assert run(tool, tmp_path, *model, "--qf", 50, 10, "--restorers") == 0
+    assert "2 condition(s) were there" in capsys.readouterr().out
+    assert len(results(tmp_path)["rows"]) == 3
+
+
+def test_bad_images_are_listed_and_the_exit_code_says_so(tool, tmp_path, model, capsys):
+    (tmp_path / "coco" / "val" / "001.png").unlink()
+    (tmp_path / "coco" / "val" / "004.png").write_text("no image")
+    assert run(tool, tmp_path, *model, "--qf", 50, "--restorers") == 1
+    notes = capsys.readouterr().err
+    assert "Left out 2 image(s)" in notes and "001.png" in notes and "004.png" in notes
+    document = results(tmp_path)
+    assert [row["images"] for row in document["rows"]] == [4, 4]
+    assert document["rows"][0]["value"] == pytest.approx(100.0)
+    assert len(document["meta"]["skipped"]) == 2
+
+
+def test_limit_and_options_reach_the_run(tool, tmp_path, model):
+    options = ("--cfg-options", "test_dataloader.dataset.pipeline.1.scale_factor=3.0")
+    assert run(tool, tmp_path, *model, "--qf", 50, "--restorers", "--limit", 2, *options) == 0
+    assert {row["images"] for row in results(tmp_path)["rows"]} == {2}
+
+
+@pytest.mark.parametrize(
+    "arguments,words",
+    [
+        (["--restorers", "no_such_restorer"], "no_such_restorer"),
+        (["--qf", "0"], "0"),
+        (["--qf", "101"], "101"),
+        (["--data-root", "no/such/folder"], "val.json"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_runs(
+    tool, tmp_path, model, capsys, arguments, words
+):
+    assert run(tool, tmp_path, *model, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and words in error
+    assert not (tmp_path / "out" / "conditions").exists()
+
+
+def test_a_missing_config_or_checkpoint_is_named(tool, tmp_path, model, capsys):
+    assert run(tool, tmp_path, "absent.py", model[1]) == 2
+    assert "absent.py" in capsys.readouterr().err
+    assert run(tool, tmp_path, model[0], "absent.pth") == 2
+    assert "absent.pth" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["only_a_config.py"], ["--data-root", "x"], ["--limit", "0"], ["--num-workers", "-1"]],
+)
+def test_wrong_usage_is_refused(tool, tmp_path, arguments):
+    with pytest.raises(SystemExit) as stop:
+        run(tool, tmp_path, *arguments)
+    assert stop.value.code == 2
+
+
+def test_a_stopped_run_says_how_to_go_on(tool, tmp_path, model, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool.OpenMMLabTask, "measure", stop)
+    assert run(tool, tmp_path, *model, "--restorers") == 130
+    assert "goes on from here" in capsys.readouterr().err
+
+
+def test_help_ends_with_an_example():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "eval_downstream.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )
+    assert "python tools/eval_downstream.py configs/downstream" in done.stdout[-400:]
