@@ -124,14 +124,14 @@ class JpegRestorer:
     @overload
     def __call__(
         self,
-        image: Sequence[ImageInput],
+        image: list[ImageInput],
         qf: int | Literal["auto", "blind"] = ...,
         qtables: np.ndarray | None = ...,
     ) -> list[Restored]: ...
 
     def __call__(
         self,
-        image: ImageInput | Sequence[ImageInput],
+        image: ImageInput | list[ImageInput],
         qf: int | Literal["auto", "blind"] = "auto",
         qtables: np.ndarray | None = None,
     ) -> Restored | list[Restored]:
@@ -149,9 +149,8 @@ class JpegRestorer:
                 dtype or shape.
             QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
         """
-        single = isinstance(image, (str, os.PathLike, bytes, np.ndarray))
-        items = [image] if single else list(image)  # type: ignore[list-item, arg-type]
-        loaded = [_load(item) for item in items]  # type: ignore[arg-type]
+        items = image if isinstance(image, list) else [image]
+        loaded = [_load(item) for item in items]
         qualities = [
             self.believe(pixels, qf, qtables if qtables is not None else own, given=qtables)
             for pixels, own, _ in loaded
@@ -161,7 +160,7 @@ class JpegRestorer:
             Restored(apply_orientation(pixels, orientation), q.qf, q.source, q.qtables)
             for pixels, (_, _, orientation), q in zip(restored, loaded, qualities, strict=True)
         ]
-        return results[0] if single else results
+        return results if isinstance(image, list) else results[0]
 
     def believe(
         self,

@@ -23,6 +23,12 @@ from torch.nn import functional as F
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
 
 
+def _zero(values: Tensor | None) -> None:
+    """Set parameters to zero; a layer without a bias has none."""
+    if values is not None:
+        nn.init.zeros_(values)
+
+
 class TableEmbedding(nn.Module):
     """Embed quantisation tables as one vector per image."""
 
@@ -52,16 +58,17 @@ class TableBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         self.film = nn.Linear(embedding, 2 * channels)
         # Starting as the identity keeps a deep stack without normalisation well conditioned.
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
+        _zero(self.film.weight)
+        _zero(self.film.bias)
         nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv1.bias)
+        _zero(self.conv1.bias)
         nn.init.kaiming_normal_(self.conv2.weight, nonlinearity="linear")
         with torch.no_grad():
             self.conv2.weight.mul_(0.1)
-        nn.init.zeros_(self.conv2.bias)
+        _zero(self.conv2.bias)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Return (N, C, H, W) from ``x`` of that shape and an ``embedding`` (N, E)."""
         scale, shift = self.film(embedding)[:, :, None, None].chunk(2, dim=1)  # (N, C, 1, 1)
         hidden = F.relu(torch.addcmul(shift, self.conv1(x), 1 + scale))
         return torch.add(x, self.conv2(hidden))
@@ -116,8 +123,8 @@ class GridUNet(Restorer):
         self.decode_half = stage(half, blocks[4])
         self.tail = nn.Conv2d(half, 12, 3, padding=1)
         # A correction of zero to begin with: training starts at the JPEG image.
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)
+        _zero(self.tail.weight)
+        _zero(self.tail.bias)
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore RGB images.

@@ -155,7 +155,7 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         top = rng.integers(0, image.shape[0] - self.crop + 1)
         left = rng.integers(0, image.shape[1] - self.crop + 1)
         crop = image[top : top + self.crop, left : left + self.crop]
-        crop = np.rot90(crop, rng.integers(4))
+        crop = np.rot90(crop, int(rng.integers(4)))
         return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
 
     def _code(self, clean: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from jpeg_preproc.restorers.weights import save_weights
 
 
 @HOOKS.register_module()
-class SaveWeightsHook(Hook):  # type: ignore[misc]
+class SaveWeightsHook(Hook):
     """Write the (averaged) weights as ``<work dir>/<name>.safetensors`` with their manifest.
 
     ``JpegRestorer('<work dir>/<name>.safetensors')`` loads them, without running code, while the
@@ -46,10 +46,7 @@ class SaveWeightsHook(Hook):  # type: ignore[misc]
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Write every ``interval`` steps and after the last one."""
-        if (
-            self.every_n_train_iters(runner, self.interval)
-            or runner.iter + 1 == runner.max_iters
-        ):
+        if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
             self.write(runner)
 
     def write(self, runner: Any) -> Path:

@@ -24,7 +24,7 @@ def charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tenso
 
 
 @MODELS.register_module()
-class RestorationModel(BaseModel):  # type: ignore[misc]
+class RestorationModel(BaseModel):
     """Train any registered restorer on crops from :class:`JpegCrops`.
 
     Args:
@@ -75,7 +75,7 @@ class RestorationModel(BaseModel):  # type: ignore[misc]
 
 
 @METRICS.register_module()
-class PsnrGain(BaseMetric):  # type: ignore[misc]
+class PsnrGain(BaseMetric):
     """Mean PSNR in dB and its gain over the JPEG input, for each quality factor."""
 
     default_prefix = "psnr"

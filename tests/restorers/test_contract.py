@@ -16,9 +16,7 @@ from jpeg_preproc.restorers import (
 )
 from jpeg_preproc.restorers.registry import restorer_class
 
-PRESETS = [
-    (name, preset) for name in registered_names() for preset in restorer_class(name).presets
-]
+PRESETS = [(name, preset) for name in registered_names() for preset in restorer_class(name).presets]
 
 
 def build(name, preset):

@@ -27,7 +27,6 @@ class Recorder(Restorer):
     """Returns its input and remembers what it was given."""
 
     spec = RestorerSpec((3,), 16, "required", 0, "a test")
-    presets = {"base": {}}
 
     def __init__(self):
         super().__init__()

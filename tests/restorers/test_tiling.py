@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from jpeg_preproc.restorers.tiling import run_tiled, tiles
 
 
-@pytest.mark.parametrize("height,width,size,overlap", [(100, 37, 32, 16), (64, 64, 64, 8), (1, 1, 16, 0)])
+@pytest.mark.parametrize(
+    "height,width,size,overlap", [(100, 37, 32, 16), (64, 64, 64, 8), (1, 1, 16, 0)]
+)
 def test_each_pixel_is_kept_once_and_tiles_start_on_the_grid(height, width, size, overlap):
     count = np.zeros((height, width), int)
     for tile in tiles(height, width, size, overlap):

@@ -70,7 +70,9 @@ def test_another_networks_weights_name_both_sides(saved):
     stated = json.loads(manifest.read_text())
     stated["preset"] = "base"
     manifest.write_text(json.dumps(stated))
-    with pytest.raises(WeightsError, match=r"does not fit GridUNet: .*is \(16,\), GridUNet has \(48,\)"):
+    with pytest.raises(
+        WeightsError, match=r"does not fit GridUNet: .*is \(16,\), GridUNet has \(48,\)"
+    ):
         load_weights(path)
     stated["restorer"] = "ARCNN"
     manifest.write_text(json.dumps(stated))
