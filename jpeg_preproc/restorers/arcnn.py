@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from jpeg_preproc.errors import WeightsError
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
 
 
@@ -55,3 +56,28 @@ class ARCNN(Restorer):
         """Restore (N, channels, H, W) in [0, 1]; ``quality`` is not looked at."""
         features = self.map(self.enhance(self.extract(image)))  # (N, 16, H, W)
         return RestorerOutput(self.reconstruct(features))
+
+
+# Layer names in the weights that the authors published, and ours.
+_OFFICIAL_LAYERS = {
+    "c1": "extract.0",
+    "c2": "enhance.0",
+    "c22": "map.0",
+    "c3": "reconstruct",
+}
+
+
+def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of the authors' state dict (``c1``, ``c2``, ``c22``, ``c3``) to ours.
+
+    Raises:
+        WeightsError: A tensor that AR-CNN does not have.
+    """
+    renamed = {}
+    for key, value in state.items():
+        layer, _, kind = key.partition(".")
+        if layer not in _OFFICIAL_LAYERS:
+            known = ", ".join(_OFFICIAL_LAYERS)
+            raise WeightsError(f"{key}: no tensor of AR-CNN, whose layers are {known}")
+        renamed[f"{_OFFICIAL_LAYERS[layer]}.{kind}"] = value
+    return renamed

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from jpeg_preproc.errors import ImageReadError
+from jpeg_preproc.jpeg import qtables_from_qf
+from jpeg_preproc.training.data import Coding, ImageFolder, JpegCrops, JpegImages
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    Image.fromarray(photo[:40, :40]).save(tmp_path / "small.png")
+    (tmp_path / "broken.jpg").write_bytes(b"nonsense")
+    (tmp_path / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_an_item_depends_on_seed_and_index_alone(folder):
+    sources = [{"folder": str(folder)}]
+    crops, again = JpegCrops(sources, crop=64), JpegCrops(sources, crop=64)
+    again[7]
+    for key, value in crops[3].items():
+        assert torch.equal(value, again[3][key])
+    assert not torch.equal(crops[3]["clean"], crops[4]["clean"])
+    assert not torch.equal(crops[3]["clean"], JpegCrops(sources, crop=64, seed=1)[3]["clean"])
+
+
+def test_pairs_are_what_pillow_codes_at_the_tables_they_state(folder):
+    coding = Coding(qf_ranges=[(15, 15, 1.0)], full_chroma=0, grey=0, double=0, blind=0)
+    item = JpegCrops([ImageFolder(str(folder))], crop=64, coding=coding)[0]
+    np.testing.assert_array_equal(item["qtables"].numpy(), qtables_from_qf(15))
+    assert item["qf"] == 15 and bool(item["known"])
+    stream = io.BytesIO()
+    clean = item["clean"].permute(1, 2, 0).numpy()
+    Image.fromarray(clean).save(stream, format="JPEG", quality=15)
+    np.testing.assert_array_equal(
+        item["jpeg"].permute(1, 2, 0).numpy(), np.asarray(Image.open(stream))
+    )
+
+
+def test_shares_of_grey_blind_and_qualities(folder):
+    coding = Coding(qf_ranges=[(10, 12, 1.0), (80, 80, 3.0)], grey=0.5, blind=0.25)
+    crops = JpegCrops([ImageFolder(str(folder))], crop=32, coding=coding)
+    items = [crops[index] for index in range(300)]
+    grey = np.mean([bool((item["clean"][0] == item["clean"][1]).all()) for item in items])
+    blind = np.mean([not bool(item["known"]) for item in items])
+    high = np.mean([float(item["qf"]) == 80 for item in items])
+    # Five standard deviations of 300 draws.
+    assert abs(grey - 0.5) < 0.145 and abs(blind - 0.25) < 0.125 and abs(high - 0.75) < 0.125
+    assert {float(item["qf"]) for item in items} == {10, 11, 12, 80}
+
+
+def test_what_cannot_be_read_is_skipped_and_listed(folder):
+    crops = JpegCrops([ImageFolder(str(folder))], crop=64)
+    assert len(crops.images) == 1
+    assert len(crops.skipped) == 1 and "broken.jpg" in crops.skipped[0]
+
+
+def test_folders_that_will_not_do(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageReadError, match="no images here"):
+        JpegCrops([ImageFolder(str(tmp_path / "empty"))])
+    with pytest.raises(ImageReadError, match="512×512"):
+        JpegCrops([ImageFolder(str(folder))], crop=512)
+
+
+def test_shrinking_and_slices(folder, photo):
+    (folder / "broken.jpg").unlink()
+    images, _ = ImageFolder(str(folder), shrink=2, stop=1).load()
+    assert [image.shape for image in images] == [(60, 92, 3)]
+    blocks = photo[:120, :184].reshape(60, 2, 92, 2, 3).mean(axis=(1, 3))
+    assert np.abs(images[0] - blocks).max() <= 0.5
+
+
+def test_whole_images_at_each_quality(folder):
+    (folder / "broken.jpg").unlink()
+    images = JpegImages({"folder": str(folder)}, qfs=[10, 90])
+    assert len(images) == 4
+    assert [float(images[index]["qf"]) for index in range(4)] == [10, 90, 10, 90]
+    assert images[0]["clean"].shape == (3, 112, 176)

@@ -1,0 +1,94 @@
+"""A whole training in miniature: it learns, resumes, and leaves weights that load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("mmengine", reason="training needs mmengine")
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from jpeg_preproc import JpegRestorer
+from jpeg_preproc.restorers import load_weights
+
+CONFIG = Path(__file__).parents[2] / "configs/restorers/gridunet/gridunet_base_cpu_5k.py"
+
+
+@pytest.fixture
+def config(tmp_path, photo, monkeypatch):
+    monkeypatch.setenv("JPEG_PREPROC_DATA", str(tmp_path))
+    (tmp_path / "images").mkdir()
+    Image.fromarray(photo).save(tmp_path / "images" / "a.png")
+    cfg = Config.fromfile(CONFIG)
+    source = {"folder": str(tmp_path / "images")}
+    cfg.merge_from_dict(
+        {
+            "work_dir": str(tmp_path / "work"),
+            "model.preset": "tiny",
+            "train_dataloader.batch_size": 2,
+            "train_dataloader.num_workers": 0,
+            "train_dataloader.persistent_workers": False,
+            "train_dataloader.dataset.crop": 48,
+            "train_cfg.max_iters": 4,
+            "train_cfg.val_interval": 4,
+            "default_hooks.checkpoint.interval": 2,
+            "log_level": "ERROR",
+        }
+    )
+    cfg.train_dataloader.dataset.sources = [source]
+    cfg.val_dataloader.dataset = dict(type="JpegImages", source=source, qfs=[10])
+    for hook in cfg.custom_hooks:
+        if hook.type == "SaveWeightsHook":
+            hook.update(name="mine", preset="tiny", interval=2)
+    return cfg
+
+
+def run(cfg, name):
+    cfg.experiment_name = name
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return {key: value.clone() for key, value in runner.model.state_dict().items()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_resume_equals_a_straight_run_and_weights_load(config, tmp_path, photo):
+    straight = run(config, "straight")
+    weights = tmp_path / "work" / "mine.safetensors"
+    _, manifest = load_weights(weights)
+    assert manifest.training["iterations"] == 4
+    assert manifest.training["config"] == CONFIG.name
+    assert JpegRestorer(weights)(photo, qf=10).image.shape == photo.shape
+
+    first = Config(config.to_dict())
+    first.work_dir = str(tmp_path / "resumed")
+    first.train_cfg.max_iters = 2
+    first.train_cfg.val_interval = 2
+    run(first, "first")
+    second = Config(config.to_dict())
+    second.work_dir = first.work_dir
+    second.resume = True
+    resumed = run(second, "second")
+    assert straight.keys() == resumed.keys()
+    for key, value in straight.items():
+        assert torch.equal(value, resumed[key]), key
+
+
+def test_the_gain_is_that_of_psnr():
+    from jpeg_preproc.training.model import PsnrGain
+
+    items = [
+        {"qf": 10, "mse_jpeg": 0.01, "mse": 0.001},
+        {"qf": 10, "mse_jpeg": 0.001, "mse": 0.001},
+        {"qf": 80, "mse_jpeg": 0.0001, "mse": 0.001},
+    ]
+    metrics = PsnrGain().compute_metrics(items)
+    assert metrics["qf10"] == pytest.approx(30)
+    assert metrics["qf10_gain"] == pytest.approx(np.mean([10, 0]))
+    assert metrics["qf80_gain"] == pytest.approx(-10)
+    assert metrics["gain"] == pytest.approx(-2.5)
