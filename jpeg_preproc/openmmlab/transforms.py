@@ -108,7 +108,8 @@ class JpegRestore(BaseTransform):
     - jpeg_quality (dict): what the restorer went by: ``qf`` (nearest libjpeg quality, ``None``
       when blind), ``source`` (``'file'``: the file's own tables; ``'given'``: the config's ``qf``
       or those of ``JpegCompress``; ``'estimated'``: from pixels; ``'blind'``), ``qtables``
-      ((T, 8, 8) in natural order or ``None``) and ``restorer``.
+      ((T, 8, 8) in natural order or ``None``) and ``restorer``. To find it in the data samples,
+      add it to ``meta_keys`` of ``PackDetInputs`` or ``PackSegInputs``.
 
     The network is loaded when the first image comes, once in each process, and is not pickled, so
     dataloader workers get their own under ``fork`` and ``spawn`` alike. Same input, same output.

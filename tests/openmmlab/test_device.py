@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from jpeg_preproc.errors import PipelineError
+from jpeg_preproc.openmmlab import device
 from jpeg_preproc.openmmlab.device import require_device
 
 
@@ -35,8 +38,19 @@ def test_absent_cuda_names_the_mend():
         require_device("cuda")
 
 
-@pytest.mark.parametrize("context,expected", [("fork", True), ("spawn", False)])
-def test_cuda_is_refused_in_forked_workers_alone(context, expected):
-    loader = DataLoader(AsksForCuda(), num_workers=1, multiprocessing_context=context)
-    message = next(iter(loader))[0]
-    assert ("set num_workers=0" in message) is expected
+def test_cuda_is_refused_in_a_forked_worker():
+    loader = DataLoader(AsksForCuda(), num_workers=1, multiprocessing_context="fork")
+    assert "set num_workers=0" in next(iter(loader))[0]
+
+
+@pytest.mark.parametrize("method,refused", [("fork", True), ("spawn", False)])
+def test_how_a_worker_was_started_decides(monkeypatch, method, refused):
+    process = SimpleNamespace(_start_method=method)
+    monkeypatch.setattr(device.multiprocessing, "current_process", lambda: process)
+    monkeypatch.setattr(device, "get_worker_info", lambda: SimpleNamespace(id=0))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    if refused:
+        with pytest.raises(PipelineError, match="forked dataloader worker"):
+            require_device("cuda:0")
+    else:
+        require_device("cuda:0")
