@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+# The toy models and sets are imported by name: by tests, by configs, and in spawned workers.
+sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.importorskip("mmcv", reason="needs mmcv, which tools/bootstrap.py installs")
 

@@ -96,6 +96,16 @@ def test_a_detector_that_sees_nothing_has_an_ap_of_0(tmp_path, coco):
     assert detector(tmp_path, coco, threshold=999.0).measure([], "original").value == 0.0
 
 
+def test_voc_boxes_have_their_own_map(tmp_path):
+    voc = toysets.write_voc(tmp_path / "VOC2007")
+    config = toysets.voc_boxes(tmp_path, voc)
+    result = detector(tmp_path, voc, config=config).measure([], "original")
+    assert (result.metric, result.images) == ("mAP", 6)
+    assert result.value == pytest.approx(100.0)
+    blind = detector(tmp_path, voc, threshold=999.0, config=config)
+    assert blind.measure([], "original").value == 0.0
+
+
 @pytest.mark.parametrize("qf", [None, 2])
 def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
     task = segmenter(tmp_path, voc, threshold=160.0)

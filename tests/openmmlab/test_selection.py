@@ -234,38 +234,9 @@ def test_a_missing_list_is_named(tmp_path, voc):
 # --- VOC boxes
 
 
-def voc_boxes(tmp_path, voc):
-    (voc / "Annotations").mkdir()
-    for index, (height, width) in enumerate(toysets.SIDES):
-        _, (left, top, right, bottom) = toysets.scene(index)
-        with Image.open(voc / "JPEGImages" / f"{index:03d}.png") as picture:
-            picture.save(voc / "JPEGImages" / f"{index:03d}.jpg", quality=95)
-        (voc / "Annotations" / f"{index:03d}.xml").write_text(
-            f"<annotation><size><width>{width}</width><height>{height}</height></size><object>"
-            f"<name>box</name><difficult>0</difficult><bndbox><xmin>{left + 1}</xmin>"
-            f"<ymin>{top + 1}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
-            "</annotation>"
-        )
-    path = tmp_path / "voc_detector.py"
-    path.write_text(f"""
-default_scope = 'mmdet'
-custom_imports = dict(imports=['toys'], allow_failed_imports=False)
-model = dict(type='BrightBoxDetector')
-test_dataloader = dict(batch_size=1, num_workers=0,
-    dataset=dict(type='VOCDataset', data_root={str(voc.parent)!r},
-        ann_file='{voc.name}/ImageSets/val.txt', data_prefix=dict(sub_data_root='{voc.name}/'),
-        metainfo=dict(classes=('box',)), test_mode=True,
-        pipeline=[dict(type='LoadImageFromFile'),
-                  dict(type='Resize', scale=(96, 96), keep_ratio=True),
-                  dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]))
-test_evaluator = dict(type='VOCMetric', metric='mAP', eval_mode='11points')
-""")
-    return path
-
-
-def test_ids_without_a_readable_xml_are_named_and_left_out(tmp_path, tmp_path_factory):
+def test_ids_without_a_readable_xml_are_named_and_left_out(tmp_path):
     voc = toysets.write_voc(tmp_path / "VOC2007")
-    path = voc_boxes(tmp_path, voc)
+    path = toysets.voc_boxes(tmp_path, voc)
     (voc / "Annotations" / "002.xml").unlink()
     (voc / "Annotations" / "004.xml").write_text("<annotation>")
     config, selection = select(path, tmp_path)

@@ -14,7 +14,8 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.fileio import BaseStorageBackend, register_backend
 from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
+from toys import OneFile
 
 from jpeg_preproc.errors import (
     ImageReadError,
@@ -271,20 +272,9 @@ def test_a_damaged_weights_file_is_named(photo_file, weights, tmp_path):
 # --- workers, pickles, configs
 
 
-class OneFile(Dataset):
-    def __init__(self, path, weights):
-        self.path, self.pipeline = str(path), Compose([LOAD, JpegRestore(weights)])
-
-    def __len__(self):
-        return 3
-
-    def __getitem__(self, index):
-        return self.pipeline(dict(img_path=self.path))["img"]
-
-
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_workers_give_what_the_main_process_gives(photo_file, weights, context):
-    dataset = OneFile(photo_file, weights)
+    dataset = OneFile(photo_file, LOAD, JpegRestore(weights))
     here = dataset[0]
     loader = DataLoader(
         dataset,

@@ -1,12 +1,14 @@
-"""A detector and a segmenter that need no training: they find what is brighter than a threshold."""
+"""A detector and a segmenter that find what is bright, and a dataset of one file."""
 
 from __future__ import annotations
 
 import torch
+from mmengine.dataset import Compose
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData, PixelData
 from torch import nn
+from torch.utils.data import Dataset
 
 THRESHOLD = 128.0
 
@@ -45,3 +47,16 @@ class BrightPixelSegmenter(_Toy):
 
     def predict(self, bright, sample):
         sample.pred_sem_seg = PixelData(data=bright[None].long())
+
+
+class OneFile(Dataset):
+    """The same file three times; here, because spawned workers must find its class."""
+
+    def __init__(self, path, *pipeline):
+        self.path, self.pipeline = str(path), Compose(pipeline)
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return self.pipeline(dict(img_path=self.path))["img"]

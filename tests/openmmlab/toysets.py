@@ -97,6 +97,36 @@ val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
     return path
 
 
+def voc_boxes(folder: Path, voc: Path) -> Path:
+    """Give a set of :func:`write_voc` JPEG images and XML boxes; return a config for it."""
+    (voc / "Annotations").mkdir()
+    for index, (height, width) in enumerate(SIDES):
+        _, (left, top, right, bottom) = scene(index)
+        with Image.open(voc / "JPEGImages" / f"{index:03d}.png") as picture:
+            picture.save(voc / "JPEGImages" / f"{index:03d}.jpg", quality=95)
+        (voc / "Annotations" / f"{index:03d}.xml").write_text(
+            f"<annotation><size><width>{width}</width><height>{height}</height></size><object>"
+            f"<name>box</name><difficult>0</difficult><bndbox><xmin>{left + 1}</xmin>"
+            f"<ymin>{top + 1}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
+            "</annotation>"
+        )
+    path = folder / "voc_detector.py"
+    path.write_text(f"""
+default_scope = 'mmdet'
+custom_imports = dict(imports=['toys'], allow_failed_imports=False)
+model = dict(type='BrightBoxDetector')
+test_dataloader = dict(batch_size=1, num_workers=0,
+    dataset=dict(type='VOCDataset', data_root={str(voc.parent)!r},
+        ann_file='{voc.name}/ImageSets/val.txt', data_prefix=dict(sub_data_root='{voc.name}/'),
+        metainfo=dict(classes=('box',)), test_mode=True,
+        pipeline=[dict(type='LoadImageFromFile'),
+                  dict(type='Resize', scale=(96, 96), keep_ratio=True),
+                  dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]))
+test_evaluator = dict(type='VOCMetric', metric='mAP', eval_mode='11points')
+""")
+    return path
+
+
 def checkpoint(folder: Path, threshold: float = 110.0) -> Path:
     path = folder / "toy.pth"
     torch.save({"state_dict": {"threshold": torch.tensor(threshold)}}, path)
