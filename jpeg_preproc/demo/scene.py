@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jpeg_preproc.demo.fields import Draws, Field, crop_periodic, gaussian_blur, power_law_noise
 from jpeg_preproc.demo.outline import Outline, Window
-from jpeg_preproc.demo.surfaces import CLASSES, SurfacePoints, surface_pattern
+from jpeg_preproc.demo.surfaces import CLASSES, SURFACES, SurfacePoints, surface_pattern
 
 IMAGE_SIZE = (192, 256)
 """Height and width of a scene in pixels."""
@@ -29,11 +29,14 @@ _PALETTES: tuple[tuple[tuple[float, float, float], ...], ...] = (
 )
 """Colours that occur together outdoors, as RGB in [0, 1]."""
 
-PERIODS = (5.0, 9.0)
+PERIODS = (7.0, 13.0)
 """Length of a pattern's period in pixels, smallest and largest."""
 
-CONTRASTS = (0.10, 0.22)
+CONTRASTS = (0.12, 0.26)
 """Amplitude of a pattern as a part of the body's brightness, smallest and largest."""
+
+TINTS = (6.0, 16.0)
+"""Chroma of a body, weakest and strongest, in 8-bit levels of Cb and Cr together."""
 
 _MAX_HIDDEN = 0.3
 """The largest part of a body that a later one may cover."""
@@ -72,6 +75,24 @@ def _jittered(draws: Draws, colour: tuple[float, float, float], amount: float) -
     return np.clip(np.array(colour) * (1.0 + lightness) + hue, 0.05, 0.95)
 
 
+def _tinted(draws: Draws, colour: Field, surface: int | None) -> Field:
+    """Return ``colour`` greyer, with the faint hue that bodies of a surface tend to; (3,).
+
+    A third of the chroma stays; the rest is a tint whose angle in the plane of Cb and Cr belongs
+    to the surface, give or take 20 degrees; a plain body has any.
+    """
+    grey = colour.mean() + (colour - colour.mean()) / 3.0
+    if surface is None:
+        angle = draws.uniform(0.0, 2.0 * np.pi)
+    else:
+        angle = 2.0 * np.pi * surface / len(SURFACES) + draws.uniform(-0.35, 0.35)
+    strength = draws.uniform(*TINTS) / 255.0
+    blue, red = strength * np.cos(angle), strength * np.sin(angle)
+    # ITU-R BT.601, as JFIF has it.
+    tint = np.array([1.402 * red, -0.344 * blue - 0.714 * red, 1.772 * blue])
+    return np.clip(grey + tint, 0.05, 0.95)
+
+
 class _Painter:
     """Paints one scene onto a float canvas, back to front."""
 
@@ -85,7 +106,7 @@ class _Painter:
         self.canvas: NDArray[np.float64] = base * (1.0 + 0.08 * self.grain[:, :, None])
         self.owner = np.full(IMAGE_SIZE, -1, dtype=np.int64)
         self.areas: list[int] = []
-        self.labels: list[int | None] = []
+        self.surfaces: list[int | None] = []
 
     def _grain_window(self, window: Window) -> Field:
         top, left = self.draws.integer(0, 4096), self.draws.integer(0, 4096)
@@ -114,11 +135,12 @@ class _Painter:
             self.canvas[window] += alpha * (paint - self.canvas[window])
         self.canvas = gaussian_blur(self.canvas, draws.uniform(0.0, 1.2))
 
-    def _albedo(self, label: int | None, x: Field, y: Field, rho: Field) -> NDArray[np.float64]:
+    def _albedo(self, surface: int | None, x: Field, y: Field, rho: Field) -> NDArray[np.float64]:
         """Return the body's colour before lighting, (H, W, 3)."""
         draws = self.draws
         colour = _jittered(draws, draws.choice(self.palette), 0.25)
-        if label is None:
+        colour = _tinted(draws, colour, surface)
+        if surface is None:
             return colour * (1.0 + draws.uniform(0.02, 0.08) * self._noise_like(rho))[:, :, None]
         # Seen from the front a ball's surface narrows towards its rim.
         bend = np.clip(rho, 1e-6, 1.0) * 0.9
@@ -130,10 +152,10 @@ class _Painter:
             bend * (np.cos(turn) * y - np.sin(turn) * x) / period,
             period,
         )
-        pattern = surface_pattern(CLASSES[label], points, draws)
+        pattern = surface_pattern(SURFACES[surface], points, draws)
         contrast = draws.uniform(*CONTRASTS)
-        tint = np.array([draws.uniform(-0.3, 0.3) for _ in range(3)])
-        strength = contrast * (1.0 + tint - tint.mean())
+        hue = np.array([draws.uniform(-0.15, 0.15) for _ in range(3)])
+        strength = contrast * (1.0 + hue - hue.mean())
         sign = draws.choice((-1.0, 1.0))
         grain = 0.03 * self._noise_like(rho)
         return colour * (1.0 + sign * strength * pattern[:, :, None] + grain[:, :, None])
@@ -142,11 +164,15 @@ class _Painter:
         rows, cols = field.shape
         return self._grain_window((slice(0, rows), slice(0, cols)))
 
-    def body(self, label: int | None) -> None:
-        """Paint one body, annotated unless ``label`` is None; give up where it finds no room."""
+    def body(self, surface: int | None) -> None:
+        """Paint one body, plain where ``surface`` is None; give up where it finds no room.
+
+        Args:
+            surface: index into :data:`~.surfaces.SURFACES`.
+        """
         draws = self.draws
         for _ in range(12):
-            radius = draws.power_law(13.0, 42.0, 1.6)
+            radius = draws.power_law(14.0, 46.0, 1.4)
             outline = Outline.draw(
                 draws,
                 draws.uniform(0.6 * radius, self.height - 0.6 * radius),
@@ -162,7 +188,7 @@ class _Painter:
         else:
             return
         self._shadow(outline)
-        albedo = self._albedo(label, x, y, rho)
+        albedo = self._albedo(surface, x, y, rho)
         # Lambert's law on a flattened ball, with ambient light.
         slope = np.clip(rho, 0.0, 1.0) ** 2
         theta = np.arctan2(
@@ -172,8 +198,8 @@ class _Painter:
         shade = 1.0 + 0.28 * slope * np.cos(theta - self.light) - 0.12 * slope
         alpha = outline.coverage(rho)[:, :, None]
         self.canvas[window] += alpha * (albedo * shade[:, :, None] - self.canvas[window])
-        self.owner[window][inside] = len(self.labels)
-        self.labels.append(label)
+        self.owner[window][inside] = len(self.surfaces)
+        self.surfaces.append(surface)
         self.areas.append(int(inside.sum()))
 
     def _has_room(self, window: Window, inside: NDArray[np.bool_]) -> bool:
@@ -218,9 +244,9 @@ class _Painter:
     def instances(self) -> tuple[Instance, ...]:
         """Return the annotated bodies with the masks that remained visible."""
         return tuple(
-            Instance(label, self.owner == owner)
-            for owner, label in enumerate(self.labels)
-            if label is not None
+            Instance(CLASSES.index(SURFACES[surface]), self.owner == owner)
+            for owner, surface in enumerate(self.surfaces)
+            if surface is not None and SURFACES[surface] in CLASSES
         )
 
 
@@ -235,10 +261,10 @@ def render_scene(stream: int, index: int) -> Scene:
     painter = _Painter(draws)
     painter.background()
     bodies: list[int | None] = [
-        draws.integer(0, len(CLASSES) - 1) for _ in range(draws.integer(3, 6))
+        draws.integer(0, len(SURFACES) - 1) for _ in range(draws.integer(4, 7))
     ]
     plain, place = draws.integer(0, 2), draws.integer(0, 1)
     bodies[place:place] = [None] * plain  # plain bodies, so that a body alone tells nothing
-    for label in bodies:
-        painter.body(label)
+    for surface in bodies:
+        painter.body(surface)
     return Scene(painter.camera(), painter.instances())

@@ -1,7 +1,7 @@
-"""The surfaces that tell the demo's classes apart: patterns of 5-12 pixels on pebble-like bodies.
+"""The surfaces that tell the demo's classes apart: patterns of 7-13 pixels on pebble-like bodies.
 
-Shape, size and colour are drawn alike for every class, so that a model can tell one from another
-by surface alone. That is the scale at which JPEG spends its bits, and so what it damages first.
+Shape and size are drawn alike for every class, so that a model can tell one from another by its
+pattern and a faint hue alone. Patterns of about a block's length are where a coarse JPEG fails.
 """
 
 from __future__ import annotations
@@ -13,8 +13,14 @@ import numpy as np
 
 from jpeg_preproc.demo.fields import Draws, Field, band_noise, crop_periodic
 
-CLASSES: tuple[str, ...] = ("banded", "checked", "spotted", "scaled", "ringed", "veined")
-"""The demo's classes: COCO category ``i + 1`` and mask index ``i + 1`` are ``CLASSES[i]``."""
+SURFACES: tuple[str, ...] = ("banded", "checked", "spotted", "scaled", "ringed", "veined")
+"""The surfaces that bodies can have."""
+
+CLASSES: tuple[str, ...] = ("banded", "spotted", "ringed")
+"""The surfaces that are annotated: COCO category and mask index ``i + 1`` are ``CLASSES[i]``.
+
+The others are decoys, left unannotated: JPEG's own artefacts resemble veins and chequers.
+"""
 
 
 @dataclass(frozen=True)
@@ -103,9 +109,9 @@ _PATTERNS: dict[str, Callable[[SurfacePoints, Draws], Field]] = {
 
 
 def surface_pattern(name: str, points: SurfacePoints, draws: Draws) -> Field:
-    """Return the pattern of class ``name`` at ``points``, (H, W) in [-1, 1].
+    """Return the pattern of surface ``name`` at ``points``, (H, W) in [-1, 1].
 
     Raises:
-        KeyError: ``name`` is not in :data:`CLASSES`.
+        KeyError: ``name`` is not in :data:`SURFACES`.
     """
     return _PATTERNS[name](points, draws)

@@ -1,60 +1,82 @@
-"""The demo's detector: mmdet's YOLOX, a quarter of YOLOX-l's width, on 256x192 images.
+"""The demo's detector: mmdet's GFL on three eighths of a ResNet-18, on 256x192 images.
 
-Trained from random weights on lossless images: no JPEG, in no form, takes part. To read another
+Trained on lossless images, its backbone and neck from the demo's segmenter: no JPEG, in no form,
+takes part. To read another
 copy of the set, override the keys that ``jpeg_preproc.demo.demo_cfg_options`` returns.
 """
 
 default_scope = "mmdet"
 
-classes = ("banded", "checked", "spotted", "scaled", "ringed", "veined")
+classes = ("banded", "spotted", "ringed")
 data_root = "data/demo/"
 metainfo = dict(classes=classes)
-norm_cfg = dict(type="BN", momentum=0.03, eps=0.001)
-act_cfg = dict(type="Swish")
+norm_cfg = dict(type="BN", requires_grad=True)
 
 model = dict(
-    type="YOLOX",
-    data_preprocessor=dict(type="DetDataPreprocessor", pad_size_divisor=32),
+    type="GFL",
+    data_preprocessor=dict(
+        type="DetDataPreprocessor",
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_size_divisor=32,
+    ),
     backbone=dict(
-        type="CSPDarknet",
-        deepen_factor=0.33,
-        widen_factor=0.25,
-        out_indices=(2, 3, 4),
-        spp_kernal_sizes=(5, 9, 13),
+        type="ResNet",
+        depth=18,
+        deep_stem=True,
+        base_channels=24,
+        stem_channels=24,
+        num_stages=4,
+        out_indices=(0, 1, 2, 3),
         norm_cfg=norm_cfg,
-        act_cfg=act_cfg,
+        norm_eval=False,
+        style="pytorch",
     ),
     neck=dict(
-        type="YOLOXPAFPN",
-        in_channels=[64, 128, 256],
-        out_channels=48,
-        num_csp_blocks=1,
-        upsample_cfg=dict(scale_factor=2, mode="nearest"),
-        norm_cfg=norm_cfg,
-        act_cfg=act_cfg,
+        type="FPN", in_channels=[24, 48, 96, 192], out_channels=48, start_level=1, num_outs=3
     ),
     bbox_head=dict(
-        type="YOLOXHead",
+        type="GFLHead",
         num_classes=len(classes),
         in_channels=48,
         feat_channels=48,
         stacked_convs=2,
-        strides=(8, 16, 32),
         norm_cfg=norm_cfg,
-        act_cfg=act_cfg,
-        loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=True, reduction="sum", loss_weight=1.0),
-        loss_bbox=dict(type="IoULoss", mode="square", eps=1e-16, reduction="sum", loss_weight=5.0),
-        loss_obj=dict(type="CrossEntropyLoss", use_sigmoid=True, reduction="sum", loss_weight=1.0),
-        loss_l1=dict(type="L1Loss", reduction="sum", loss_weight=1.0),
+        anchor_generator=dict(
+            type="AnchorGenerator",
+            ratios=[1.0],
+            octave_base_scale=4,
+            scales_per_octave=1,
+            strides=[8, 16, 32],
+        ),
+        loss_cls=dict(type="QualityFocalLoss", use_sigmoid=True, beta=2.0, loss_weight=1.0),
+        loss_dfl=dict(type="DistributionFocalLoss", loss_weight=0.25),
+        reg_max=16,
+        loss_bbox=dict(type="GIoULoss", loss_weight=2.0),
     ),
-    train_cfg=dict(assigner=dict(type="SimOTAAssigner", center_radius=2.5)),
-    test_cfg=dict(score_thr=0.01, nms=dict(type="nms", iou_threshold=0.65)),
+    train_cfg=dict(
+        assigner=dict(type="ATSSAssigner", topk=9), allowed_border=-1, pos_weight=-1, debug=False
+    ),
+    test_cfg=dict(
+        nms_pre=1000,
+        min_bbox_size=0,
+        score_thr=0.05,
+        nms=dict(type="nms", iou_threshold=0.6),
+        max_per_img=100,
+    ),
 )
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="YOLOXHSVRandomAug"),
+    dict(
+        type="PhotoMetricDistortion",
+        brightness_delta=16,
+        contrast_range=(0.8, 1.2),
+        saturation_range=(0.7, 1.3),
+        hue_delta=4,
+    ),
     dict(
         type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]
     ),
@@ -71,7 +93,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
@@ -80,6 +102,7 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file="coco/annotations/instances_train.json",
         data_prefix=dict(img="coco/train/"),
+        filter_cfg=dict(filter_empty_gt=True),
         pipeline=train_pipeline,
     ),
 )
@@ -103,11 +126,11 @@ test_evaluator = dict(
 )
 test_cfg = dict(type="TestLoop")
 
-max_epochs = 10
+max_epochs = 8
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1.5e-3, weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0, bias_decay_mult=0),
     clip_grad=dict(max_norm=35),
 )
@@ -123,14 +146,7 @@ param_scheduler = [
     ),
 ]
 custom_hooks = [
-    dict(
-        type="EMAHook",
-        ema_type="ExpMomentumEMA",
-        momentum=0.002,
-        gamma=200,
-        update_buffers=True,
-        priority=49,
-    )
+    dict(type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.005, update_buffers=True)
 ]
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

@@ -6,16 +6,8 @@ copy of the set, override the keys that ``jpeg_preproc.demo.demo_cfg_options`` r
 
 default_scope = "mmseg"
 
-classes = ("background", "banded", "checked", "spotted", "scaled", "ringed", "veined")
-palette = [
-    [0, 0, 0],
-    [128, 0, 0],
-    [0, 128, 0],
-    [128, 128, 0],
-    [0, 0, 128],
-    [128, 0, 128],
-    [0, 128, 128],
-]
+classes = ("background", "banded", "spotted", "ringed")
+palette = [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
 data_root = "data/demo/"
 metainfo = dict(classes=classes, palette=palette)
 norm_cfg = dict(type="BN", requires_grad=True)
@@ -32,7 +24,7 @@ model = dict(
         size=(192, 256),
     ),
     backbone=dict(
-        type="ResNet",
+        type="ResNetV1c",
         depth=18,
         base_channels=24,
         stem_channels=24,
@@ -65,7 +57,13 @@ model = dict(
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
-    dict(type="PhotoMetricDistortion"),
+    dict(
+        type="PhotoMetricDistortion",
+        brightness_delta=16,
+        contrast_range=(0.8, 1.2),
+        saturation_range=(0.7, 1.3),
+        hue_delta=4,
+    ),
     dict(
         type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]
     ),
@@ -79,7 +77,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
@@ -110,7 +108,7 @@ test_dataloader = dict(
 test_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
 test_cfg = dict(type="TestLoop")
 
-max_epochs = 12
+max_epochs = 20
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
 optim_wrapper = dict(
     type="OptimWrapper",
@@ -129,14 +127,7 @@ param_scheduler = [
     ),
 ]
 custom_hooks = [
-    dict(
-        type="EMAHook",
-        ema_type="ExpMomentumEMA",
-        momentum=0.002,
-        gamma=200,
-        update_buffers=True,
-        priority=49,
-    )
+    dict(type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.005, update_buffers=True)
 ]
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
