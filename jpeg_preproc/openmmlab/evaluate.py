@@ -87,7 +87,7 @@ class OpenMMLabTask:
         on_check: Callable[[str, int], None] | None = None,
     ) -> None:
         # The latest instance is what mmengine's print_log writes to.
-        MMLogger.get_instance("jpeg_preproc", log_level="ERROR")
+        MMLogger.get_instance("jpeg_preproc").setLevel("ERROR")
         self.out_dir = Path(out_dir)
         self.config = load_config(config, cfg_options, data_root)
         self._scope = self.config.get("default_scope", "mmengine")
