@@ -110,7 +110,7 @@ def install_openmmlab() -> None:
         fail("no C++ compiler, which mmcv needs: install g++ (Debian: apt-get install g++)")
     pip(BUILD_TOOLS, "build tools")
     jobs = {"MAX_JOBS": os.environ.get("MAX_JOBS", str(os.cpu_count() or 2))}
-    pip(["--no-build-isolation", *OPENMMLAB], "compiling mmcv", **jobs)
+    pip(["--no-build-isolation", *OPENMMLAB], "mmcv, mmdet, mmseg", **jobs)
     if not imports("mmcv.ops"):
         # pip caches a wheel by its version alone: one compiled against another torch is no use.
         say("a cached mmcv does not fit this torch: compiling it anew")
