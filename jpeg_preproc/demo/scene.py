@@ -228,8 +228,8 @@ class _Painter:
             soft = 1.0 / (1.0 + np.exp((rho - 1.0) * 14.0))
             self.canvas[window] *= 1.0 - 0.3 * soft[:, :, None]
 
-    def camera(self) -> NDArray[np.uint8]:
-        """Light the whole scene, blur it by the lens, add noise, and digitise; (H, W, 3)."""
+    def camera(self, contrast: float) -> NDArray[np.uint8]:
+        """Light the scene, blur it by the lens, add noise and haze, and digitise; (H, W, 3)."""
         draws = self.draws
         angle = draws.uniform(0.0, 2.0 * np.pi)
         rows, cols = np.mgrid[-1.0 : 1.0 : self.height * 1j, -1.0 : 1.0 : self.width * 1j]
@@ -239,7 +239,8 @@ class _Painter:
         # Photon noise: its variance is proportional to brightness.
         level = draws.uniform(0.004, 0.009)
         image += level * np.sqrt(np.clip(image, 0.02, 1.0)) * draws.normal(*image.shape)
-        return np.asarray(np.clip(np.rint(image * 255.0), 0.0, 255.0), dtype=np.uint8)
+        levels = 128.0 + contrast * (np.clip(image * 255.0, 0.0, 255.0) - 128.0)
+        return np.asarray(np.rint(levels), dtype=np.uint8)
 
     def instances(self) -> tuple[Instance, ...]:
         """Return the annotated bodies with the masks that remained visible."""
@@ -250,12 +251,13 @@ class _Painter:
         )
 
 
-def render_scene(stream: int, index: int) -> Scene:
+def render_scene(stream: int, index: int, contrast: float = 1.0) -> Scene:
     """Render scene ``index`` of a split: the same scene for the same arguments.
 
     Args:
         stream: number of the split; see :data:`~.layout.STREAMS`.
         index: number of the scene in the split, from 0.
+        contrast: (0, 1], below 1 in a haze: what is left of each level's distance from 128.
     """
     draws = Draws(stream, index)
     painter = _Painter(draws)
@@ -267,4 +269,4 @@ def render_scene(stream: int, index: int) -> Scene:
     bodies[place:place] = [None] * plain  # plain bodies, so that a body alone tells nothing
     for surface in bodies:
         painter.body(surface)
-    return Scene(painter.camera(), painter.instances())
+    return Scene(painter.camera(contrast), painter.instances())

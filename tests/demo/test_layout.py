@@ -56,7 +56,7 @@ def test_voc_masks_are_the_coco_masks(root: Path) -> None:
 
 def test_both_layouts_hold_the_rendered_pixels(root: Path) -> None:
     for index in range(COUNT):
-        expected = render_scene(layout.STREAMS["val"], index).image
+        expected = render_scene(1, index, layout.SPLIT_CONTRASTS["val"]).image
         for name in (f"coco/val/{index:06d}.png", f"voc/JPEGImages/val_{index:06d}.png"):
             with Image.open(root / name) as image:
                 np.testing.assert_array_equal(np.asarray(image), expected)
@@ -86,7 +86,7 @@ def test_an_outdated_or_damaged_set_is_made_again(tmp_path: Path, damage: str) -
 
 
 def test_a_killed_run_leaves_no_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(stream: int, index: int) -> None:
+    def killed(stream: int, index: int, contrast: float) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

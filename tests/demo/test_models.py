@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def _accuracy(name: str, root: Path, work_dir: Path, quality: int | None) -> flo
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
         config.pop(key)
     if quality is not None:
-        config.custom_imports = {"imports": ["jpeg_preproc.openmmlab"]}
+        import_module("jpeg_preproc.openmmlab")  # registers JpegCompress
         compress = {"type": "JpegCompress", "qf": quality}
         config.test_dataloader.dataset.pipeline.insert(1, compress)
     config.pop("custom_hooks")

@@ -42,6 +42,11 @@ def test_the_val_split_is_what_the_weights_were_measured_on() -> None:
     assert [instance.label for instance in scene.instances] == VAL_0_LABELS
 
 
+def test_haze_draws_every_level_towards_the_middle() -> None:
+    clear, hazy = render_scene(3, 0).image.astype(np.float64), render_scene(3, 0, 0.5).image
+    np.testing.assert_allclose(hazy - 128.0, (clear - 128.0) / 2, atol=0.76)
+
+
 def test_splits_and_indices_differ() -> None:
     reference = render_scene(1, 0).image
     assert np.abs(reference.astype(int) - render_scene(2, 0).image).mean() > 5

@@ -1,7 +1,6 @@
 """The demo's detector: mmdet's GFL on three eighths of a ResNet-18, on 256x192 images.
 
-Trained on lossless images, its backbone and neck from the demo's segmenter: no JPEG, in no form,
-takes part. To read another
+Trained on lossless images: no JPEG, in no form, takes part. To read another
 copy of the set, override the keys that ``jpeg_preproc.demo.demo_cfg_options`` returns.
 """
 

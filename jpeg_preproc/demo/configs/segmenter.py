@@ -1,6 +1,6 @@
 """The demo's segmenter: mmseg's semantic FPN on three eighths of a ResNet-18, on 256x192 images.
 
-Trained from random weights on lossless images: no JPEG, in no form, takes part. To read another
+Trained on lossless images: no JPEG, in no form, takes part. To read another
 copy of the set, override the keys that ``jpeg_preproc.demo.demo_cfg_options`` returns.
 """
 
@@ -108,7 +108,7 @@ test_dataloader = dict(
 test_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
 test_cfg = dict(type="TestLoop")
 
-max_epochs = 20
+max_epochs = 12
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
 optim_wrapper = dict(
     type="OptimWrapper",
