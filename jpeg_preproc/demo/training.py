@@ -2,8 +2,9 @@
 
 The segmenter starts from random weights; the detector takes over its backbone and the levels of
 its neck, which saves work on two cores. Both see lossless images of the ``train`` split alone,
-with flips and mild colour jitter and without JPEG in any form. Nothing is selected on the ``val``
-split: the last epoch's averaged weights ship.
+with flips and mild colour jitter and without JPEG in any form. No weights are
+selected on the ``val`` split: the last epoch's averaged ones ship. (Its contrast was: see the
+README on what the demo is evidence for.)
 
 The shipped weights came about in more steps, which their ``meta`` records: both models first
 learned all six surfaces as classes from random weights (segmenter 10 epochs, detector 8), then the
