@@ -3,7 +3,7 @@
 
 Needs Linux, Python 3.10-3.12, a C++ compiler and pip; nothing else. Every step that is done is
 remembered in .venv, so a run that was stopped goes on where it was. mmcv's operators are compiled
-from source, which takes about 13 minutes on two cores, once.
+from source, which takes about 14 minutes on two cores, once.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ STEPS: tuple[tuple[str, str, Callable[[], None]], ...] = (
     ("torch", "torch and torchvision (about 2 minutes, 5 GB)", install_torch),
     (
         "openmmlab",
-        "mmengine, mmcv, mmdet, mmseg (compiles mmcv: about 13 minutes on 2 cores, once)",
+        "mmengine, mmcv, mmdet, mmseg (compiles mmcv: about 14 minutes on 2 cores, once)",
         install_openmmlab,
     ),
     ("self", "jpeg_preproc and its own needs", install_self),
