@@ -55,17 +55,20 @@ class SaveWeightsHook(Hook):
         model = averaged[0] if averaged else runner.model
         while is_model_wrapper(model) or averaged:
             model, averaged = model.module, []
+        training = {
+            "config": Path(runner.cfg.filename).name if runner.cfg.filename else "",
+            "iterations": runner.iter + 1,
+            "data": self.data,
+        }
+        if model.continues is not None:
+            training["continues"] = model.continues
         path = Path(runner.work_dir) / f"{self.name}.safetensors"
         save_weights(
             model.restorer,
             path,
             preset=self.preset,
             dtype=torch.float16,
-            training={
-                "config": Path(runner.cfg.filename).name if runner.cfg.filename else "",
-                "iterations": runner.iter + 1,
-                "data": self.data,
-            },
+            training=training,
             licence=self.licence,
         )
         return path

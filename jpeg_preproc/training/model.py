@@ -10,8 +10,10 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import Tensor
 
+from jpeg_preproc.errors import WeightsError
 from jpeg_preproc.restorers.contract import Quality
 from jpeg_preproc.restorers.registry import build_restorer
+from jpeg_preproc.restorers.weights import load_weights
 from jpeg_preproc.training.data import JpegCrops, JpegImages
 
 DATASETS.register_module(module=JpegCrops)
@@ -30,11 +32,29 @@ class RestorationModel(BaseModel):
     Args:
         restorer: Registry name, as in ``list_restorers()``.
         preset: One of its presets.
+        weights: Start from these, a shipped name or the path of a safetensors file with its
+            manifest beside it, instead of from random ones.
+
+    Raises:
+        WeightsError: The weights are damaged, or of another network or preset.
     """
 
-    def __init__(self, restorer: str, preset: str, **kwargs: Any) -> None:
+    def __init__(
+        self, restorer: str, preset: str, weights: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.restorer = build_restorer(restorer, preset)
+        #: What ``weights`` says of itself, for the manifest of what is trained here.
+        self.continues: dict[str, Any] | None = None
+        if weights is None:
+            self.restorer = build_restorer(restorer, preset)
+        else:
+            self.restorer, manifest = load_weights(weights)
+            if (manifest.restorer, manifest.preset) != (restorer, preset):
+                raise WeightsError(
+                    f"{weights}: weights of {manifest.restorer} ({manifest.preset}), but the "
+                    f"config trains {restorer} ({preset}); make the two agree"
+                )
+            self.continues = {"sha256": manifest.sha256, **manifest.training}
         self.restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(

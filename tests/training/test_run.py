@@ -15,7 +15,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from jpeg_preproc import JpegRestorer
+from jpeg_preproc.errors import WeightsError
 from jpeg_preproc.restorers import load_weights
+from jpeg_preproc.training.model import RestorationModel
 
 CONFIG = Path(__file__).parents[2] / "configs/restorers/gridunet/gridunet_base_cpu_5k.py"
 
@@ -92,3 +94,26 @@ def test_the_gain_is_that_of_psnr():
     assert metrics["qf10_gain"] == pytest.approx(np.mean([10, 0]))
     assert metrics["qf80_gain"] == pytest.approx(-10)
     assert metrics["gain"] == pytest.approx(-2.5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_second_stage_goes_on_from_the_first_ones_weights(config, tmp_path):
+    run(config, "stage1")
+    stage1 = tmp_path / "work" / "mine.safetensors"
+    network, before = load_weights(stage1)
+    config.model.weights = str(stage1)
+    config.work_dir = str(tmp_path / "stage2")
+    config.optim_wrapper.optimizer.lr = 0.0
+    run(config, "stage2")
+    after, manifest = load_weights(tmp_path / "stage2" / "mine.safetensors")
+    # Nothing is learnt at a rate of zero, so the second stage ends where the first one did.
+    for (key, wanted), value in zip(
+        network.state_dict().items(), after.state_dict().values(), strict=True
+    ):
+        assert torch.allclose(wanted, value, atol=1e-3), key
+    assert manifest.training["continues"] == {"sha256": before.sha256, **before.training}
+
+
+def test_weights_of_another_preset_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match=r"base: weights of GridUNet \(base\).*\(tiny\)"):
+        RestorationModel("GridUNet", "tiny", weights="base")
