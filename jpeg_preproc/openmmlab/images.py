@@ -19,6 +19,7 @@ from jpeg_preproc.openmmlab.config import loader_index
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
 
 # What the loaders of mmcv raise on a bad file; the assertion is LoadImageFromFile's own.
+_MEND = "check that it is an image and undamaged, or take it out of the annotations"
 _LOAD_ERRORS = (OSError, AssertionError, SyntaxError, ValueError, cv2.error)
 
 
@@ -57,9 +58,9 @@ class ImageCheck:
         try:
             results = self.load({"img_path": path})
         except _LOAD_ERRORS as error:
-            raise ImageReadError(f"{path} cannot be decoded: {error}") from error
+            raise ImageReadError(f"{path} cannot be decoded; {_MEND}") from error
         if results is None:  # LoadImageFromFile(ignore_empty=True)
-            raise ImageReadError(f"{path} cannot be decoded")
+            raise ImageReadError(f"{path} cannot be decoded; {_MEND}")
         image = require_decoder_pixels(results, "JpegCompress")
         if "reduce_zero_label" in record and record.get("seg_map_path"):
             _check_mask(str(record["seg_map_path"]), image.shape[:2], self.backend_args)

@@ -59,7 +59,9 @@ def print_tables(tables: Sequence[Table], output: Console | None = None) -> None
     """Print tables one below the other; the first column is left-aligned, the others right."""
     target = output or console()
     for table in tables:
-        drawn = RichTable(title=escape(table.title), title_justify="left", title_style="bold")
+        # A line of its own: rich folds a title to the width of its table.
+        target.print(f"[bold]{escape(table.title)}[/]")
+        drawn = RichTable()
         for index, column in enumerate(table.columns):
             # On a narrow terminal a cell of several figures folds; a name stays whole.
             drawn.add_column(

@@ -4,6 +4,8 @@ Trained on lossless images: no JPEG, in no form, takes part. To read another
 copy of the set, override the keys that ``jpeg_preproc.demo.demo_cfg_options`` returns.
 """
 
+_base_ = ["runtime.py"]
+
 default_scope = "mmdet"
 
 classes = ("banded", "spotted", "ringed")
@@ -123,7 +125,6 @@ test_dataloader = dict(
 test_evaluator = dict(
     type="CocoMetric", ann_file=data_root + "coco/annotations/instances_val.json", metric="bbox"
 )
-test_cfg = dict(type="TestLoop")
 
 max_epochs = 8
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
@@ -144,14 +145,3 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-custom_hooks = [
-    dict(type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.005, update_buffers=True)
-]
-default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=20),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2),
-)
-log_processor = dict(type="LogProcessor", window_size=20, by_epoch=True)
-randomness = dict(seed=0)

@@ -1,0 +1,57 @@
+"""Fixtures of the dataset tools' tests."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from dataset_trees import write_coco
+from PIL import Image
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+@pytest.fixture(scope="module")
+def compress():
+    specification = importlib.util.spec_from_file_location(
+        "compress_dataset_tool", TOOLS / "compress_dataset.py"
+    )
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return lambda *arguments: module.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def coco(tmp_path, photo) -> Path:
+    root = tmp_path / "coco"
+    (root / "val2017").mkdir(parents=True)
+    picture = Image.fromarray(photo)
+    picture.save(root / "val2017/1.jpg", quality=93, subsampling="4:4:4")
+    picture.convert("L").save(root / "val2017/2.jpg", quality=71)
+    picture.crop((0, 0, 1, 1)).save(root / "val2017/3.jpg")
+    picture.crop((5, 5, 12, 14)).save(root / "val2017/4.jpg", progressive=True)
+    picture.save(root / "val2017/5.png")
+    sizes = {"1.jpg": (184, 120), "2.jpg": (184, 120), "3.jpg": (1, 1), "4.jpg": (7, 9)}
+    write_coco(root, "val2017", {**sizes, "5.png": (184, 120)})
+    masks = root / "annotations/panoptic_val2017"
+    masks.mkdir()
+    Image.fromarray(photo[..., 0]).save(masks / "1.png")
+    return root
+
+
+@pytest.fixture
+def voc(tmp_path, photo) -> Path:
+    year = tmp_path / "voc/VOCdevkit/VOC2012"
+    for folder in ("JPEGImages", "SegmentationClass", "Annotations", "ImageSets/Main", "empty"):
+        (year / folder).mkdir(parents=True)
+    for name in ("2007_000001", "2007_000002"):
+        Image.fromarray(photo[:64, :80]).save(year / f"JPEGImages/{name}.jpg", quality=90)
+        Image.fromarray(photo[:64, :80, 0]).save(year / f"SegmentationClass/{name}.png")
+        (year / f"Annotations/{name}.xml").write_text(
+            f"<annotation><filename>{name}.jpg</filename><size><width>80</width>"
+            "<height>64</height><depth>3</depth></size></annotation>"
+        )
+    (year / "ImageSets/Main/train.txt").write_text("2007_000001\n")
+    (year / "ImageSets/Main/val.txt").write_text("2007_000002\n")
+    return tmp_path / "voc"
