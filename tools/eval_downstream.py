@@ -30,7 +30,9 @@ _EPILOG = """\
 Every condition sees the same images, through the config's own dataset, model and metric. The
 transforms JpegCompress and JpegRestore are put right behind LoadImageFromFile; restorers read the
 quantisation tables of the compression. "recovery" is (restored - jpeg) / (original - jpeg): 100 %
-gives back the whole loss, a negative one harms.
+gives back the whole loss, a negative one harms. Behind it stands its 95 % interval: the test set
+drawn 1000 times from its own images, with the same draws in every condition; there is none where
+JPEG costs too little to tell.
 
 A run that was stopped goes on when started again with the same --out: finished conditions are
 kept in OUT/conditions and used again as long as nothing they depend on has changed.

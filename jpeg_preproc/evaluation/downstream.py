@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.evaluation.bootstrap import Interval, interval, recovery_interval
 from jpeg_preproc.evaluation.conditions import (
     JPEG,
     ORIGINAL,
@@ -37,6 +38,8 @@ class Measurement:
         images: How many were evaluated.
         seconds: How long it took.
         all_metrics: Everything the model's own metrics reported, in their own units.
+        replicates: ``value`` of the bootstrap's draws of the images, see
+            :mod:`~jpeg_preproc.evaluation.bootstrap`; ``None`` if the metric is not known there.
     """
 
     metric: str
@@ -44,6 +47,7 @@ class Measurement:
     images: int
     seconds: float
     all_metrics: dict[str, float]
+    replicates: Sequence[float] | None
 
 
 class Task(Protocol):
@@ -127,7 +131,8 @@ class Outcome:
 
     Attributes:
         rows: One per finished condition: ``dataset, model, metric, qf, restorer, value, recovery,
-            images, seconds``.
+            images, seconds``, and the 95 % bootstrap intervals ``value_low, value_high,
+            recovery_low, recovery_high``, ``None`` where there is none.
         failed: ``{'file': condition, 'reason': ...}`` of each that could not be measured.
         reused: How many were there from an earlier run.
     """
@@ -201,14 +206,20 @@ def recovery(original: float, compressed: float, restored: float) -> float | Non
 
 def _rows(task: Task, results: Sequence[tuple[Condition, Measurement]]) -> list[dict[str, Any]]:
     """Return the rows in the order of the table: original, JPEG, then each restorer."""
-    values = {(done.label, done.qf): result.value for done, result in results}
-    original = values.get((ORIGINAL, None))
+    by_condition = {(done.label, done.qf): result for done, result in results}
+    original = by_condition.get((ORIGINAL, None))
     rows = []
     for condition, result in results:
-        compressed = values.get((JPEG, condition.qf))
+        compressed = by_condition.get((JPEG, condition.qf))
         share = None
+        around_value = interval(result.replicates) if result.replicates else None
+        around_share = None
         if condition.restorer is not None and original is not None and compressed is not None:
-            share = recovery(original, compressed, result.value)
+            share = recovery(original.value, compressed.value, result.value)
+            if original.replicates and compressed.replicates and result.replicates:
+                around_share = recovery_interval(
+                    original.replicates, compressed.replicates, result.replicates
+                )
         rows.append(
             {
                 "dataset": task.dataset,
@@ -220,7 +231,15 @@ def _rows(task: Task, results: Sequence[tuple[Condition, Measurement]]) -> list[
                 "recovery": share,
                 "images": result.images,
                 "seconds": result.seconds,
+                **_bounds("value", around_value),
+                **_bounds("recovery", around_share),
             }
         )
     labels = list(dict.fromkeys(row["restorer"] for row in rows))
     return sorted(rows, key=lambda row: (labels.index(row["restorer"]), row["qf"] or 0))
+
+
+def _bounds(name: str, around: Interval | None) -> dict[str, float | None]:
+    """Return the columns of an interval."""
+    low, high = around or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}

@@ -28,7 +28,7 @@ from jpeg_preproc.errors import JpegPreprocError, WeightsError
 from jpeg_preproc.evaluation.downstream import Measurement
 from jpeg_preproc.io import sha256_bytes, sha256_file
 from jpeg_preproc.openmmlab.config import dataset_name, load_config, with_transforms
-from jpeg_preproc.openmmlab.metrics import keep_boxes, read_metric
+from jpeg_preproc.openmmlab.metrics import evaluate, keep_boxes
 from jpeg_preproc.openmmlab.selection import select_images
 
 SEED = 0
@@ -144,14 +144,14 @@ class OpenMMLabTask:
                 evaluator.process(data_samples=outputs, data_batch=batch)
                 if on_image:
                     on_image()
-            results = evaluator.evaluate(len(loader.dataset))
-            metric, value = read_metric(results, evaluator)
+            figure, results = evaluate(evaluator, len(loader.dataset))
         return Measurement(
-            metric=metric,
-            value=value,
+            metric=figure.metric,
+            value=figure.value,
             images=len(loader.dataset),
             seconds=round(time.perf_counter() - started, 2),
-            all_metrics={key: float(number) for key, number in results.items()},
+            all_metrics=results,
+            replicates=figure.replicates,
         )
 
 

@@ -94,7 +94,7 @@ def result_tables(rows: Sequence[Row]) -> list[Table]:
         heading, cell = "PSNR dB / SSIM / PSNR-B dB", _restoration_cell
     elif all("value" in row and "qf" in row for row in rows):
         keys = ("dataset", "model", "metric")
-        heading, cell = "value (recovered share of the loss)", _downstream_cell
+        heading, cell = "value (recovered share of the loss; 95 % interval)", _downstream_cell
     else:
         columns = _columns(rows)
         lines = (tuple(_number(row.get(column, "")) for column in columns) for row in rows)
@@ -127,8 +127,11 @@ def _restoration_cell(row: Row) -> str:
 
 def _downstream_cell(row: Row) -> str:
     recovery = row.get("recovery")
-    share = "" if recovery is None else f" ({_percent(recovery)})"
-    return f"{row['value']:.1f}{share}"
+    if recovery is None:
+        return f"{row['value']:.1f}"
+    low, high = row.get("recovery_low"), row.get("recovery_high")
+    around = "" if low is None or high is None else f"; {100 * low:.0f} to {100 * high:.0f}"
+    return f"{row['value']:.1f} ({_percent(recovery)}{around})"
 
 
 def _percent(fraction: float) -> str:

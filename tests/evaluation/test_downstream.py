@@ -34,7 +34,12 @@ class FakeTask:
         self.measured.append(condition)
         for _ in range(self.images):
             on_image()
-        return Measurement("mAP", VALUES[condition], self.images, 0.5, {"x": 1.0})
+        return Measurement(
+            "mAP", VALUES[condition], self.images, 0.5, {"x": 1.0}, self.drawn(condition)
+        )
+
+    def drawn(self, condition):
+        return [VALUES[condition] + shift for shift in (-1.0, 0.0, 1.0)]
 
 
 def run(task, folder, qfs=(90, 10), settings=None, version="1", **kwargs):
@@ -66,6 +71,10 @@ def test_rows_stand_in_the_tables_order_with_recovery(tmp_path):
         ("base", 10, 27.0, pytest.approx(0.7)),
         ("base", 90, 29.0, None),
     ]
+    # The draws differ by as much in every condition, so the shares of the loss are all the same.
+    bounds = [(row["recovery_low"], row["recovery_high"]) for row in rows[3:]]
+    assert bounds == [(pytest.approx(0.7), pytest.approx(0.7)), (None, None)]
+    assert rows[0]["value_low"] == pytest.approx(29.05)
     assert {row["dataset"] for row in rows} == {"coco"}
     assert {row["model"] for row in rows} == {"yolo/x"}
     assert {row["metric"] for row in rows} == {"mAP"} and {row["images"] for row in rows} == {2}

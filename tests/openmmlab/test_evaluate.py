@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError, PipelineError, WeightsError
+from jpeg_preproc.evaluation.bootstrap import interval
 from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
 
 pytest.importorskip("mmdet")
@@ -75,6 +76,7 @@ def test_a_detector_that_sees_everything_has_an_ap_of_100(tmp_path, coco):
     assert (result.metric, result.images, len(steps)) == ("mAP", 6, 6)
     assert result.value == pytest.approx(100.0)
     assert result.all_metrics["coco/bbox_mAP"] == 1.0
+    assert result.replicates == pytest.approx([100.0] * 1000)
 
 
 def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
@@ -90,6 +92,8 @@ def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
     evaluation.summarize()
     assert result.value == pytest.approx(100 * evaluation.stats[0], abs=1e-9)
     assert result.all_metrics["coco/bbox_mAP"] == pytest.approx(result.value / 100, abs=6e-4)
+    low, high = interval(result.replicates)
+    assert low < result.value < high
 
 
 def test_a_detector_that_sees_nothing_has_an_ap_of_0(tmp_path, coco):
@@ -102,6 +106,7 @@ def test_voc_boxes_have_their_own_map(tmp_path):
     result = detector(tmp_path, voc, config=config).measure([], "original")
     assert (result.metric, result.images) == ("mAP", 6)
     assert result.value == pytest.approx(100.0)
+    assert result.replicates is None  # VOC's own AP is not drawn again
     blind = detector(tmp_path, voc, threshold=999.0, config=config)
     assert blind.measure([], "original").value == 0.0
 
@@ -113,6 +118,8 @@ def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
     result = task.measure(transforms, "x")
     assert result.metric == "mIoU"
     assert result.value == pytest.approx(expected_miou(range(6), 160.0, qf), abs=0.01)
+    low, high = interval(result.replicates)
+    assert low < result.value < high
 
 
 def test_images_left_out_count_in_no_condition(tmp_path, coco):

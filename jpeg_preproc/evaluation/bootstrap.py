@@ -1,0 +1,158 @@
+"""How far a figure that was measured on a sample of images may be off.
+
+The percentile bootstrap over images (Efron, "Bootstrap Methods", Annals of Statistics, 1979): the
+test set is drawn again and again from its own images, with replacement, and the metric taken of
+each draw. The draws depend on the number of images alone, so that conditions measured on the same
+images are compared draw by draw, which is what makes an interval of their differences honest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+REPLICATES = 1000
+LEVEL = 0.95
+_SEED = 0
+# Numbers in one intermediate array; 16 MB of them.
+_CHUNK = 2_000_000
+
+Interval = tuple[float, float]
+
+
+def resample_counts(images: int, replicates: int = REPLICATES) -> np.ndarray:
+    """Return how often each image is in each draw, (replicates, images), the same in every run.
+
+    >>> resample_counts(5, 3).sum(axis=1)
+    array([5, 5, 5])
+    """
+    rng = np.random.default_rng(_SEED)
+    share = np.full(images, 1 / images)
+    counts = np.empty((replicates, images), np.int32)
+    for row in counts:
+        row[:] = rng.multinomial(images, share)
+    return counts
+
+
+def interval(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """Return the bounds that hold the middle ``level`` of the replicates."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def recovery_interval(
+    original: Sequence[float],
+    compressed: Sequence[float],
+    restored: Sequence[float],
+    level: float = LEVEL,
+) -> Interval | None:
+    """Return the interval of (restored − compressed) / (original − compressed).
+
+    Args:
+        original: Metric of each replicate on the original images.
+        compressed: On the JPEG images, of the same replicates.
+        restored: On the restored images, of the same replicates.
+        level: Share of the replicates inside.
+
+    Returns:
+        The bounds as fractions, never clipped; ``None`` where the loss itself is not established:
+        more replicates than lie outside on one side lose nothing.
+    """
+    loss = np.subtract(original, compressed)
+    if np.mean(loss <= 0) > (1 - level) / 2:
+        return None
+    positive = loss > 0
+    gain = np.subtract(restored, compressed)
+    return interval((gain[positive] / loss[positive]).tolist(), level)
+
+
+def mean_iou(intersect: np.ndarray, union: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return mIoU in percent of each replicate, (R,).
+
+    Args:
+        intersect: Pixels of each image that are a class and were found so, (I, classes).
+        union: Pixels that are the class or were taken for it, (I, classes).
+        counts: Of :func:`resample_counts`, (R, I).
+    """
+    hit, area = counts @ intersect, counts @ union  # (R, classes)
+    with np.errstate(invalid="ignore"):
+        return 100 * np.nanmean(np.where(area > 0, hit / area, np.nan), axis=1)
+
+
+@dataclass(frozen=True)
+class CategoryDetections:
+    """One category's detections, matched with the ground truth of their images.
+
+    Attributes:
+        scores: (D,).
+        image: Index of the image each is in, (D,).
+        hits: Whether it matches an object at each IoU threshold, (T, D).
+        misses: Whether it matches none; neither where the object is to be ignored, (T, D).
+        objects: Objects that count in each image, (I,).
+    """
+
+    scores: np.ndarray
+    image: np.ndarray
+    hits: np.ndarray
+    misses: np.ndarray
+    objects: np.ndarray
+
+
+def average_precision(
+    categories: Sequence[CategoryDetections], counts: np.ndarray, recalls: np.ndarray
+) -> np.ndarray:
+    """Return AP in percent of each replicate, (R,), as pycocotools computes it.
+
+    An image drawn twice counts twice at once, where pycocotools would take its copies one after
+    the other; that moves an AP by less than a tenth of a point.
+
+    Args:
+        categories: Those without an object in any image are left out of the mean.
+        counts: Of :func:`resample_counts`, (R, I).
+        recalls: At which precision is read, ascending, in [0, 1]; COCO's are 0, 0.01, …, 1.
+    """
+    means = [_category_ap(category, counts, recalls) for category in categories]
+    return 100 * np.nanmean(np.stack(means), axis=0)
+
+
+def _category_ap(
+    category: CategoryDetections, counts: np.ndarray, recalls: np.ndarray
+) -> np.ndarray:
+    """Return one category's AP in each replicate, (R,); NaN where it has no object."""
+    objects = counts @ category.objects  # (R,)
+    order = np.argsort(-category.scores, kind="stable")
+    image, hits, misses = category.image[order], category.hits[:, order], category.misses[:, order]
+    precision = np.where(objects > 0, 0.0, np.nan)
+    if not image.size:
+        return precision
+    thresholds, detections = hits.shape
+    step = max(1, _CHUNK // (thresholds * detections))
+    for start in range(0, len(counts), step):
+        rows = slice(start, start + step)
+        weight = counts[rows, None, image]  # (r, 1, D)
+        found = np.cumsum(weight * hits, axis=-1, dtype=np.float64)  # (r, T, D)
+        wrong = np.cumsum(weight * misses, axis=-1, dtype=np.float64)
+        recall = found / np.maximum(objects[rows, None, None], 1)
+        exact = found / (found + wrong + np.spacing(1))
+        best = np.maximum.accumulate(exact[..., ::-1], axis=-1)[..., ::-1]
+        precision[rows] += _read_at(recall, best, recalls).mean(axis=(1, 2))
+    return precision
+
+
+def _read_at(recall: np.ndarray, precision: np.ndarray, recalls: np.ndarray) -> np.ndarray:
+    """Return the precision where each recall is first reached, 0 where it is not; (r, T, recalls).
+
+    Both are (r, T, D); recall ascends along D.
+    """
+    lead, detections = recall.shape[:2], recall.shape[-1]
+    number = np.arange(lead[0] * lead[1])[:, None]
+    # Rows lifted by 2 each follow one another in one ascending line: a single search serves all.
+    line = (recall.reshape(-1, detections) + 2 * number).ravel()
+    reached = np.searchsorted(line, (recalls + 2 * number).ravel()).reshape(len(number), -1)
+    reached -= detections * number  # from here on within a row
+    rows = precision.reshape(-1, detections)
+    inside = reached < detections
+    values = np.take_along_axis(rows, np.minimum(reached, detections - 1), axis=1)
+    return (values * inside).reshape(*lead, -1)
