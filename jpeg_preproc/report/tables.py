@@ -2,7 +2,8 @@
 
 Rows are flat dicts. A restoration row has ``dataset, qf, restorer, protocol, psnr, ssim, psnr_b,
 images``; a downstream row ``dataset, model, metric, qf, restorer, value, recovery, images`` with
-``value`` in percentage points and ``recovery`` as a fraction. ``restorer`` is ``'original'``
+``value`` in percentage points and ``recovery`` as a fraction, and where known the bounds of their
+intervals, ``value_low, value_high, recovery_low, recovery_high``. ``restorer`` is ``'original'``
 (``qf`` is then ``None``) or ``'jpeg'`` for the reference rows. Rows of any other kind become one
 flat table.
 """
