@@ -114,7 +114,7 @@ class Restorer(nn.Module):
     """
 
     spec: ClassVar[RestorerSpec]
-    #: Preset name to constructor arguments.
+    #: Preset name to constructor arguments; the first is the one taken when none is named.
     presets: ClassVar[dict[str, dict[str, object]]]
     #: Channels that this instance takes, one of ``spec.channels``.
     channels: int = 3

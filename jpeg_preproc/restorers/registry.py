@@ -40,18 +40,19 @@ def restorer_class(name: str) -> type[Restorer]:
         raise UnknownRestorerError(f"no restorer {name!r}; registered are: {known}") from None
 
 
-def build_restorer(name: str, preset: str = "base", **settings: object) -> Restorer:
+def build_restorer(name: str, preset: str | None = None, **settings: object) -> Restorer:
     """Build a network with random weights.
 
     Args:
         name: A registered network, such as ``'GridUNet'``.
-        preset: One of its presets.
+        preset: One of its presets; without, its first, the whole network.
         settings: Constructor arguments that replace the preset's.
 
     Raises:
         UnknownRestorerError: No such network or preset.
     """
     network = restorer_class(name)
+    preset = next(iter(network.presets)) if preset is None else preset
     if preset not in network.presets:
         known = ", ".join(sorted(network.presets))
         raise UnknownRestorerError(f"{name} has no preset {preset!r}; it has: {known}")
