@@ -35,5 +35,9 @@ class UnknownRestorerError(JpegPreprocError, KeyError):
     """A restorer, preset or weights name that is not registered."""
 
 
+class TrainingError(JpegPreprocError, RuntimeError):
+    """A training that cannot go on."""
+
+
 class WeightsError(JpegPreprocError, ValueError):
     """A weights file that is damaged or does not fit the network it is loaded into."""

@@ -19,7 +19,10 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
-custom_hooks = [dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002)]
+custom_hooks = [
+    dict(type="StopOnNanHook"),
+    dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002),
+]
 log_processor = dict(by_epoch=False, window_size=50)
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -17,6 +17,8 @@ from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, load_image
 from jpeg_preproc.restorers.contract import Quality
 
+# Two blocks of luma, one of chroma at 4:2:0.
+_GRID = 16
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
@@ -71,7 +73,10 @@ class Coding:
         qf_ranges: (low, high, weight) of uniform integer ranges, inclusive.
         full_chroma: Share coded 4:4:4; the others are 4:2:0.
         grey: Share of grey images (coded as one component, shown as RGB).
-        double: Share coded once before on the same grid, at a quality factor of 60-95.
+        double: Share coded once before, at a quality factor of ``double_qf``.
+        double_qf: (low, high), inclusive.
+        double_shifted: Of those, the share whose first grid does not lie on the last one.
+        shifted: Share cut out of the coded image off its 8×8 grid.
         blind: Share whose tables are withheld.
     """
 
@@ -79,6 +84,9 @@ class Coding:
     full_chroma: float = 0.15
     grey: float = 0.05
     double: float = 0.1
+    double_qf: tuple[int, int] = (60, 95)
+    double_shifted: float = 0.0
+    shifted: float = 0.0
     blind: float = 0.1
 
     def sample_qf(self, rng: np.random.Generator) -> int:
@@ -97,6 +105,7 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         sources: Where the clean images are.
         crop: Side of the square crops in pixels, a multiple of 16.
         coding: How they are coded.
+        luma: Give grey images of one channel, for networks that restore luma alone.
         length: Items an epoch has.
         seed: With the index, what an item depends on.
 
@@ -109,10 +118,11 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         sources: Sequence[ImageFolder | dict[str, Any]],
         crop: int = 128,
         coding: Coding | dict[str, Any] | None = None,
+        luma: bool = False,
         length: int = 1_000_000,
         seed: int = 0,
     ) -> None:
-        self.crop, self.length, self.seed = crop, length, seed
+        self.crop, self.luma, self.length, self.seed = crop, luma, length, seed
         self.coding = Coding(**coding) if isinstance(coding, dict) else coding or Coding()
         self.images: list[np.ndarray] = []
         self.skipped: list[str] = []
@@ -134,44 +144,68 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        clean = self._crop(rng)
-        jpeg, qtables = self._code(clean, rng)
+        clean, jpeg, qtables = self._pair(rng)
         if jpeg.ndim == 2:
-            # What is to be restored is the grey image, not the colour it was made from.
-            clean = np.repeat(_grey(clean)[..., None], 3, axis=-1)
-            jpeg = np.repeat(jpeg[..., None], 3, axis=-1)
+            copies = 1 if self.luma else 3
+            clean = np.repeat(clean[..., None], copies, axis=-1)
+            jpeg = np.repeat(jpeg[..., None], copies, axis=-1)
         quality = Quality.from_qtables([qtables])
         return {
-            "jpeg": torch.from_numpy(jpeg.transpose(2, 0, 1).copy()),  # (3, crop, crop) uint8
+            "item": torch.tensor(index),
+            "jpeg": torch.from_numpy(jpeg.transpose(2, 0, 1).copy()),  # (C, crop, crop) uint8
             "clean": torch.from_numpy(clean.transpose(2, 0, 1).copy()),
             "qtables": quality.qtables[0],  # (2, 8, 8)
             "qf": quality.qf[0],
             "known": torch.tensor(rng.random() >= self.coding.blind),
         }
 
-    def _crop(self, rng: np.random.Generator) -> np.ndarray:
-        """Return a random crop under one of the eight flips and rotations, (crop, crop, 3)."""
+    def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return clean and decoded pixels, (crop, crop, 3) or grey (crop, crop), and the tables."""
+        coding = self.coding
         image = self.images[rng.choice(len(self.images), p=self.weights)]
-        top = rng.integers(0, image.shape[0] - self.crop + 1)
-        left = rng.integers(0, image.shape[1] - self.crop + 1)
-        crop = image[top : top + self.crop, left : left + self.crop]
-        crop = np.rot90(crop, int(rng.integers(4)))
-        return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
+        double = rng.random() < coding.double
+        # A grid is shifted by cutting the image between two codings, or behind the last one.
+        between = double and rng.random() < coding.double_shifted
+        behind = rng.random() < coding.shifted
+        spare = min(image.shape[:2]) - self.crop
+        if spare < _GRID * (between + behind):  # too small an image to cut anything off
+            between = behind = False
+        clean = _random_crop(image, self.crop + _GRID * (between + behind), rng)
+        if self.luma or rng.random() < coding.grey:
+            # What is to be restored is the grey image, not the colour it was made from.
+            clean = np.asarray(Image.fromarray(clean).convert("L"))
+        subsampling = "4:4:4" if rng.random() < coding.full_chroma else "4:2:0"
+        jpeg = clean
+        if double:
+            low, high = coding.double_qf
+            first = compress_jpeg(jpeg, int(rng.integers(low, high + 1)), subsampling)
+            jpeg = decode_jpeg(first).pixels
+        if between:
+            clean, jpeg = _cut(clean, jpeg, rng)
+        coded = decode_jpeg(compress_jpeg(jpeg, coding.sample_qf(rng), subsampling))
+        jpeg = coded.pixels
+        if behind:
+            clean, jpeg = _cut(clean, jpeg, rng)
+        return clean, jpeg, coded.info.qtables
 
-    def _code(self, clean: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return the decoded JPEG, (crop, crop, 3) or grey (crop, crop), and its tables."""
-        subsampling = "4:4:4" if rng.random() < self.coding.full_chroma else "4:2:0"
-        image = _grey(clean) if rng.random() < self.coding.grey else clean
-        if rng.random() < self.coding.double:
-            first = compress_jpeg(image, qf=int(rng.integers(60, 96)), subsampling=subsampling)
-            image = decode_jpeg(first).pixels
-        coded = decode_jpeg(compress_jpeg(image, self.coding.sample_qf(rng), subsampling))
-        return coded.pixels, coded.info.qtables
+
+def _random_crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a random crop under one of the eight flips and rotations, (side, side, 3)."""
+    top = rng.integers(0, image.shape[0] - side + 1)
+    left = rng.integers(0, image.shape[1] - side + 1)
+    crop = np.rot90(image[top : top + side, left : left + side], int(rng.integers(4)))
+    return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
-    """Return the luma of an (H, W, 3) image as (H, W) uint8."""
-    return np.asarray(Image.fromarray(image).convert("L"))
+def _cut(
+    clean: np.ndarray, jpeg: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut 16 rows and columns off both images, not all behind them: the grid is shifted."""
+    top, left = (int(offset) for offset in rng.integers(0, _GRID, 2))
+    if not (top or left):
+        left = _GRID // 4
+    rows, columns = slice(top, top - _GRID), slice(left, left - _GRID)
+    return np.ascontiguousarray(clean[rows, columns]), np.ascontiguousarray(jpeg[rows, columns])
 
 
 class JpegImages(Dataset[dict[str, Tensor]]):

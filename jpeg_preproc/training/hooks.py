@@ -7,11 +7,41 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
+from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.restorers.weights import save_weights
+
+
+@HOOKS.register_module()
+class StopOnNanHook(Hook):
+    """End a training whose loss is no number, before the step's weights are kept anywhere.
+
+    The last checkpoint stays the last good one.
+
+    Raises:
+        TrainingError: Says which step and which items of the data set it was.
+    """
+
+    # Before the hooks that average, save and log.
+    priority = "VERY_HIGH"
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Look at every loss of the step."""
+        for name, value in (outputs or {}).items():
+            if isinstance(value, torch.Tensor) and not bool(torch.isfinite(value).all()):
+                items = data_batch["item"].tolist() if "item" in data_batch else "unknown"
+                raise TrainingError(
+                    f"step {runner.iter + 1}: {name} is {value.item()}; the batch was items "
+                    f"{items} of the training set. The last checkpoint in {runner.work_dir} is "
+                    "good: lower the learning rate or clip gradients more, and go on from it "
+                    "with --resume"
+                )
 
 
 @HOOKS.register_module()
@@ -49,6 +79,7 @@ class SaveWeightsHook(Hook):
         if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
             self.write(runner)
 
+    @master_only
     def write(self, runner: Any) -> Path:
         """Write the weights as they are now and return their path."""
         averaged = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]

@@ -12,17 +12,14 @@ from torch import Tensor
 
 from jpeg_preproc.errors import WeightsError
 from jpeg_preproc.restorers.contract import Quality
+from jpeg_preproc.restorers.engine import DTYPES
 from jpeg_preproc.restorers.registry import build_restorer
 from jpeg_preproc.restorers.weights import load_weights
 from jpeg_preproc.training.data import JpegCrops, JpegImages
+from jpeg_preproc.training.losses import LOSSES
 
 DATASETS.register_module(module=JpegCrops)
 DATASETS.register_module(module=JpegImages)
-
-
-def charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tensor:
-    """Return the mean of sqrt(d² + ε²), a smooth L1 (Charbonnier et al., ICIP 1994)."""
-    return ((restored - clean).square() + epsilon**2).sqrt().mean()
 
 
 @MODELS.register_module()
@@ -32,6 +29,9 @@ class RestorationModel(BaseModel):
     Args:
         restorer: Registry name, as in ``list_restorers()``.
         preset: One of its presets.
+        loss: Of restored and clean images: a name of :data:`~jpeg_preproc.training.losses.LOSSES`.
+        autocast: ``'bf16'`` or ``'fp16'`` for the network's convolutions and matrix products;
+            without, fp32.
         weights: Start from these, a shipped name or the path of a safetensors file with its
             manifest beside it, instead of from random ones.
 
@@ -40,9 +40,17 @@ class RestorationModel(BaseModel):
     """
 
     def __init__(
-        self, restorer: str, preset: str, weights: str | None = None, **kwargs: Any
+        self,
+        restorer: str,
+        preset: str,
+        loss: str = "charbonnier",
+        autocast: str | None = None,
+        weights: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.loss = LOSSES[loss]
+        self.autocast = None if autocast is None else DTYPES[autocast]
         #: What ``weights`` says of itself, for the manifest of what is trained here.
         self.continues: dict[str, Any] | None = None
         if weights is None:
@@ -64,23 +72,29 @@ class RestorationModel(BaseModel):
         qtables: Tensor,
         qf: Tensor,
         known: Tensor,
+        item: Tensor | None = None,
         mode: str = "tensor",
     ) -> Any:
         """Return the loss (``mode='loss'``), or squared errors to judge by (``'predict'``).
 
         Args:
-            jpeg: (N, 3, H, W) uint8.
-            clean: (N, 3, H, W) uint8.
+            jpeg: (N, C, H, W) uint8.
+            clean: (N, C, H, W) uint8.
             qtables: (N, 2, 8, 8).
             qf: (N,).
             known: (N,) bool; where false the restorer is not told the tables.
+            item: (N,) indices in the data set; not looked at.
             mode: As mmengine calls it.
         """
         image = (jpeg.float() / 255).contiguous(memory_format=torch.channels_last)
         target = clean.float() / 255
-        restored = self.restorer(image, Quality(qtables, qf, known)).image
+        with torch.autocast(
+            image.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None
+        ):
+            restored = self.restorer(image, Quality(qtables, qf, known)).image
+        restored = restored.float()
         if mode == "loss":
-            return {"loss": charbonnier(restored, target)}
+            return {"loss": self.loss(restored, target)}
         if mode == "predict":
             rounded = (restored.clamp(0, 1) * 255).round() / 255
             return [

@@ -84,3 +84,50 @@ def test_whole_images_at_each_quality(folder):
     assert len(images) == 4
     assert [float(images[index]["qf"]) for index in range(4)] == [10, 90, 10, 90]
     assert images[0]["clean"].shape == (3, 112, 176)
+
+
+def strongest_edges(item) -> tuple[int, int]:
+    """Row and column, modulo 8, in front of which neighbours differ most on average."""
+    luma = item["jpeg"].double().mean(0)
+    found = []
+    for axis in (0, 1):
+        steps = luma.diff(dim=axis).abs().mean(1 - axis)  # step k lies in front of line k + 1
+        found.append(max(range(8), key=lambda edge: float(steps[(edge - 1) % 8 :: 8].mean())))
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        dict(qf_ranges=[(5, 5, 1.0)], double=0.0, shifted=1.0),
+        dict(qf_ranges=[(98, 98, 1.0)], double=1.0, double_qf=(5, 5), double_shifted=1.0),
+    ],
+)
+def test_a_shifted_grid_lies_anywhere(folder, coding):
+    crops = JpegCrops([ImageFolder(str(folder))], crop=64, coding=Coding(grey=0, **coding))
+    items = [crops[index] for index in range(24)]
+    assert len({strongest_edges(item) for item in items}) > 8
+    assert {tuple(item["jpeg"].shape) for item in items} == {(3, 64, 64)}
+    for item in items:  # both are cut alike
+        error, other = (
+            (item["jpeg"].double() - clean.double()).abs().mean()
+            for clean in (item["clean"], item["clean"].roll((3, 3), dims=(1, 2)))
+        )
+        assert error < other
+    aligned = Coding(**{**coding, "shifted": 0.0, "double_shifted": 0.0, "grey": 0})
+    crops = JpegCrops([ImageFolder(str(folder))], crop=64, coding=aligned)
+    assert {strongest_edges(crops[index]) for index in range(24)} == {(0, 0)}
+
+
+def test_images_too_small_for_a_shift_keep_their_grid(folder):
+    coding = Coding(qf_ranges=[(5, 5, 1.0)], double=0, shifted=1.0, grey=0)
+    crops = JpegCrops([ImageFolder(str(folder))], crop=112, coding=coding)
+    assert {strongest_edges(crops[index]) for index in range(4)} == {(0, 0)}
+
+
+def test_luma_items_have_one_channel_and_their_own_table(folder):
+    crops = JpegCrops([ImageFolder(str(folder))], crop=64, luma=True)
+    item = crops[0]
+    assert item["jpeg"].shape == item["clean"].shape == (1, 64, 64)
+    assert torch.equal(item["qtables"][0], item["qtables"][1])
+    assert item["item"] == 0

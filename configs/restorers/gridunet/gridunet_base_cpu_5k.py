@@ -61,6 +61,7 @@ param_scheduler = [
     ),
 ]
 custom_hooks = [
+    dict(type="StopOnNanHook"),
     dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002),
     dict(
         type="SaveWeightsHook",
