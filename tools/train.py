@@ -6,15 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report import console
+from jpeg_preproc.training.run import LAUNCHERS, build_runner
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -39,9 +38,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, help="settings to change, as key=value"
     )
-    parser.add_argument(
-        "--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none", help="of ranks"
-    )
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="of ranks")
     # torch.distributed.launch gives each process its rank this way.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -53,22 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Build the runner, train, and return the exit code."""
     args = parse_args(argv)
     try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options:
-            cfg.merge_from_dict(args.cfg_options)
-        if args.amp:
-            cfg.model.autocast = "bf16"
-        cfg.work_dir = args.work_dir or f"work_dirs/{Path(args.config).stem}"
-        cfg.resume = args.resume
-        cfg.launcher = args.launcher
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(
+            args.config,
+            args.work_dir,
+            resume=args.resume,
+            bf16=args.amp,
+            launcher=args.launcher,
+            cfg_options=args.cfg_options,
+        )
         runner.train()
-    except (JpegPreprocError, FileNotFoundError) as error:
+    except JpegPreprocError as error:
         console(stderr=True).print(f"error: {error}", markup=False, style="red")
         return 2
     if is_main_process():
         _list_skipped(runner)
-        print(f"checkpoints and logs: {cfg.work_dir}")
+        print(f"checkpoints and logs: {runner.work_dir}")
     return 0
 
 

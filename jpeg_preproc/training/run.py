@@ -1,0 +1,69 @@
+"""From a config to a runner that trains: the options of the command line, one process or many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import distributed
+
+from jpeg_preproc.errors import TrainingError
+
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+
+
+def build_runner(
+    config: str,
+    work_dir: str | None = None,
+    *,
+    resume: bool = False,
+    bf16: bool = False,
+    launcher: str = "none",
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Runner:
+    """Return the runner of a config of ``configs/restorers``.
+
+    Args:
+        config: Path of the config.
+        work_dir: Where logs, checkpoints and weights go; without, ``work_dirs/<config name>``.
+        resume: Go on from the last checkpoint there; without one, start.
+        bf16: Compute convolutions and matrix products in bf16.
+        launcher: What has started the processes, one of :data:`LAUNCHERS`. On machines without a
+            GPU only ``'pytorch'`` (torchrun), whose processes then talk through gloo.
+        cfg_options: Dotted keys and the values they are set to.
+
+    Raises:
+        TrainingError: The config cannot be read, or the launcher needs GPUs that are not there.
+        JpegPreprocError: The data or the weights that it names cannot be used.
+    """
+    try:
+        cfg = Config.fromfile(config)
+    except (OSError, SyntaxError, NameError, KeyError, ImportError) as error:
+        raise TrainingError(f"{config} cannot be read as an mmengine config: {error}") from error
+    cfg.merge_from_dict(dict(cfg_options or {}))
+    if bf16:
+        cfg.model.autocast = "bf16"
+    cfg.work_dir = work_dir or f"work_dirs/{Path(config).stem}"
+    cfg.resume = resume
+    cfg.launcher = launcher
+    if launcher != "none" and not torch.cuda.is_available():
+        _distribute_on_cpu(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def _distribute_on_cpu(cfg: Config) -> None:
+    """Join the processes by gloo; mmengine's own start picks a GPU for each."""
+    if cfg.launcher != "pytorch":
+        raise TrainingError(
+            f"--launcher {cfg.launcher} needs a GPU for each process and torch finds none; "
+            "without GPUs start with torchrun and --launcher pytorch"
+        )
+    if not distributed.is_initialized():
+        distributed.init_process_group("gloo")
+    cfg.model_wrapper_cfg = dict(
+        type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+    )
