@@ -23,6 +23,10 @@ custom_hooks = [
     dict(type="StopOnNanHook"),
     dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002),
 ]
+visualizer = dict(
+    type="Visualizer",
+    vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")],
+)
 log_processor = dict(by_epoch=False, window_size=50)
 env_cfg = dict(
     cudnn_benchmark=False,

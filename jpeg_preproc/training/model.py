@@ -88,13 +88,13 @@ class RestorationModel(BaseModel):
         """
         image = (jpeg.float() / 255).contiguous(memory_format=torch.channels_last)
         target = clean.float() / 255
+        quality = Quality(qtables, qf, known)
         with torch.autocast(
             image.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None
         ):
-            restored = self.restorer(image, Quality(qtables, qf, known)).image
-        restored = restored.float()
-        if mode == "loss":
-            return {"loss": self.loss(restored, target)}
+            if mode == "loss":
+                return self.losses(image, target, quality)
+            restored = self.restorer(image, quality).image.float()
         if mode == "predict":
             rounded = (restored.clamp(0, 1) * 255).round() / 255
             return [
@@ -106,6 +106,16 @@ class RestorationModel(BaseModel):
                 for factor, before, after, wanted in zip(qf, image, rounded, target, strict=True)
             ]
         return restored
+
+    def losses(self, image: Tensor, target: Tensor, quality: Quality) -> dict[str, Tensor]:
+        """Return the losses that are added up; their names begin or end with ``loss``.
+
+        Args:
+            image: (N, C, H, W) the decoded JPEG in [0, 1].
+            target: (N, C, H, W) the clean image in [0, 1].
+            quality: Of the N files.
+        """
+        return {"loss": self.loss(self.restorer(image, quality).image.float(), target)}
 
 
 @METRICS.register_module()

@@ -48,6 +48,7 @@ def config(tmp_path, photo, monkeypatch) -> Path:
     cfg.train_cfg.pop("val_interval")
     cfg.default_hooks.checkpoint.pop("save_best")
     cfg.custom_hooks = [dict(type="StopOnNanHook")]
+    cfg.visualizer.vis_backends = [dict(type="LocalVisBackend")]
     path = tmp_path / "toy.py"
     cfg.dump(path)
     return path
