@@ -61,17 +61,18 @@ def run(cfg, name):
 
 @pytest.mark.filterwarnings("ignore")
 def test_resume_equals_a_straight_run_and_weights_load(config, tmp_path, photo):
+    config.train_cfg.update(max_iters=20, val_interval=20)
+    config.default_hooks.checkpoint.interval = 10
     straight = run(config, "straight")
     weights = tmp_path / "work" / "mine.safetensors"
     _, manifest = load_weights(weights)
-    assert manifest.training["iterations"] == 4
+    assert manifest.training["iterations"] == 20
     assert manifest.training["config"] == CONFIG.name
     assert JpegRestorer(weights)(photo, qf=10).image.shape == photo.shape
 
     first = Config(config.to_dict())
     first.work_dir = str(tmp_path / "resumed")
-    first.train_cfg.max_iters = 2
-    first.train_cfg.val_interval = 2
+    first.train_cfg.update(max_iters=10, val_interval=10)
     run(first, "first")
     second = Config(config.to_dict())
     second.work_dir = first.work_dir
