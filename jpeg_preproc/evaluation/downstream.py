@@ -212,14 +212,13 @@ def _rows(task: Task, results: Sequence[tuple[Condition, Measurement]]) -> list[
     for condition, result in results:
         compressed = by_condition.get((JPEG, condition.qf))
         share = None
-        around_value = interval(result.replicates) if result.replicates else None
+        around_value = interval(result.replicates, result.value) if result.replicates else None
         around_share = None
         if condition.restorer is not None and original is not None and compressed is not None:
             share = recovery(original.value, compressed.value, result.value)
-            if original.replicates and compressed.replicates and result.replicates:
-                around_share = recovery_interval(
-                    original.replicates, compressed.replicates, result.replicates
-                )
+            drawn = (original.replicates, compressed.replicates, result.replicates)
+            if share is not None and drawn[0] and drawn[1] and drawn[2]:
+                around_share = recovery_interval(drawn[0], drawn[1], drawn[2], share)
         rows.append(
             {
                 "dataset": task.dataset,

@@ -30,7 +30,24 @@ def test_the_interval_of_a_mean_is_scipys():
     values = np.random.default_rng(1).gamma(2, 3, 60)
     means = resample_counts(60) @ values / 60
     expected = bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=2)
-    assert interval(means) == pytest.approx(tuple(expected.confidence_interval), abs=0.15)
+    found = interval(means, np.median(means))
+    assert found == pytest.approx(tuple(expected.confidence_interval), abs=0.15)
+
+
+def test_bounds_make_up_for_bias_as_scipys_do():
+    values = np.random.default_rng(2).normal(0, 3, 40)
+    # 1 / mean is skewed.
+    expected = bootstrap(
+        (values + 6,), lambda x, axis: 1 / x.mean(axis), method="BCa", n_resamples=20_000, rng=2
+    )
+    replicates = 40 / (resample_counts(40, 5000) @ (values + 6))
+    found = interval(replicates, 1 / (values + 6).mean())
+    assert found == pytest.approx(tuple(expected.confidence_interval), rel=0.05)
+    draws = np.random.default_rng(3).normal(0.5, 1.0, 4000)  # about half too high
+    # Twice the bias of half a deviation is taken off both tails: 0.5 - 1 - 1.96, 0.5 - 1 + 1.96.
+    assert interval(draws, 0.0) == pytest.approx((-2.46, 1.46), abs=0.25)
+    assert interval([5.0, 5.0, 5.0], 5.0) == (5.0, 5.0)
+    assert interval([5.0, 6.0, 7.0], 1.0)[0] == pytest.approx(5.0, abs=0.1)
 
 
 def test_mean_iou_of_one_draw_each_is_the_sets_own():
@@ -52,15 +69,16 @@ def test_recovery_is_compared_draw_by_draw():
     original = 30 + rng.normal(0, 3, 1000)
     compressed = original - 10
     # Each draw recovers half, however much the draws themselves differ.
-    assert recovery_interval(original, compressed, compressed + 5) == pytest.approx((0.5, 0.5))
-    low, high = recovery_interval(original, compressed, compressed - rng.normal(1, 1, 1000))
+    found = recovery_interval(original, compressed, compressed + 5, 0.5)
+    assert found == pytest.approx((0.5, 0.5))
+    low, high = recovery_interval(original, compressed, compressed - rng.normal(1, 1, 1000), -0.1)
     assert low < -0.2 and high > 0
 
 
 def test_no_interval_of_the_share_of_a_loss_that_is_not_established():
     rng = np.random.default_rng(5)
     original = 30 + rng.normal(0, 1, 1000)
-    assert recovery_interval(original, original - rng.normal(1, 1, 1000), original) is None
+    assert recovery_interval(original, original - rng.normal(1, 1, 1000), original, 1.0) is None
 
 
 def boxes(images: int, seed: int) -> tuple[dict, list[dict]]:

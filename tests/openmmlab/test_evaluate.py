@@ -92,7 +92,7 @@ def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
     evaluation.summarize()
     assert result.value == pytest.approx(100 * evaluation.stats[0], abs=1e-9)
     assert result.all_metrics["coco/bbox_mAP"] == pytest.approx(result.value / 100, abs=6e-4)
-    low, high = interval(result.replicates)
+    low, high = interval(result.replicates, result.value)
     assert low < result.value < high
 
 
@@ -118,7 +118,7 @@ def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
     result = task.measure(transforms, "x")
     assert result.metric == "mIoU"
     assert result.value == pytest.approx(expected_miou(range(6), 160.0, qf), abs=0.01)
-    low, high = interval(result.replicates)
+    low, high = interval(result.replicates, result.value)
     assert low < result.value < high
 
 
