@@ -6,6 +6,7 @@ from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.restorers.arcnn import ARCNN
 from jpeg_preproc.restorers.contract import Restorer
 from jpeg_preproc.restorers.gridunet import GridUNet
+from jpeg_preproc.restorers.qgcn import QCN, QGCN
 
 _RESTORERS: dict[str, type[Restorer]] = {}
 
@@ -23,7 +24,7 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
     return network
 
 
-for _network in (ARCNN, GridUNet):
+for _network in (ARCNN, GridUNet, QCN, QGCN):
     register_restorer(_network)
 
 
