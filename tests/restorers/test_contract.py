@@ -17,9 +17,16 @@ from jpeg_preproc.restorers import (
 from jpeg_preproc.restorers.registry import restorer_class
 
 PRESETS = [(name, preset) for name in registered_names() for preset in restorer_class(name).presets]
+# Those that run on images of a few hundred pixels in a second or so.
+LIGHT = [
+    (name, preset)
+    for name, entry in list_restorers().items()
+    for preset, cost in entry.presets.items()
+    if cost.macs_per_pixel < 200_000
+]
 TILED = [
     (name, preset)
-    for name, preset in PRESETS
+    for name, preset in LIGHT
     if restorer_class(name).spec.receptive_radius is not None
 ]
 
@@ -38,8 +45,11 @@ def padded(size, multiple):
     return tuple(-(-value // multiple) * multiple for value in size)
 
 
-@pytest.mark.parametrize("name,preset", PRESETS)
-@pytest.mark.parametrize("size", [(8, 8), (16, 40), (72, 136)])
+@pytest.mark.parametrize(
+    "name,preset,size",
+    [(*chosen, size) for chosen in PRESETS for size in ((8, 8), (16, 40))]
+    + [(*chosen, (72, 136)) for chosen in LIGHT],
+)
 def test_shape_dtype_and_a_batch_equal_to_single_runs(name, preset, size):
     network = build(name, preset)
     image = torch.rand(3, network.channels, *padded(size, network.spec.size_multiple))
@@ -51,7 +61,9 @@ def test_shape_dtype_and_a_batch_equal_to_single_runs(name, preset, size):
             for index, qf in enumerate((10, 50, 90))
         ]
     assert batch.shape == image.shape and batch.dtype == torch.float32
-    torch.testing.assert_close(batch, torch.cat(singles), rtol=1e-4, atol=1e-5)
+    # The noise on the weights may drive results far out of [0, 1].
+    atol = 1e-5 * max(1.0, float(batch.abs().max()))
+    torch.testing.assert_close(batch, torch.cat(singles), rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("name,preset", PRESETS)
