@@ -5,6 +5,7 @@ from __future__ import annotations
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.restorers.arcnn import ARCNN
 from jpeg_preproc.restorers.contract import Restorer
+from jpeg_preproc.restorers.dagn import DAGN
 from jpeg_preproc.restorers.gridunet import GridUNet
 from jpeg_preproc.restorers.qgcn import QCN, QGCN
 
@@ -24,7 +25,7 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
     return network
 
 
-for _network in (ARCNN, GridUNet, QCN, QGCN):
+for _network in (ARCNN, DAGN, GridUNet, QCN, QGCN):
     register_restorer(_network)
 
 
