@@ -5,6 +5,8 @@ from __future__ import annotations
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.restorers.arcnn import ARCNN
 from jpeg_preproc.restorers.contract import Restorer
+from jpeg_preproc.restorers.dncnn3 import DnCNN3
+from jpeg_preproc.restorers.fbcnn import FBCNN
 from jpeg_preproc.restorers.gridunet import GridUNet
 
 _RESTORERS: dict[str, type[Restorer]] = {}
@@ -23,7 +25,7 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
     return network
 
 
-for _network in (ARCNN, GridUNet):
+for _network in (ARCNN, DnCNN3, FBCNN, GridUNet):
     register_restorer(_network)
 
 
