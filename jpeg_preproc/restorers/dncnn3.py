@@ -13,12 +13,15 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jpeg_preproc.errors import WeightsError
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
+
+# The authors' epsilon, as it enters the result. The momentum is torch's: with the authors' 0.9,
+# which in torch is the share of the newest batch, few batches would decide the statistics.
+_EPSILON = 1e-4
 
 
 class Layer(nn.Module):
@@ -27,9 +30,7 @@ class Layer(nn.Module):
     def __init__(self, inputs: int, outputs: int, batch_norm: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
-        # The epsilon enters the result, so it is the authors'; the momentum does not, and is
-        # torch's: their 0.9 would let the last batch alone decide.
-        self.norm = nn.BatchNorm2d(outputs, eps=1e-4) if batch_norm else None
+        self.norm = nn.BatchNorm2d(outputs, eps=_EPSILON) if batch_norm else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, outputs, H, W) from ``x`` (N, inputs, H, W)."""
@@ -56,7 +57,7 @@ class DnCNN3(Restorer):
         channels=(1, 3),
         size_multiple=1,
         quality="ignored",
-        receptive_radius=20,
+        receptive_radius=20,  # a pixel a layer, of which all presets have twenty
         paper="Zhang et al., IEEE TIP 2017",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {
@@ -95,21 +96,21 @@ class DnCNN3(Restorer):
 
         The result is apart from this network, on its device and in its dtype.
         """
-        weight = self.tail.weight
+        state = self.state_dict()
+        merged = {key: value for key, value in state.items() if ".norm." not in key}
+        for key, variance in state.items():
+            if key.endswith("norm.running_var"):
+                layer = key.removesuffix("norm.running_var")
+                # norm(w ∗ x + b) = (s·w) ∗ x + s·(b - mean) + shift, with s = gain / deviation.
+                scale = state[f"{layer}norm.weight"] / (variance + _EPSILON).sqrt()
+                centred = state[f"{layer}conv.bias"] - state[f"{layer}norm.running_mean"]
+                merged[f"{layer}conv.weight"] = (
+                    state[f"{layer}conv.weight"] * scale[:, None, None, None]
+                )
+                merged[f"{layer}conv.bias"] = centred * scale + state[f"{layer}norm.bias"]
         network = DnCNN3(self.channels, self.width, self.num_layers)
-        network.to(weight.device, weight.dtype)
-        state = {key: value for key, value in self.state_dict().items() if ".norm." not in key}
-        for index, layer in enumerate(self.body):
-            norm = layer.norm
-            if isinstance(norm, nn.BatchNorm2d):
-                # norm(w ∗ x + b) = (s·w) ∗ x + s·(b - mean) + shift, with s = scale / deviation.
-                scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-                name = f"body.{index}.conv"
-                state[f"{name}.weight"] = state[f"{name}.weight"] * scale[:, None, None, None]
-                state[f"{name}.bias"] = (
-                    state[f"{name}.bias"] - norm.running_mean
-                ) * scale + norm.bias
-        network.load_state_dict(state)
+        network.to(self.tail.weight.device, self.tail.weight.dtype)
+        network.load_state_dict(merged)
         return network.train(self.training)
 
 

@@ -11,6 +11,7 @@ Where the paper leaves something open, the layers are those of the authors' rele
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -99,7 +100,7 @@ class FBCNN(Restorer):
 
     Args:
         channels: 3 for RGB, 1 for luma; both are published.
-        widths: Channels at 1/1, 1/2, 1/4 and 1/8 of the resolution.
+        widths: Four; channels at 1/1, 1/2, 1/4 and 1/8 of the resolution.
         num_blocks: Residual blocks of each stage.
         embedding: Width of the quality head and of the embedding.
     """
@@ -133,7 +134,7 @@ class FBCNN(Restorer):
         super().__init__()
         self.channels = channels
         finest, deepest = widths[0], widths[-1]
-        steps = list(zip(widths[:-1], widths[1:], strict=True))  # (fine, coarse), finest first
+        steps = list(pairwise(widths))  # (fine, coarse), finest first
 
         self.head = nn.Conv2d(channels, finest, 3, padding=1)
         self.encoder = nn.ModuleList(_stage(fine, num_blocks) for fine, _ in steps)
@@ -152,6 +153,7 @@ class FBCNN(Restorer):
         self.tail = nn.Conv2d(finest, channels, 3, padding=1)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                # Rows, or columns where there are more rows, of length 0.2.
                 rows = len(module.weight)
                 longer = max(rows, module.weight.numel() // rows)
                 nn.init.normal_(module.weight, std=0.2 * longer**-0.5)
