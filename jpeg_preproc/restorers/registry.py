@@ -6,6 +6,8 @@ from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.restorers.arcnn import ARCNN
 from jpeg_preproc.restorers.contract import Restorer
 from jpeg_preproc.restorers.dagn import DAGN
+from jpeg_preproc.restorers.dncnn3 import DnCNN3
+from jpeg_preproc.restorers.fbcnn import FBCNN
 from jpeg_preproc.restorers.gridunet import GridUNet
 from jpeg_preproc.restorers.qgcn import QCN, QGCN
 
@@ -25,7 +27,7 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
     return network
 
 
-for _network in (ARCNN, DAGN, GridUNet, QCN, QGCN):
+for _network in (ARCNN, DAGN, DnCNN3, FBCNN, GridUNet, QCN, QGCN):
     register_restorer(_network)
 
 

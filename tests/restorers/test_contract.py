@@ -12,15 +12,21 @@ from jpeg_preproc.restorers import (
     list_restorers,
     macs,
     register_restorer,
-    registered_names,
 )
 from jpeg_preproc.restorers.registry import restorer_class
 
-PRESETS = [(name, preset) for name in registered_names() for preset in restorer_class(name).presets]
+ENTRIES = list_restorers()
+# Networks of a hundred million weights take seconds to build; their tiny presets have their shape.
+PRESETS = [
+    (name, preset)
+    for name, entry in ENTRIES.items()
+    for preset, cost in entry.presets.items()
+    if cost.parameters < 30_000_000
+]
 # Those that run on images of a few hundred pixels in a second or so.
 LIGHT = [
     (name, preset)
-    for name, entry in list_restorers().items()
+    for name, entry in ENTRIES.items()
     for preset, cost in entry.presets.items()
     if cost.macs_per_pixel < 200_000
 ]
