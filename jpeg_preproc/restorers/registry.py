@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jpeg_preproc.errors import UnknownRestorerError
+from jpeg_preproc.restorers.agarnet import AGARNet
 from jpeg_preproc.restorers.arcnn import ARCNN
 from jpeg_preproc.restorers.contract import Restorer
 from jpeg_preproc.restorers.gridunet import GridUNet
@@ -23,7 +24,7 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
     return network
 
 
-for _network in (ARCNN, GridUNet):
+for _network in (AGARNet, ARCNN, GridUNet):
     register_restorer(_network)
 
 
