@@ -13,7 +13,7 @@ Paper and the authors' TensorFlow test code differ in places; the default here i
 * Upsampling is bilinear with pixel centres aligned; TensorFlow 1 shifted by half a pixel. ONNX
   and torch have the former, and trained weights are our own.
 * The output mix starts at 1/2 each, the middle of the α and 1 − α of the paper's figure.
-* What is said at the estimator.
+* What is said at the estimator, in ``agarnet_parts.py`` with the blocks and the DCT layer.
 """
 
 from __future__ import annotations
@@ -27,78 +27,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jpeg_preproc.jpeg import ZIGZAG, block_idct, qtables_from_qf
+from jpeg_preproc.jpeg import ZIGZAG, qtables_from_qf
+from jpeg_preproc.restorers.agarnet_parts import (
+    BlockDCT,
+    GatedBlock3d,
+    GateResBlock,
+    QualityEstimator,
+    ResBlock,
+    plain_start,
+    xavier_start,
+)
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
-
-
-def _plain(layer: nn.Conv2d | nn.Conv3d) -> nn.Conv2d | nn.Conv3d:
-    """Start a layer outside the blocks as the authors do: variance 0.02 / fan-in, bias 0."""
-    fan_in = layer.weight[0].numel()
-    nn.init.normal_(layer.weight, std=(0.02 / fan_in) ** 0.5)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
-
-
-def _xavier(layer: nn.Conv2d | nn.Conv3d) -> nn.Conv2d | nn.Conv3d:
-    """Start a layer of a block or of the estimator as the authors do: Xavier, bias 0."""
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
-
-
-def _path(conv: type[nn.Conv2d] | type[nn.Conv3d], channels: int) -> nn.Sequential:
-    """The two convolutions of every block, with a ReLU between."""
-    first, second = (_xavier(conv(channels, channels, 3, padding=1)) for _ in range(2))
-    return nn.Sequential(first, nn.ReLU(), second)
-
-
-class BlockDCT(nn.Module):
-    """The orthonormal 8×8 DCT-II as a convolution of stride 8; channels in zigzag order."""
-
-    basis: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        units = torch.eye(64, device="cpu").view(64, 1, 1, 8, 8)
-        images = block_idct(units).numpy()[ZIGZAG]  # (64, 8, 8), one cosine product each
-        self.register_buffer("basis", torch.tensor(images[:, None]), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return (N, 64, H/8, W/8) from (N, 1, H, W); channel k is coefficient ``ZIGZAG[k]``."""
-        return F.conv2d(image, self.basis, stride=8)
-
-    def inverse(self, coefficients: Tensor) -> Tensor:
-        """Undo :meth:`forward`: the transposed convolution with the same weights."""
-        return F.conv_transpose2d(coefficients, self.basis, stride=8)
-
-
-class QualityEstimator(nn.Module):
-    """Q_EST: estimate the quality from pixels, one value for each 64×64 of the image.
-
-    The bias of the last layer starts at 0.5 (our filling): a ReLU follows, and an estimate that
-    starts below zero would get no gradient. The pools leave out what does not fill a window;
-    images below 64 pixels are replicated at the right and lower edge up to 64 (our filling).
-    """
-
-    def __init__(self, widths: Sequence[int] = (32, 64, 96, 192)) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        pools = (nn.MaxPool2d(4), nn.MaxPool2d(2), nn.MaxPool2d(4), nn.AvgPool2d(2))
-        for inputs, outputs, pool in zip((1, *widths), widths, pools, strict=False):
-            layers += [_xavier(nn.Conv2d(inputs, outputs, 3, padding=1)), nn.ReLU()]
-            layers += [_xavier(nn.Conv2d(outputs, outputs, 3, padding=1)), nn.ReLU(), pool]
-        last = _xavier(nn.Conv2d(widths[-1], 1, 1))
-        nn.init.constant_(last.bias, 0.5)  # type: ignore[arg-type]
-        self.layers = nn.Sequential(*layers, last, nn.ReLU())
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return (N, 1, max(1, H // 64), max(1, W // 64)) of QF / 100, >= 0, not rounded."""
-        height, width = image.shape[-2:]
-        # sym_max and not max(): an exported graph must not fix the answer.
-        right, below = torch.sym_max(0, 64 - width), torch.sym_max(0, 64 - height)
-        padded = F.pad(image, (0, right, 0, below), mode="replicate")
-        estimate: Tensor = self.layers(padded).to(image.dtype)
-        return estimate
 
 
 class Conditions(NamedTuple):
@@ -129,10 +68,10 @@ class PixelGates(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.hidden = _plain(nn.Conv2d(1, 64, 1))
-        self.head4 = _plain(nn.Conv2d(64, 4 * width, 1))
-        self.head2 = _plain(nn.Conv2d(64, 2 * width, 1))
-        self.head1 = _plain(nn.Conv2d(64, width, 1))
+        self.hidden = plain_start(nn.Conv2d(1, 64, 1))
+        self.head4 = plain_start(nn.Conv2d(64, 4 * width, 1))
+        self.head2 = plain_start(nn.Conv2d(64, 2 * width, 1))
+        self.head1 = plain_start(nn.Conv2d(64, width, 1))
 
     def forward(self, given: Conditions) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gates g1, g2, g4 at full, half and quarter resolution (or 1×1)."""
@@ -148,9 +87,11 @@ class DctGates(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.quality = nn.Sequential(_plain(nn.Conv2d(1, 64, 1)), _plain(nn.Conv2d(64, width, 1)))
+        self.quality = nn.Sequential(
+            plain_start(nn.Conv2d(1, 64, 1)), plain_start(nn.Conv2d(64, width, 1))
+        )
         self.table = nn.Sequential(
-            _plain(nn.Conv2d(64, 64, 1)), nn.ReLU(), _plain(nn.Conv2d(64, 64, 1))
+            plain_start(nn.Conv2d(64, 64, 1)), nn.ReLU(), plain_start(nn.Conv2d(64, 64, 1))
         )
 
     def forward(self, given: Conditions) -> tuple[Tensor, Tensor]:
@@ -158,73 +99,19 @@ class DctGates(nn.Module):
         return self.quality(given.q8).unsqueeze(2), self.table(given.table).unsqueeze(1)
 
 
-class ResBlock(nn.Module):
-    """x + 0.1 · path(x)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.path = _path(nn.Conv2d, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, C, H, W) from the same shape."""
-        return x + 0.1 * self.path(x)
-
-
-class GateResBlock(nn.Module):
-    """x + 0.1 · tanh(σ(g) ⊙ path(x))."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.path = _path(nn.Conv2d, channels)
-
-    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
-        """Return (N, C, H, W); ``gate`` is (N, C, H, W) or (N, C, 1, 1), before the σ."""
-        return x + 0.1 * torch.tanh(torch.sigmoid(gate) * self.path(x))
-
-
-class GatedBlock3d(nn.Module):
-    """3DG-ResBlock: x + m ⊙ path(x), with 3-D convolutions.
-
-    Args:
-        channels: C of ``x``.
-        form: ``'code'``: m = P3(σ(P1(σ(g_Q ⊙ x)) ⊙ P2(σ(g_T ⊙ x)))), as the authors' code has it.
-            ``'figure'``: m = σ(σ(P1(σ(g_Q) ⊙ x)) ⊙ σ(P2(σ(g_T) ⊙ x))), as the paper draws it.
-    """
-
-    def __init__(self, channels: int, form: Literal["code", "figure"] = "code") -> None:
-        super().__init__()
-        self.form = form
-        self.path = _path(nn.Conv3d, channels)
-        self.from_quality = _xavier(nn.Conv3d(channels, channels, 1))
-        self.from_table = _xavier(nn.Conv3d(channels, channels, 1))
-        if form == "code":
-            self.from_both = _xavier(nn.Conv3d(channels, channels, 1))
-
-    def forward(self, x: Tensor, gate_q: Tensor, gate_t: Tensor) -> Tensor:
-        """Return (N, C, 64, h, w); gates as :class:`DctGates` gives them."""
-        if self.form == "code":
-            quality = self.from_quality(torch.sigmoid(gate_q * x))
-            table = self.from_table(torch.sigmoid(gate_t * x))
-            gate = self.from_both(torch.sigmoid(quality * table))
-        else:
-            quality = torch.sigmoid(self.from_quality(torch.sigmoid(gate_q) * x))
-            table = torch.sigmoid(self.from_table(torch.sigmoid(gate_t) * x))
-            gate = torch.sigmoid(quality * table)
-        return x + gate * self.path(x)
-
-
 class DctBranch(nn.Module):
     """F_dct: coefficients to coefficients, predicted directly; no activation outside the blocks."""
 
     def __init__(self, width: int, blocks: int, form: Literal["code", "figure"]) -> None:
         super().__init__()
-        self.head = _plain(nn.Conv3d(1, width, 3, padding=1))
-        self.enter = _plain(nn.Conv3d(width, width, 3, padding=1))
+        self.head = plain_start(nn.Conv3d(1, width, 3, padding=1))
+        self.enter = plain_start(nn.Conv3d(width, width, 3, padding=1))
         self.blocks = nn.ModuleList(GatedBlock3d(width, form) for _ in range(blocks))
         self.leave = nn.Sequential(
-            _plain(nn.Conv3d(width, width, 1)), _plain(nn.Conv3d(width, width, 3, padding=1))
+            plain_start(nn.Conv3d(width, width, 1)),
+            plain_start(nn.Conv3d(width, width, 3, padding=1)),
         )
-        self.tail = _plain(nn.Conv3d(width, 1, 3, padding=1))
+        self.tail = plain_start(nn.Conv3d(width, 1, 3, padding=1))
 
     def forward(self, coefficients: Tensor, gate_q: Tensor, gate_t: Tensor) -> Tensor:
         """Return (N, 64, h, w) from the same shape, which is the coefficients in zigzag order."""
@@ -250,7 +137,7 @@ class PixelBranch(nn.Module):
         super().__init__()
 
         def conv(inputs: int, outputs: int) -> nn.Conv2d | nn.Conv3d:
-            return _plain(nn.Conv2d(inputs, outputs, 3, padding=1))
+            return plain_start(nn.Conv2d(inputs, outputs, 3, padding=1))
 
         def plain(channels: int) -> nn.Sequential:
             return nn.Sequential(*(ResBlock(channels) for _ in range(blocks)))
@@ -262,7 +149,7 @@ class PixelBranch(nn.Module):
         self.head2, self.encode2 = conv(width, 2 * width), plain(2 * width)
         self.head4, self.encode4 = conv(2 * width, 4 * width), gated(4 * width, middle)
         # The code's library puts a ReLU after this layer by default, and so do we.
-        self.last4 = nn.Sequential(_xavier(nn.Conv2d(4 * width, 4 * width, 1)), nn.ReLU())
+        self.last4 = nn.Sequential(xavier_start(nn.Conv2d(4 * width, 4 * width, 1)), nn.ReLU())
         self.up2, self.decode2 = conv(4 * width, 4 * width), plain(4 * width)
         self.join2, self.gated2 = conv(6 * width, 2 * width), gated(2 * width, blocks)
         self.up1, self.decode1 = conv(2 * width, 2 * width), plain(2 * width)
