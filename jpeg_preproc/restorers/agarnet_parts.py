@@ -111,7 +111,8 @@ class GatedBlock3d(nn.Module):
 class ValidPool(nn.Module):
     """Pool whole windows of ``size`` × ``size``; what is left over at the edges does not count.
 
-    So do torch's pools, but an exported graph of one fixes whether something is left over.
+    So do torch's pools, but an exported graph of one fixes whether something is left over, and a
+    slice's graph fixes its strides; hence the rows and columns are picked.
     """
 
     def __init__(self, kind: Literal["max", "mean"], size: int) -> None:
@@ -122,7 +123,6 @@ class ValidPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C, H // size, W // size) from (N, C, H, W)."""
         for axis in (2, 3):
-            # Taking rows and not slicing them: a slice's strides would be fixed as well.
             whole = torch.arange(x.shape[axis] // self.size * self.size, device=x.device)
             x = x.index_select(axis, whole)
         pooled: Tensor = self.pool(x)
@@ -135,6 +135,9 @@ class QualityEstimator(nn.Module):
     The bias of the last layer starts at 0.5 (our filling): a ReLU follows, and an estimate that
     starts below zero would get no gradient. The pools leave out what does not fill a window;
     images below 64 pixels are replicated at the right and lower edge up to 64 (our filling).
+
+    An exported graph asserts that the map is one cell, or more, high and wide, as its example
+    was; the values are right either way, and ``module(check_guards=False)`` or ONNX do not ask.
     """
 
     def __init__(self, widths: Sequence[int] = (32, 64, 96, 192)) -> None:
