@@ -136,8 +136,8 @@ class QualityEstimator(nn.Module):
     starts below zero would get no gradient. The pools leave out what does not fill a window;
     images below 64 pixels are replicated at the right and lower edge up to 64 (our filling).
 
-    An exported graph asserts that the map is one cell, or more, high and wide, as its example
-    was; the values are right either way, and ``module(check_guards=False)`` or ONNX do not ask.
+    The guards of a torch.export graph tell a map of one cell from a larger one, below and above
+    128 pixels; the values are right at all sizes with ``module(check_guards=False)``.
     """
 
     def __init__(self, widths: Sequence[int] = (32, 64, 96, 192)) -> None:
