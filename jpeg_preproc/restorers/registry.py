@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from jpeg_preproc.errors import UnknownRestorerError
+from jpeg_preproc.restorers.agarnet import AGARNet
 from jpeg_preproc.restorers.arcnn import ARCNN
 from jpeg_preproc.restorers.contract import Restorer
+from jpeg_preproc.restorers.d2lnet import D2LNet
 from jpeg_preproc.restorers.dagn import DAGN
 from jpeg_preproc.restorers.dncnn3 import DnCNN3
 from jpeg_preproc.restorers.fbcnn import FBCNN
@@ -27,7 +29,9 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
     return network
 
 
-for _network in (ARCNN, DAGN, DnCNN3, FBCNN, GridUNet, QCN, QGCN):
+for _network in (AGARNet, ARCNN, D2LNet, DAGN, DnCNN3, FBCNN, GridUNet, QCN, QGCN):
+    register_restorer(_network)
+
     register_restorer(_network)
 
 
