@@ -5,6 +5,7 @@ from __future__ import annotations
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.restorers.arcnn import ARCNN
 from jpeg_preproc.restorers.contract import Restorer
+from jpeg_preproc.restorers.d2lnet import D2LNet
 from jpeg_preproc.restorers.gridunet import GridUNet
 
 _RESTORERS: dict[str, type[Restorer]] = {}
@@ -23,7 +24,7 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
     return network
 
 
-for _network in (ARCNN, GridUNet):
+for _network in (ARCNN, D2LNet, GridUNet):
     register_restorer(_network)
 
 
