@@ -18,8 +18,9 @@ the two differ:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -30,8 +31,8 @@ from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, R
 
 Correction = Literal["amplitude", "phase", "none"]
 
-#: A Fourier bin below this has no phase: it is rounding. In the orthonormal transform a flat image
-#: leaves up to 4e-6 there, and rounding pixels to eight bits about 1e-3.
+#: Amplitude about which a Fourier bin loses its phase. In the orthonormal transform the fp32
+#: rounding of a flat 512×512 image leaves up to 4e-6 in a bin, that of pixels to eight bits 1e-3.
 PHASE_FLOOR = 1e-4
 
 
@@ -50,24 +51,37 @@ def spectrum(x: Tensor) -> Tensor:
     return torch.fft.fft2(x.to(torch.promote_types(x.dtype, torch.float32)), norm="ortho")
 
 
-def phase(bins: Tensor) -> Tensor:
+def phase(bins: Tensor, ramp: float = 0.0) -> Tensor:
     """Return the phase of the ``spectrum`` of a real signal in (-π, π], eq. 5.
 
-    Two fillings, both where the phase is not defined by the signal but by rounding:
+    Fillings, all where rounding would decide the phase; a network that feeds phases to
+    convolutions turns that into visible differences between machines and batch sizes:
 
-    * Bins below :data:`PHASE_FLOOR` have phase 0 and pass no gradient, which there grows as
-      1 / amplitude and is NaN at zero. (The nearest prior work adds 1e-8, which leaves 1e8.)
+    * Bins near :data:`PHASE_FLOOR` and below fade to phase 0, which also bounds the gradient, by
+      1 / (2 · floor). (The nearest prior work adds 1e-8 instead, which leaves 1e8.)
     * A bin that is its own mirror image is real. Its imaginary part is rounding, whose sign
-      would decide between -π and π, so it is set to zero.
+      would choose between -π and π, so it is set to zero.
+    * Within ``ramp`` of the cut at ±π the phase falls linearly to 0, so that it has no jump.
+
+    Args:
+        bins: (..., H, W) complex.
+        ramp: In radians; 0 leaves the cut, as the paper does.
     """
     height, width = bins.shape[-2:]
     rows = torch.arange(height, device=bins.device)
     columns = torch.arange(width, device=bins.device)
     own_mirror = ((2 * rows) % height == 0)[:, None] & ((2 * columns) % width == 0)  # (H, W)
-    faint = bins.abs() < PHASE_FLOOR
-    return torch.atan2(
-        bins.imag.masked_fill(own_mirror | faint, 0.0), bins.real.masked_fill(faint, 1.0)
+    power = bins.real.square() + bins.imag.square()
+    # The gradient of atan2 is NaN at zero.
+    empty = power < 1e-24
+    angle = torch.atan2(
+        bins.imag.masked_fill(own_mirror | empty, 0.0), bins.real.masked_fill(empty, 1.0)
     )
+    fade = power / (power + PHASE_FLOOR**2)
+    if ramp:
+        fade = fade * ((torch.pi - angle.abs()) / ramp).clamp(max=1.0)
+    # A constant for the gradient: the slope of the ramp, π / ramp, would drown the rest of it.
+    return angle * fade.detach()
 
 
 def recombine(amplitude: Tensor, bins: Tensor) -> Tensor:
@@ -150,11 +164,20 @@ class CorrectionBlock(nn.Module):
         outputs: Channels of the output.
         correction: What is corrected.
         attention: ``'conv'`` or ``'parameter_free'``.
+        phase_ramp: See :func:`phase`.
     """
 
-    def __init__(self, inputs: int, outputs: int, correction: Correction, attention: str) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        correction: Correction = "none",
+        attention: str = "conv",
+        phase_ramp: float = 0.0,
+    ) -> None:
         super().__init__()
         self.correction = correction
+        self.phase_ramp = phase_ramp
         self.project = nn.Conv2d(inputs, outputs, 1)
         self.spatial = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, padding=1),
@@ -179,7 +202,7 @@ class CorrectionBlock(nn.Module):
             if self.correction == "amplitude":
                 result = recombine(self.correct(bins.abs()), bins)
             else:
-                turned = torch.polar(bins.abs(), self.correct(phase(bins)))
+                turned = torch.polar(bins.abs(), self.correct(phase(bins, self.phase_ramp)))
                 result = torch.fft.ifft2(turned, norm="ortho").real
         return result.to(x.dtype)
 
@@ -205,14 +228,13 @@ class Stage(nn.Module):
 
     Args:
         widths: Channels of the levels.
-        correction: Of the encoder's blocks.
-        attention: Of the encoder's blocks.
+        block: Makes an encoder's block from its input and output channels.
         fused: Whether an earlier stage's features are added to the encoder's, as in MPRNet
             (Zamir et al., CVPR 2021).
     """
 
     def __init__(
-        self, widths: Sequence[int], correction: Correction, attention: str, fused: bool
+        self, widths: Sequence[int], block: Callable[[int, int], CorrectionBlock], fused: bool
     ) -> None:
         super().__init__()
         upper = widths[:-1]
@@ -221,7 +243,7 @@ class Stage(nn.Module):
             return nn.ModuleList(nn.Conv2d(c, c, size, padding=size // 2) for c in upper)
 
         self.encode = nn.ModuleList(
-            CorrectionBlock(inputs, outputs, correction, attention)
+            block(inputs, outputs)
             for inputs, outputs in zip([widths[0], *upper], widths, strict=True)
         )
         self.down = nn.ModuleList(
@@ -234,7 +256,7 @@ class Stage(nn.Module):
             for inputs, outputs in zip(widths[1:], upper, strict=True)
         )
         self.skip = nn.ModuleList(HalfNormBlock(c) for c in upper)
-        self.decode = nn.ModuleList(CorrectionBlock(2 * c, c, "none", attention) for c in upper)
+        self.decode = nn.ModuleList(CorrectionBlock(2 * c, c) for c in upper)
 
     def forward(self, x: Tensor, earlier: Scales | None = None) -> Scales:
         """Return the features of all levels but the lowest, from ``x`` (N, C1, H, W)."""
@@ -312,6 +334,9 @@ class D2LNet(Restorer):
         amplitude: Without, residual blocks stand for those that correct amplitude (Table 3).
         phase: Likewise for phase.
         attention: ``'conv'`` as in the code; ``'parameter_free'`` as the paper may mean it.
+        phase_ramp: Width in radians of the ramp at the cut of the phase; see :func:`phase`. Ours:
+            with 0, as in paper and code, rounding flips a few of a million bins by 2π, and the
+            same image comes out different by 1e-3 in another batch or on another machine.
 
     Raises:
         ValueError: A setting that is none of these.
@@ -339,6 +364,7 @@ class D2LNet(Restorer):
         amplitude: bool = True,
         phase: bool = True,
         attention: Literal["conv", "parameter_free"] = "conv",
+        phase_ramp: float = 0.01,
     ) -> None:
         super().__init__()
         if channels not in self.spec.channels:
@@ -349,11 +375,14 @@ class D2LNet(Restorer):
             raise ValueError(f"order is {order!r}; give 'paper' or 'code'")
         if attention not in ("conv", "parameter_free"):
             raise ValueError(f"attention is {attention!r}; give 'conv' or 'parameter_free'")
-        corrections: list[Correction] = [
-            "amplitude" if amplitude else "none",
-            "phase" if phase else "none",
+        if not 0 <= phase_ramp < torch.pi:
+            raise ValueError(f"phase_ramp is {phase_ramp}; give radians, 0 <= ramp < pi")
+        block = partial(CorrectionBlock, attention=attention, phase_ramp=phase_ramp)
+        blocks = [
+            partial(block, correction="amplitude" if amplitude else "none"),
+            partial(block, correction="phase" if phase else "none"),
         ]
-        first, second = corrections if order == "paper" else reversed(corrections)
+        first, second = blocks if order == "paper" else reversed(blocks)
         width = widths[0]
 
         def stem(blocks: int) -> nn.Sequential:
@@ -363,11 +392,11 @@ class D2LNet(Restorer):
         self.channels = channels
         self.order = order
         self.stem1 = stem(2)
-        self.stage1 = Stage(widths, first, attention, fused=False)
+        self.stage1 = Stage(widths, first, fused=False)
         self.attend = SupervisedAttention(width, channels)
         self.stem2 = stem(2)
         self.merge = nn.Conv2d(2 * width, width, 1)
-        self.stage2 = Stage(widths, second, attention, fused=True)
+        self.stage2 = Stage(widths, second, fused=True)
         self.modulate1 = ChannelModulation(width, channels)
         self.stem3 = stem(1)
         self.modulate2 = ChannelModulation(width, channels)
