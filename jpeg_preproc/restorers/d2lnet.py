@@ -70,7 +70,9 @@ def phase(bins: Tensor, ramp: float = 0.0) -> Tensor:
     height, width = bins.shape[-2:]
     rows = torch.arange(height, device=bins.device)
     columns = torch.arange(width, device=bins.device)
-    own_mirror = ((2 * rows) % height == 0)[:, None] & ((2 * columns) % width == 0)  # (H, W)
+    real_rows = (rows == 0) | (2 * rows == height)
+    real_columns = (columns == 0) | (2 * columns == width)
+    own_mirror = real_rows[:, None] & real_columns  # (H, W)
     power = bins.real.square() + bins.imag.square()
     # The gradient of atan2 is NaN at zero.
     empty = power < 1e-24
