@@ -32,8 +32,6 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
 for _network in (AGARNet, ARCNN, D2LNet, DAGN, DnCNN3, FBCNN, GridUNet, QCN, QGCN):
     register_restorer(_network)
 
-    register_restorer(_network)
-
 
 def restorer_class(name: str) -> type[Restorer]:
     """Return the network class registered as ``name``.
