@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from jpeg_preproc.errors import UnknownRestorerError, WeightsError
 from jpeg_preproc.io import sha256_bytes, write_bytes_atomic, write_json_atomic
@@ -127,7 +127,7 @@ def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, Manifest]:
     return network.eval(), manifest
 
 
-def fill(network: Restorer, state: dict[str, Tensor], source: str) -> None:
+def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load ``state`` into ``network``; half precision is widened to the network's own.
 
     Raises:

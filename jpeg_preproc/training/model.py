@@ -63,7 +63,9 @@ class RestorationModel(BaseModel):
                     f"config trains {restorer} ({preset}); make the two agree"
                 )
             self.continues = {"sha256": manifest.sha256, **manifest.training}
-        self.restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for value in self.restorer.parameters():
+            if value.ndim == 4:  # networks may have 3-D kernels as well
+                value.data = value.data.contiguous(memory_format=torch.channels_last)
 
     def forward(
         self,

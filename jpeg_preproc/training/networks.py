@@ -1,0 +1,90 @@
+"""Networks whose papers train them by more than one loss on the restored image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.registry import MODELS
+from torch import Tensor
+from torch.nn import functional as F
+
+from jpeg_preproc.restorers.agarnet import AGARNet
+from jpeg_preproc.restorers.contract import Quality
+from jpeg_preproc.restorers.d2lnet import D2LNet
+from jpeg_preproc.training.losses import amplitude_loss, phase_loss
+from jpeg_preproc.training.model import RestorationModel
+
+
+@MODELS.register_module()
+class D2LNetModel(RestorationModel):
+    """D2LNet under its three losses (Yang et al., section 3.4).
+
+    L1 on the result, and ``alpha`` times the amplitude loss on the stage that corrects amplitude
+    plus the phase loss on the one that corrects phase. In the paper's order these are the first
+    and the second.
+
+    Args:
+        alpha: Weight of the two Fourier losses; the paper's is 0.05.
+        kwargs: Of :class:`RestorationModel`.
+    """
+
+    restorer: D2LNet
+
+    def __init__(self, alpha: float = 0.05, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = alpha
+
+    def losses(self, image: Tensor, target: Tensor, quality: Quality) -> dict[str, Tensor]:
+        """Return the three losses, weighted; see :class:`RestorationModel`."""
+        first, second = (stage.float() for stage in self.restorer.stages(image))
+        if self.restorer.order == "paper":
+            of_amplitude, of_phase = first, second
+        else:
+            of_amplitude, of_phase = second, first
+        return {
+            "loss_spatial": F.l1_loss(second, target),
+            "loss_amplitude": self.alpha * amplitude_loss(of_amplitude, target),
+            "loss_phase": self.alpha * phase_loss(of_phase, target),
+        }
+
+
+@MODELS.register_module()
+class AGARNetModel(RestorationModel):
+    """AGARNet's two branches, under both losses; the estimator is trained apart.
+
+    L1 on the result ("pixel loss") and on what the DCT branch alone makes of the image ("IDCT
+    loss"); the paper draws both and states neither form nor weight, L1 and one are ours. The
+    qualities are those of the files.
+    """
+
+    restorer: AGARNet
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.restorer.estimator.requires_grad_(False)
+
+    def losses(self, image: Tensor, target: Tensor, quality: Quality) -> dict[str, Tensor]:
+        """Return the two losses; see :class:`RestorationModel`."""
+        output = self.restorer(image, Quality(quality.qtables, quality.qf))
+        assert output.idct is not None
+        return {
+            "loss_pixel": F.l1_loss(output.image.float(), target),
+            "loss_idct": F.l1_loss(output.idct.float(), target),
+        }
+
+
+@MODELS.register_module()
+class AGARNetEstimatorModel(RestorationModel):
+    """AGARNet's quality estimator alone: L1 between the mean of its map and QF / 100."""
+
+    restorer: AGARNet
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.restorer.requires_grad_(False)
+        self.restorer.estimator.requires_grad_(True)
+
+    def losses(self, image: Tensor, target: Tensor, quality: Quality) -> dict[str, Tensor]:
+        """Return the estimator's loss; see :class:`RestorationModel`."""
+        estimate = self.restorer.estimator(image).float().mean(dim=(1, 2, 3))
+        return {"loss_quality": F.l1_loss(estimate, quality.qf / 100)}
