@@ -162,7 +162,7 @@ def test_bad_tables_are_refused(tables):
 
 
 def test_unknown_names_list_the_known_ones():
-    with pytest.raises(UnknownRestorerError, match=r"registered are: ARCNN, .*GridUNet"):
+    with pytest.raises(UnknownRestorerError, match=r"registered are: AGARNet, .*GridUNet"):
         build_restorer("Nonesuch")
     with pytest.raises(UnknownRestorerError, match="it has: base, tiny"):
         build_restorer("GridUNet", "huge")
