@@ -1,7 +1,12 @@
 """What all trainings of restorers share: one process, checkpoints by iteration, EMA."""
 
 custom_imports = dict(
-    imports=["jpeg_preproc.training.model", "jpeg_preproc.training.hooks"],
+    imports=[
+        "jpeg_preproc.training.model",
+        "jpeg_preproc.training.hooks",
+        "jpeg_preproc.training.networks",
+        "jpeg_preproc.training.dagn",
+    ],
     allow_failed_imports=False,
 )
 default_scope = "mmengine"

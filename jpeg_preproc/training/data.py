@@ -209,9 +209,18 @@ def _cut(
 
 
 class JpegImages(Dataset[dict[str, Tensor]]):
-    """Whole images at fixed quality factors, for validation; cut to a multiple of 16 pixels."""
+    """Whole images at fixed quality factors, for validation; cut to a multiple of 16 pixels.
 
-    def __init__(self, source: ImageFolder | dict[str, Any], qfs: Sequence[int]) -> None:
+    Args:
+        source: Where the clean images are.
+        qfs: Each image is coded at each of these.
+        luma: Give grey images of one channel, as :class:`JpegCrops` does.
+    """
+
+    def __init__(
+        self, source: ImageFolder | dict[str, Any], qfs: Sequence[int], luma: bool = False
+    ) -> None:
+        self.luma = luma
         folder = ImageFolder(**source) if isinstance(source, dict) else source
         self.images, self.skipped = folder.load()
         self.qfs = list(qfs)
@@ -223,10 +232,15 @@ class JpegImages(Dataset[dict[str, Tensor]]):
         clean = self.images[index // len(self.qfs)]
         height, width = (size - size % 16 for size in clean.shape[:2])
         clean = clean[:height, :width]
+        if self.luma:
+            clean = np.asarray(Image.fromarray(clean).convert("L"))
         coded = decode_jpeg(compress_jpeg(clean, self.qfs[index % len(self.qfs)]))
         quality = Quality.from_qtables([coded.info.qtables])
+        jpeg = coded.pixels
+        if self.luma:
+            clean, jpeg = clean[..., None], jpeg[..., None]
         return {
-            "jpeg": torch.from_numpy(coded.pixels.transpose(2, 0, 1).copy()),
+            "jpeg": torch.from_numpy(jpeg.transpose(2, 0, 1).copy()),
             "clean": torch.from_numpy(clean.transpose(2, 0, 1).copy()),
             "qtables": quality.qtables[0],
             "qf": quality.qf[0],

@@ -98,6 +98,7 @@ class SaveWeightsHook(Hook):
             model.restorer,
             path,
             preset=self.preset,
+            settings=dict(model.settings),
             dtype=torch.float16,
             training=training,
             licence=self.licence,

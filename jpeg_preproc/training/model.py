@@ -29,6 +29,7 @@ class RestorationModel(BaseModel):
     Args:
         restorer: Registry name, as in ``list_restorers()``.
         preset: One of its presets.
+        settings: Constructor arguments of the network that replace the preset's.
         loss: Of restored and clean images: a name of :data:`~jpeg_preproc.training.losses.LOSSES`.
         autocast: ``'bf16'`` or ``'fp16'`` for the network's convolutions and matrix products;
             without, fp32.
@@ -46,21 +47,24 @@ class RestorationModel(BaseModel):
         loss: str = "charbonnier",
         autocast: str | None = None,
         weights: str | None = None,
+        settings: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.loss = LOSSES[loss]
         self.autocast = None if autocast is None else DTYPES[autocast]
+        self.settings = dict(settings or {})
         #: What ``weights`` says of itself, for the manifest of what is trained here.
         self.continues: dict[str, Any] | None = None
         if weights is None:
-            self.restorer = build_restorer(restorer, preset)
+            self.restorer = build_restorer(restorer, preset, **self.settings)
         else:
             self.restorer, manifest = load_weights(weights)
-            if (manifest.restorer, manifest.preset) != (restorer, preset):
+            found = (manifest.restorer, manifest.preset, manifest.settings)
+            if found != (restorer, preset, self.settings):
                 raise WeightsError(
-                    f"{weights}: weights of {manifest.restorer} ({manifest.preset}), but the "
-                    f"config trains {restorer} ({preset}); make the two agree"
+                    f"{weights}: weights of {_described(*found)}, but the config trains "
+                    f"{_described(restorer, preset, self.settings)}; make the two agree"
                 )
             self.continues = {"sha256": manifest.sha256, **manifest.training}
         for value in self.restorer.parameters():
@@ -118,6 +122,12 @@ class RestorationModel(BaseModel):
             quality: Of the N files.
         """
         return {"loss": self.loss(self.restorer(image, quality).image.float(), target)}
+
+
+def _described(restorer: str, preset: str, settings: dict[str, Any]) -> str:
+    """Return a network's name with its preset and what differs from it."""
+    extra = [f"{name}={value!r}" for name, value in settings.items()]
+    return f"{restorer} ({', '.join([preset, *extra])})"
 
 
 @METRICS.register_module()

@@ -49,6 +49,29 @@ class D2LNetModel(RestorationModel):
 
 
 @MODELS.register_module()
+class FBCNNModel(RestorationModel):
+    """FBCNN, blind, under L1 on the image and L1 on its predicted quality.
+
+    Args:
+        weight_quality: Of the second, whose scale is q = (100 − QF) / 100; the authors' is 0.001.
+        kwargs: Of :class:`RestorationModel`.
+    """
+
+    def __init__(self, weight_quality: float = 1e-3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.weight_quality = weight_quality
+
+    def losses(self, image: Tensor, target: Tensor, quality: Quality) -> dict[str, Tensor]:
+        """Return the two losses, weighted; see :class:`RestorationModel`."""
+        output = self.restorer(image, None)
+        assert output.qf is not None
+        return {
+            "loss_pixel": F.l1_loss(output.image.float(), target),
+            "loss_quality": self.weight_quality * F.l1_loss(output.qf.float(), quality.qf) / 100,
+        }
+
+
+@MODELS.register_module()
 class AGARNetModel(RestorationModel):
     """AGARNet's two branches, under both losses; the estimator is trained apart.
 
