@@ -1,0 +1,116 @@
+"""A whole restorer as a torch program or an ONNX file, for any batch, height and width."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from jpeg_preproc.errors import QualityError, WeightsError
+from jpeg_preproc.io import write_bytes_atomic
+from jpeg_preproc.restorers.contract import Quality, Restorer
+
+#: Sides of the smallest images that an exported graph takes, in pixels; torch's exporter would
+#: take a side of one position at some scale for a constant.
+MIN_SIDE = 64
+_EXAMPLE_SIDE = 128
+_OPSET = 18
+
+
+class _Told(nn.Module):
+    """A network on plain tensors: image, luma and chroma tables, quality factor."""
+
+    def __init__(self, network: Restorer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, qtables: Tensor, qf: Tensor) -> Tensor:
+        return self.network(image, Quality(qtables, qf)).image
+
+
+class _Blind(nn.Module):
+    """A network on the image alone."""
+
+    def __init__(self, network: Restorer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.network(image, None).image
+
+
+def export_program(network: Restorer, told: bool | None = None) -> ExportedProgram:
+    """Trace a network into one graph.
+
+    Its inputs are ``image`` (N, C, H, W) in [0, 1], and if told ``qtables`` (N, 2, 8, 8) and
+    ``qf`` (N,); see :class:`~jpeg_preproc.restorers.contract.Quality`. Its output is the restored
+    image, not clipped. Height and width are multiples of the network's ``spec.size_multiple``, of
+    at least :data:`MIN_SIDE` pixels.
+
+    Args:
+        network: In eval mode; left as it is.
+        told: Whether the graph takes the quality; without, if the network looks at it.
+
+    Raises:
+        QualityError: ``told`` is false and the network needs the quality.
+    """
+    needs = network.spec.quality
+    told = needs != "ignored" if told is None else told
+    if needs == "required" and not told:
+        raise QualityError(f"{type(network).__name__} needs the quality: export it with told=True")
+    multiple = network.spec.size_multiple
+    smallest = -(-MIN_SIDE // multiple)
+    batch = Dim("batch", min=1)
+    sides = {
+        2: multiple * Dim("rows", min=smallest),
+        3: multiple * Dim("columns", min=smallest),
+    }
+    image = torch.rand(2, network.channels, _EXAMPLE_SIDE, _EXAMPLE_SIDE + multiple * 2)
+    if not told:
+        return torch.export.export(
+            _Blind(network), (image,), dynamic_shapes={"image": {0: batch, **sides}}
+        )
+    quality = Quality.from_qf([10, 50])
+    shapes: dict[str, Any] = {
+        "image": {0: batch, **sides},
+        "qtables": {0: batch},
+        "qf": {0: batch},
+    }
+    return torch.export.export(
+        _Told(network), (image, quality.qtables, quality.qf), dynamic_shapes=shapes
+    )
+
+
+def export_onnx(network: Restorer, path: str | os.PathLike[str], told: bool | None = None) -> Path:
+    """Write a network as an ONNX file (opset 18), with inputs and output as in `export_program`.
+
+    Args:
+        network: In eval mode, on the CPU.
+        path: Of the file; written whole or not at all.
+        told: See :func:`export_program`.
+
+    Returns:
+        The path.
+
+    Raises:
+        WeightsError: onnx or onnxscript is not installed.
+        QualityError: See :func:`export_program`.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise WeightsError(
+            f"exporting needs onnx and onnxscript ({error}); pip install 'jpeg_preproc[onnx]'"
+        ) from error
+    program = export_program(network, told)
+    written = torch.onnx.export(
+        program, opset_version=_OPSET, dynamo=True, output_names=["restored"], verbose=False
+    )
+    if written is None:
+        raise WeightsError(f"{path}: torch's exporter returned nothing")
+    return write_bytes_atomic(Path(path), written.model_proto.SerializeToString())
