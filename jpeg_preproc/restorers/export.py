@@ -69,12 +69,12 @@ def export_program(network: Restorer, told: bool | None = None) -> ExportedProgr
         2: multiple * Dim("rows", min=smallest),
         3: multiple * Dim("columns", min=smallest),
     }
-    image = torch.rand(2, network.channels, _EXAMPLE_SIDE, _EXAMPLE_SIDE + multiple * 2)
+    image = torch.rand(3, network.channels, _EXAMPLE_SIDE, _EXAMPLE_SIDE + multiple * 2)
     if not told:
         return torch.export.export(
             _Blind(network), (image,), dynamic_shapes={"image": {0: batch, **sides}}
         )
-    quality = Quality.from_qf([10, 50])
+    quality = Quality.from_qf([10, 50, 90])
     shapes: dict[str, Any] = {
         "image": {0: batch, **sides},
         "qtables": {0: batch},

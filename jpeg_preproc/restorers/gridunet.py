@@ -136,7 +136,7 @@ class GridUNet(Restorer):
         Returns:
             The restored images, same shape, and the quality factors that were given.
         """
-        embedding = self.embed(quality, len(image))  # (N, E)
+        embedding = self.embed(quality, image.shape[0])  # (N, E)
         x = F.pixel_unshuffle(image - 0.5, 2)  # (N, 12, H/2, W/2)
         x = head = self.head(x)
         for block in self.encode_half:
