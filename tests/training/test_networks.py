@@ -59,7 +59,7 @@ def test_d2lnets_losses(order):
     }
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
-        assert float(losses[name]) == pytest.approx(float(value), rel=1e-3), name
+        assert losses[name].item() == pytest.approx(value.item(), rel=1e-3), name
 
 
 def test_agarnets_estimator_is_trained_apart():
