@@ -46,11 +46,16 @@ class ImageCheck:
         """
         path = str(record["img_path"])
         if self.root and not _inside(path, self.root):
-            raise AnnotationError(f"{path} lies outside the data root {self.root}")
+            raise AnnotationError(
+                f"{path} lies outside the data root {self.root}; name it relative to that"
+            )
         try:
             data = bytes(fileio.get(path, backend_args=self.backend_args))
         except FileNotFoundError as error:
-            raise AnnotationError(f"{path} does not exist, but the annotations name it") from error
+            raise AnnotationError(
+                f"{path} does not exist, but the annotations name it; put it there, or take it out "
+                "of them"
+            ) from error
         except OSError as error:
             raise ImageReadError(f"{path} cannot be read: {error}") from error
         if is_jpeg(data) and read_jpeg_info(data, name=path).truncated:
