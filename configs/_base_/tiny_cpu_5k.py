@@ -8,6 +8,13 @@ _base_ = ["train_runtime.py"]
 
 data_root = "{{$JPEG_PREPROC_DATA:../shared/data}}"
 
+# For the manifest of the weights.
+clean_data = [
+    "BSDS500 train and val but its last ten (290 images; research and education)",
+    "T91 (91 images; those of at least 96 x 96 pixels; research use)",
+    "COCO train2017, 294 images halved (COCO terms, CC licences per image)",
+]
+
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,
@@ -68,4 +75,5 @@ param_scheduler = [
 custom_hooks = [
     dict(type="StopOnNanHook"),
     dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002, update_buffers=True),
+    dict(type="SaveWeightsHook", licence="Apache-2.0"),
 ]

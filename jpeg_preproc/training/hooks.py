@@ -52,9 +52,9 @@ class SaveWeightsHook(Hook):
     training goes on; to ship them, copy both files to ``jpeg_preproc/restorers/weights``.
 
     Args:
-        name: Stem of the files.
-        preset: Preset of the network that is trained.
-        data: Lines on the training images and their licences, for the manifest.
+        name: Stem of the files; without, the config's ``weights_name``, or its own name.
+        data: Lines on the training images and their licences, for the manifest; without, the
+            config's ``clean_data``.
         licence: Of the weights.
         interval: Steps between two writes.
     """
@@ -63,13 +63,12 @@ class SaveWeightsHook(Hook):
 
     def __init__(
         self,
-        name: str,
-        preset: str,
-        data: Sequence[str] = (),
+        name: str | None = None,
+        data: Sequence[str] | None = None,
         licence: str = "",
         interval: int = 500,
     ) -> None:
-        self.name, self.preset, self.data = name, preset, list(data)
+        self.name, self.data = name, data
         self.licence, self.interval = licence, interval
 
     def after_train_iter(
@@ -86,18 +85,17 @@ class SaveWeightsHook(Hook):
         model = averaged[0] if averaged else runner.model
         while is_model_wrapper(model) or averaged:
             model, averaged = model.module, []
-        training = {
-            "config": Path(runner.cfg.filename).name if runner.cfg.filename else "",
-            "iterations": runner.iter + 1,
-            "data": self.data,
-        }
+        config = Path(runner.cfg.filename or "")
+        name = self.name or runner.cfg.get("weights_name") or config.stem
+        data = self.data if self.data is not None else runner.cfg.get("clean_data", [])
+        training = {"config": config.name, "iterations": runner.iter + 1, "data": list(data)}
         if model.continues is not None:
             training["continues"] = model.continues
-        path = Path(runner.work_dir) / f"{self.name}.safetensors"
+        path = Path(runner.work_dir) / f"{name}.safetensors"
         save_weights(
             model.restorer,
             path,
-            preset=self.preset,
+            preset=model.preset,
             settings=dict(model.settings),
             dtype=torch.float16,
             training=training,

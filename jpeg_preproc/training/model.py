@@ -53,7 +53,7 @@ class RestorationModel(BaseModel):
         super().__init__(**kwargs)
         self.loss = LOSSES[loss]
         self.autocast = None if autocast is None else DTYPES[autocast]
-        self.settings = dict(settings or {})
+        self.preset, self.settings = preset, dict(settings or {})
         #: What ``weights`` says of itself, for the manifest of what is trained here.
         self.continues: dict[str, Any] | None = None
         if weights is None:

@@ -48,7 +48,7 @@ def config(tmp_path, photo, monkeypatch):
     cfg.val_dataloader.dataset = dict(type="JpegImages", source=source, qfs=[10])
     for hook in cfg.custom_hooks:
         if hook.type == "SaveWeightsHook":
-            hook.update(name="mine", preset="tiny", interval=2)
+            hook.update(name="mine", interval=2)
     return cfg
 
 

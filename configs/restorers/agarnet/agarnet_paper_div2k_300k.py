@@ -23,5 +23,5 @@ optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-4))
 param_scheduler = [dict(type="StepLR", by_epoch=False, step_size=60_000, gamma=0.5)]
 custom_hooks = [
     dict(type="StopOnNanHook"),
-    dict(type="SaveWeightsHook", name="agarnet-paper-told", preset="paper", data=["DIV2K train"]),
+    dict(type="SaveWeightsHook", name="agarnet-paper-told", data=["DIV2K train"]),
 ]

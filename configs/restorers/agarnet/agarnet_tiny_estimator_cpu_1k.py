@@ -20,18 +20,4 @@ param_scheduler = [
         type="CosineAnnealingLR", by_epoch=False, begin=50, end=1000, T_max=950, eta_min_ratio=0.01
     ),
 ]
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002, update_buffers=True),
-    dict(
-        type="SaveWeightsHook",
-        name="agarnet-tiny",
-        preset="tiny",
-        data=[
-            "BSDS500 train and val but its last ten (290 images; research and education)",
-            "T91 (91 images; those of at least 128 x 128 pixels; research use)",
-            "COCO train2017, 294 images halved (COCO terms, CC licences per image)",
-        ],
-        licence="Apache-2.0",
-    ),
-]
+weights_name = "agarnet-tiny"

@@ -6,18 +6,4 @@ The paper has one model for each quality, on luma; its four layers are as small 
 _base_ = ["../../_base_/tiny_cpu_5k.py"]
 
 model = dict(type="RestorationModel", restorer="ARCNN", preset="base", loss="l2")
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002, update_buffers=True),
-    dict(
-        type="SaveWeightsHook",
-        name="arcnn",
-        preset="base",
-        data=[
-            "BSDS500 train and val but its last ten (290 images; research and education)",
-            "T91 (91 images; those of at least 128 x 128 pixels; research use)",
-            "COCO train2017, 294 images halved (COCO terms, CC licences per image)",
-        ],
-        licence="Apache-2.0",
-    ),
-]
+weights_name = "arcnn"

@@ -27,7 +27,6 @@ custom_hooks = [
     dict(
         type="SaveWeightsHook",
         name="d2lnet-paper-qf10",
-        preset="paper",
         data=["DIV2K train", "Flickr2K"],
     ),
 ]

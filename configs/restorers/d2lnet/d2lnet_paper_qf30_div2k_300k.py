@@ -1,33 +1,10 @@
-"""D2LNet (Yang et al., ICONIP 2023) for quality factor 30.
+"""D2LNet as in d2lnet_paper_qf10_div2k_300k.py, for quality factor 30."""
 
-The paper implies one model for each quality. It names the data, the crops and Adam's betas; batch,
-rate and length are ours.
-"""
+_base_ = ["d2lnet_paper_qf10_div2k_300k.py"]
 
-_base_ = ["../../_base_/div2k.py"]
-
-model = dict(type="D2LNetModel", restorer="D2LNet", preset="paper", alpha=0.05)
-train_dataloader = dict(
-    batch_size=4,
-    dataset=dict(
-        crop=256,
-        sources=[
-            dict(folder="{{$DIV2K:data/DIV2K}}/DIV2K_train_HR"),
-            dict(folder="{{$FLICKR2K:data/Flickr2K/Flickr2K_HR}}"),
-        ],
-        coding=dict(qf_ranges=[(30, 30, 1.0)]),
-    ),
-)
+train_dataloader = dict(dataset=dict(coding=dict(qf_ranges=[(30, 30, 1.0)])))
 val_dataloader = dict(dataset=dict(qfs=[30]))
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=300_000, val_interval=10_000)
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=2e-4, betas=(0.9, 0.999)))
-param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=False, T_max=300_000, eta_min=1e-6)]
 custom_hooks = [
     dict(type="StopOnNanHook"),
-    dict(
-        type="SaveWeightsHook",
-        name="d2lnet-paper-qf30",
-        preset="paper",
-        data=["DIV2K train", "Flickr2K"],
-    ),
+    dict(type="SaveWeightsHook", name="d2lnet-paper-qf30", data=["DIV2K train", "Flickr2K"]),
 ]

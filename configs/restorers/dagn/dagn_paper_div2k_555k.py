@@ -32,7 +32,6 @@ custom_hooks = [
     dict(
         type="SaveWeightsHook",
         name="dagn-paper",
-        preset="paper",
         data=["DIV2K train", "Flickr2K"],
     ),
 ]

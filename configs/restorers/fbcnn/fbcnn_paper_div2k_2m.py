@@ -36,7 +36,6 @@ custom_hooks = [
     dict(
         type="SaveWeightsHook",
         name="fbcnn-paper",
-        preset="paper",
         data=["DIV2K train", "Flickr2K"],
     ),
 ]

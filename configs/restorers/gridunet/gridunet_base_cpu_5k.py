@@ -66,7 +66,6 @@ custom_hooks = [
     dict(
         type="SaveWeightsHook",
         name="base",
-        preset="base",
         data=[
             "BSDS500 train and val but its last ten (290 images; research and education)",
             "T91 (91 images; those of at least 128 x 128 pixels; research use)",
