@@ -56,7 +56,8 @@ class Restored:
     Attributes:
         image: uint8, (H, W, 3) RGB, or (H, W) for a grey input, upright as viewers show it.
         qf: Quality factor it was restored by; ``None`` when blind.
-        source: Where that is from; see :class:`BelievedQuality`.
+        source: Where that is from; see :class:`BelievedQuality`. Of a network that was left blind
+            and predicts the quality itself, such as FBCNN, ``'estimated'``.
         qtables: (T, 8, 8) tables it was restored by; ``None`` when blind.
     """
 
@@ -155,11 +156,12 @@ class JpegRestorer:
             self.believe(pixels, qf, qtables if qtables is not None else own, given=qtables)
             for pixels, own, _ in loaded
         ]
-        restored = self.restore_pixels([pixels for pixels, _, _ in loaded], qualities)
-        results = [
-            Restored(apply_orientation(pixels, orientation), q.qf, q.source, q.qtables)
-            for pixels, (_, _, orientation), q in zip(restored, loaded, qualities, strict=True)
-        ]
+        restored = self._restore([pixels for pixels, _, _ in loaded], qualities)
+        results = []
+        for (pixels, own), (_, _, orientation), q in zip(restored, loaded, qualities, strict=True):
+            factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
+            upright = apply_orientation(pixels, orientation)
+            results.append(Restored(upright, factor, source, q.qtables))
         return results if isinstance(image, list) else results[0]
 
     def believe(
@@ -203,26 +205,32 @@ class JpegRestorer:
         Raises:
             QualityError: A network that needs the quality, and an image without.
         """
+        return [pixels for pixels, _ in self._restore(images, qualities)]
+
+    def _restore(
+        self, images: Sequence[np.ndarray], qualities: Sequence[BelievedQuality]
+    ) -> list[tuple[np.ndarray, int | None]]:
+        """Return the restored pixels, and the factor that the network says it went by."""
         if self.network.spec.quality == "required" and any(q.qtables is None for q in qualities):
             raise QualityError(f"{self.name} needs the quality of each image: give qf or qtables")
         groups: dict[tuple[tuple[int, ...], bool], list[int]] = defaultdict(list)
         for index, (image, quality) in enumerate(zip(images, qualities, strict=True)):
             groups[image.shape, quality.qtables is None].append(index)
-        results: list[np.ndarray] = list(images)
+        results: list[tuple[np.ndarray, int | None]] = [(image, None) for image in images]
         for members in groups.values():
             for start in range(0, len(members), self.batch_size):
                 chosen = members[start : start + self.batch_size]
                 restored = self._restore_batch(
                     [images[index] for index in chosen], [qualities[index] for index in chosen]
                 )
-                for index, pixels in zip(chosen, restored, strict=True):
-                    results[index] = pixels
+                for index, result in zip(chosen, restored, strict=True):
+                    results[index] = result
         return results
 
     @torch.inference_mode()
     def _restore_batch(
         self, images: list[np.ndarray], beliefs: list[BelievedQuality]
-    ) -> list[np.ndarray]:
+    ) -> list[tuple[np.ndarray, int | None]]:
         """Restore images of one shape whose quality is known of all or of none."""
         planes = [to_planes(image, self.network.channels) for image in images]
         batch = torch.stack([torch.from_numpy(plane) for plane, _ in planes])  # (N, C, H, W) u8
@@ -234,17 +242,26 @@ class JpegRestorer:
         padding = (0, -width % multiple, 0, -height % multiple)
         padded = F.pad(batch.to(self.device).float() / 255, padding, mode="replicate")
 
+        factors: list[int | None] = [None] * len(images)
+
         def run(tile: Tensor) -> Tensor:
             with torch.autocast(
                 self.device.type, self.dtype, enabled=self.dtype is not torch.float32
             ):
-                return self.network(tile, quality).image.float()
+                output = self.network(tile, quality)
+            if output.qf is not None:  # networks that predict it see the whole image, so once
+                believed = output.qf.float().round().clamp(1, 100)
+                factors[:] = [int(factor) for factor in believed.tolist()]
+            return output.image.float()
 
         radius = self.network.spec.receptive_radius
         tile = None if radius is None else self.tile
         restored = run_tiled(run, padded, tile, radius or 0)[..., :height, :width]
         pixels = (restored.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-        return [from_planes(plane, rest) for plane, (_, rest) in zip(pixels, planes, strict=True)]
+        return [
+            (from_planes(plane, rest), factor)
+            for plane, (_, rest), factor in zip(pixels, planes, factors, strict=True)
+        ]
 
 
 def _load(item: ImageInput) -> tuple[np.ndarray, np.ndarray | None, int]:

@@ -204,3 +204,19 @@ def test_settings_that_cannot_be(tiny):
         JpegRestorer(tiny.network, dtype="fp8")
     with pytest.raises(ValueError, match="at least 1"):
         JpegRestorer(tiny.network, batch_size=0)
+
+
+def test_a_blind_network_that_predicts_the_quality_says_which(photo):
+    torch.manual_seed(0)
+    network = build_restorer("FBCNN", "tiny")
+    restorer = JpegRestorer(network)
+    images = [photo[:48, :64], photo[40:88, 60:124]]
+    results = restorer(images, qf="blind")
+    batch = torch.stack([torch.tensor(image.copy()) for image in images]).permute(0, 3, 1, 2) / 255
+    with torch.no_grad():
+        predicted = network(batch, None).qf
+    assert [result.qf for result in results] == [round(factor) for factor in predicted.tolist()]
+    assert {result.source for result in results} == {"estimated"}
+    told = restorer(images[0], qf=20)
+    assert (told.qf, told.source) == (20, "given")
+    assert not np.array_equal(told.image, results[0].image)
