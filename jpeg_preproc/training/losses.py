@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from jpeg_preproc.restorers.d2lnet import spectrum
 
 
 def charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tensor:
@@ -19,8 +20,7 @@ def amplitude_loss(restored: Tensor, clean: Tensor) -> Tensor:
 
     The transform is orthonormal (eq. 3), over each channel of (N, C, H, W).
     """
-    spectrum, wanted = torch.fft.fft2(restored, norm="ortho"), torch.fft.fft2(clean, norm="ortho")
-    return F.l1_loss(spectrum.abs(), wanted.abs())
+    return F.l1_loss(spectrum(restored).abs(), spectrum(clean).abs())
 
 
 def phase_loss(restored: Tensor, clean: Tensor) -> Tensor:
@@ -30,8 +30,7 @@ def phase_loss(restored: Tensor, clean: Tensor) -> Tensor:
     taken, without wrapping the difference, and 1e-8 added where both parts may be zero, whose
     angle has no gradient.
     """
-    spectrum, wanted = torch.fft.fft2(restored, norm="ortho"), torch.fft.fft2(clean, norm="ortho")
-    return F.l1_loss((spectrum + 1e-8).angle(), (wanted + 1e-8).angle())
+    return F.l1_loss((spectrum(restored) + 1e-8).angle(), (spectrum(clean) + 1e-8).angle())
 
 
 #: By the names that configs use; each takes two (N, C, H, W) images and returns a scalar.

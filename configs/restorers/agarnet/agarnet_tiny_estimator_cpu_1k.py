@@ -3,7 +3,7 @@
 JPEG_PREPROC_STAGE1 names their weights; the default is where tools/train.py leaves them.
 """
 
-_base_ = ["../../_base_/tiny_cpu_5k.py"]
+_base_ = ["../../_base_/cpu_5k.py"]
 
 model = dict(
     type="AGARNetEstimatorModel",

@@ -3,7 +3,7 @@
 Starts from what dagn_tiny_encoders_cpu_2k.py leaves; JPEG_PREPROC_ENCODERS names another place.
 """
 
-_base_ = ["../../_base_/tiny_cpu_5k.py"]
+_base_ = ["../../_base_/cpu_5k.py"]
 
 model = dict(
     type="DAGNModel",

@@ -1,6 +1,6 @@
 """DAGN, tiny, stage 1: the two encoders, on two CPU cores."""
 
-_base_ = ["../../_base_/tiny_cpu_5k.py"]
+_base_ = ["../../_base_/cpu_5k.py"]
 
 model = dict(type="DAGNAutoEncoders", preset="tiny", decoder_width=64)
 train_dataloader = dict(dataset=dict(coding=dict(qf_ranges=[(10, 95, 1.0)])))

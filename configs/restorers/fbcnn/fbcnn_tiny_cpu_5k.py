@@ -1,6 +1,6 @@
 """FBCNN, tiny: blind, with its predicted quality, on two CPU cores."""
 
-_base_ = ["../../_base_/tiny_cpu_5k.py"]
+_base_ = ["../../_base_/cpu_5k.py"]
 
 model = dict(type="FBCNNModel", restorer="FBCNN", preset="tiny")
 weights_name = "fbcnn-tiny"

@@ -3,74 +3,10 @@
 The data folder is laid out as in ../shared/data; set JPEG_PREPROC_DATA to yours.
 """
 
-_base_ = ["../../_base_/train_runtime.py"]
-
-data_root = "{{$JPEG_PREPROC_DATA:../shared/data}}"
-max_iters = 5000
+_base_ = ["../../_base_/cpu_5k.py"]
 
 model = dict(type="RestorationModel", restorer="GridUNet", preset="base")
-
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=False),
-    collate_fn=dict(type="default_collate"),
-    dataset=dict(
-        type="JpegCrops",
-        crop=128,
-        sources=[
-            dict(folder=f"{data_root}/restoration/bsds500/train"),
-            # The last ten are kept for validation.
-            dict(folder=f"{data_root}/restoration/bsds500/val", stop=-10),
-            dict(folder=f"{data_root}/restoration/t91"),
-            dict(folder=f"{data_root}/coco/train2017", shrink=2),
-        ],
-    ),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=0,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    collate_fn=dict(type="default_collate"),
-    dataset=dict(
-        type="JpegImages",
-        source=dict(folder=f"{data_root}/restoration/bsds500/val", start=-10),
-        qfs=[10, 40, 80],
-    ),
-)
-val_evaluator = dict(type="PsnrGain")
-
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=1000)
-val_cfg = dict(type="ValLoop")
-
-optim_wrapper = dict(
-    type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4),
-    clip_grad=dict(max_norm=0.5),
-)
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=150),
-    dict(
-        type="CosineAnnealingLR",
-        by_epoch=False,
-        begin=150,
-        end=max_iters,
-        T_max=max_iters - 150,
-        eta_min_ratio=0.005,
-    ),
-]
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.002),
-    dict(
-        type="SaveWeightsHook",
-        name="base",
-        data=[
-            "BSDS500 train and val but its last ten (290 images; research and education)",
-            "T91 (91 images; those of at least 128 x 128 pixels; research use)",
-            "COCO train2017, 294 images halved (COCO terms, CC licences per image)",
-        ],
-        licence="Apache-2.0",
-    ),
-]
+# Every kind of file: grey, 4:4:4, coded twice, of unknown tables (the defaults of Coding).
+train_dataloader = dict(dataset=dict(crop=128, coding=dict(_delete_=True)))
+val_dataloader = dict(dataset=dict(qfs=[10, 40, 80]))
+weights_name = "base"

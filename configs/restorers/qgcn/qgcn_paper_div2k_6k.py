@@ -15,5 +15,6 @@ optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-4))
 param_scheduler = [dict(type="MultiStepLR", by_epoch=False, milestones=[2400, 4800], gamma=0.1)]
 custom_hooks = [
     dict(type="StopOnNanHook"),
-    dict(type="SaveWeightsHook", name="qgcn-paper", data=["DIV2K train"]),
+    dict(type="SaveWeightsHook", data=["DIV2K train"]),
 ]
+weights_name = "qgcn-paper"

@@ -1,7 +1,7 @@
-"""What the trainings of the tiny presets share: data, 5,000 steps of 8 crops of 96 × 96, AdamW.
+"""What trainings on a CPU share: data, 5,000 steps of 8 crops of 96 × 96, AdamW.
 
-Two CPU cores take about an hour. The data folder is laid out as in ../shared/data; set
-JPEG_PREPROC_DATA to yours.
+Two cores take about an hour for a tiny preset. The data folder is laid out as in ../shared/data;
+set JPEG_PREPROC_DATA to yours.
 """
 
 _base_ = ["train_runtime.py"]
@@ -11,7 +11,7 @@ data_root = "{{$JPEG_PREPROC_DATA:../shared/data}}"
 # For the manifest of the weights.
 clean_data = [
     "BSDS500 train and val but its last ten (290 images; research and education)",
-    "T91 (91 images; those of at least 96 x 96 pixels; research use)",
+    "T91 (those of its 91 images that are as large as a crop; research use)",
     "COCO train2017, 294 images halved (COCO terms, CC licences per image)",
 ]
 
