@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ class RestorationModel(BaseModel):
         restorer: Registry name, as in ``list_restorers()``.
         preset: One of its presets.
         settings: Constructor arguments of the network that replace the preset's.
+        compile: Run the losses through ``torch.compile``, with these options if it is a mapping.
+            Validation stays as it is: its images are of many sizes.
         loss: Of restored and clean images: a name of :data:`~jpeg_preproc.training.losses.LOSSES`.
         autocast: ``'bf16'`` or ``'fp16'`` for the network's convolutions and matrix products;
             without, fp32.
@@ -48,10 +51,15 @@ class RestorationModel(BaseModel):
         autocast: str | None = None,
         weights: str | None = None,
         settings: dict[str, Any] | None = None,
+        compile: bool | dict[str, Any] = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.loss = LOSSES[loss]
+        options = dict(compile) if isinstance(compile, dict) else {}
+        self._losses: Callable[..., dict[str, Tensor]] = (
+            self.losses if compile is False else torch.compile(self.losses, **options)
+        )
         self.autocast = None if autocast is None else DTYPES[autocast]
         self.preset, self.settings = preset, dict(settings or {})
         #: What ``weights`` says of itself, for the manifest of what is trained here.
@@ -99,7 +107,7 @@ class RestorationModel(BaseModel):
             image.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None
         ):
             if mode == "loss":
-                return self.losses(image, target, quality)
+                return self._losses(image, target, quality)
             restored = self.restorer(image, quality).image.float()
         if mode == "predict":
             rounded = (restored.clamp(0, 1) * 255).round() / 255

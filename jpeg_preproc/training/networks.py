@@ -8,6 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
+from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.restorers.agarnet import AGARNet
 from jpeg_preproc.restorers.contract import Quality
 from jpeg_preproc.restorers.d2lnet import D2LNet
@@ -26,11 +27,19 @@ class D2LNetModel(RestorationModel):
     Args:
         alpha: Weight of the two Fourier losses; the paper's is 0.05.
         kwargs: Of :class:`RestorationModel`.
+
+    Raises:
+        TrainingError: ``compile`` is asked for, which fails on complex gradients (torch 2.12).
     """
 
     restorer: D2LNet
 
     def __init__(self, alpha: float = 0.05, **kwargs: Any) -> None:
+        if kwargs.get("compile", False):
+            raise TrainingError(
+                "torch.compile fails on the gradients of D2LNet's complex spectra (torch 2.12); "
+                "leave model.compile out"
+            )
         super().__init__(**kwargs)
         self.alpha = alpha
 

@@ -12,7 +12,7 @@ pytest.importorskip("mmengine", reason="training needs mmengine")
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch.nn import functional as F
 
-from jpeg_preproc.errors import WeightsError
+from jpeg_preproc.errors import TrainingError, WeightsError
 from jpeg_preproc.restorers.contract import Quality
 from jpeg_preproc.training.dagn import (
     AdversarialOptimizers,
@@ -60,6 +60,11 @@ def test_d2lnets_losses(order):
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         assert losses[name].item() == pytest.approx(value.item(), rel=1e-3), name
+
+
+def test_d2lnet_is_not_compiled():
+    with pytest.raises(TrainingError, match="complex spectra"):
+        D2LNetModel(restorer="D2LNet", preset="tiny", compile=True)
 
 
 def test_agarnets_estimator_is_trained_apart():

@@ -149,3 +149,21 @@ def test_bf16_trains_near_fp32(config):
     half = run(config, "bf16")
     differences = [float((full[key] - half[key]).abs().max()) for key in full]
     assert 0 < max(differences) < 5e-3  # four steps of 1e-3 at most
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its own jit
+def test_compiled_losses_are_the_same(config):
+    # Inductor takes minutes on a CPU; this backend is the same tracing without its kernels.
+    losses, gradients = {}, {}
+    for compiled in (False, {"backend": "aot_eager"}):
+        torch.manual_seed(0)
+        config.model.compile = compiled
+        config.experiment_name = f"compiled_{bool(compiled)}"
+        runner = Runner.from_cfg(config)
+        data = next(iter(runner.train_dataloader))
+        loss = runner.model(**runner.model.data_preprocessor(data, True), mode="loss")["loss"]
+        loss.backward()
+        losses[bool(compiled)] = loss.item()
+        gradients[bool(compiled)] = runner.model.restorer.head.weight.grad
+    assert losses[True] == pytest.approx(losses[False], rel=1e-5)
+    torch.testing.assert_close(gradients[True], gradients[False], rtol=1e-3, atol=1e-6)

@@ -1,6 +1,6 @@
 """DAGN, tiny, stage 2: the whole network on frozen encoders, on two CPU cores.
 
-Starts from what dagn_tiny_encoders_cpu_2k.py leaves; JPEG_PREPROC_ENCODERS names another place.
+Starts from what dagn_tiny_encoders_cpu_3k.py leaves; JPEG_PREPROC_ENCODERS names another place.
 """
 
 _base_ = ["../../_base_/cpu_5k.py"]
@@ -10,7 +10,7 @@ model = dict(
     restorer="DAGN",
     preset="tiny",
     loss="l1",
-    encoders="{{$JPEG_PREPROC_ENCODERS:work_dirs/dagn_tiny_encoders_cpu_2k/encoders.safetensors}}",
+    encoders="{{$JPEG_PREPROC_ENCODERS:work_dirs/dagn_tiny_encoders_cpu_3k/encoders.safetensors}}",
 )
 train_dataloader = dict(dataset=dict(coding=dict(qf_ranges=[(10, 95, 1.0)])))
 weights_name = "dagn-tiny"
