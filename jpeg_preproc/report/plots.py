@@ -14,9 +14,10 @@ from jpeg_preproc.report.tables import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart with any colour vision; black and grey are the references.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _JPEG_GREY = "#6F6F6F"
 _PANEL_INCHES = (6.0, 4.0)
@@ -45,6 +46,25 @@ def plot_metric_vs_qf(
     Raises:
         JpegPreprocError: matplotlib is not installed, or there is nothing to draw.
     """
+    panels = _panels(rows, value_key)
+    if not panels:
+        raise JpegPreprocError(f"No row has a finite {value_key!r} to draw in {path}.")
+    figure, axes = new_figure(len(panels), title)
+    names = dict.fromkeys(name for lines in panels.values() for name in lines)
+    styles = _styles([name for name in names if name not in ("original", "jpeg")])
+    for axis, (heading, lines) in zip(axes, panels.items(), strict=True):
+        _draw(axis, lines, styles)
+        axis.set_title(heading, fontsize=11, loc="left")
+    axes[0].set_ylabel(ylabel or value_key, fontsize=11)
+    return save_figure(figure, path)
+
+
+def new_figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure and its panels from left to right.
+
+    Raises:
+        JpegPreprocError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -53,24 +73,26 @@ def plot_metric_vs_qf(
             "Plots need matplotlib, which is not installed; install the extra: "
             "pip install 'jpeg_preproc[report]'."
         ) from error
-    panels = _panels(rows, value_key)
-    if not panels:
-        raise JpegPreprocError(f"No row has a finite {value_key!r} to draw in {path}.")
     width, height = _PANEL_INCHES
-    figure = Figure(figsize=(width * len(panels), height), dpi=160, layout="constrained")
+    figure = Figure(figsize=(width * panels, height), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    names = dict.fromkeys(name for lines in panels.values() for name in lines)
-    styles = _styles([name for name in names if name not in ("original", "jpeg")])
-    for axis, (heading, lines) in zip(axes, panels.items(), strict=True):
-        _draw(axis, lines, styles)
-        axis.set_title(heading, fontsize=11, loc="left")
-    axes[0].set_ylabel(ylabel or value_key, fontsize=11)
     figure.suptitle(title, fontsize=13, x=0.01, ha="left", weight="bold")
+    return figure, list(figure.subplots(1, panels, squeeze=False)[0])
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write the figure atomically as what the path ends in (``.png``, ``.svg``, ``.pdf``)."""
     stream = io.BytesIO()
     target = Path(path)
     figure.savefig(stream, format=target.suffix.lstrip(".") or "png")
     return write_bytes_atomic(target, stream.getvalue())
+
+
+def tidy(axis: Axes) -> None:
+    """Leave of a panel's frame and grid what helps to read values off."""
+    axis.grid(axis="y", color="#E3E3E3", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _panels(rows: Sequence[Row], value_key: str) -> dict[str, dict[str, dict[int | None, float]]]:
@@ -97,9 +119,9 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
     for index, name in enumerate(names):
         styles[name] = {
-            "color": _COLOURS[index % len(_COLOURS)],
+            "color": COLOURS[index % len(COLOURS)],
             "marker": _MARKERS[index % len(_MARKERS)],
-            "linestyle": "-" if index < len(_COLOURS) else "-.",
+            "linestyle": "-" if index < len(COLOURS) else "-.",
             "linewidth": 2.0,
             "markersize": 5,
         }
@@ -121,9 +143,7 @@ def _draw(
         ends.append((points[-1][1], name))
     axis.set_xticks(qfs)
     axis.set_xlabel("JPEG quality factor", fontsize=11)
-    axis.grid(axis="y", color="#E3E3E3", linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis)
     axis.margins(x=0.04, y=0.08)
     _label_ends(axis, ends, styles)
 
