@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
-from jpeg_preproc.restorers.d2lnet import spectrum
+from jpeg_preproc.restorers.fourier import spectrum
 
 
 def charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tensor:

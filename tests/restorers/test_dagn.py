@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from network_helpers import count, on_meta, scatter, thop_macs
 from torch import nn
 from torch.nn import functional as F
 
@@ -17,12 +18,7 @@ from jpeg_preproc.restorers.dagn import (
     Guider,
     PyramidPool,
 )
-from jpeg_preproc.restorers.dagn_encoders import (
-    Discriminator,
-    FeatureDecoder,
-    QualityPredictor,
-    ResNetEncoder,
-)
+from jpeg_preproc.restorers.dagn_encoders import ResNetEncoder
 from jpeg_preproc.restorers.weights import fill
 
 SMALL = {"widths": (8, 8, 16, 16), "num_blocks": 1, "encoder_width": 4, "guider_widths": (16, 8)}
@@ -34,44 +30,6 @@ def build(preset="tiny", **settings):
     network = build_restorer("DAGN", preset, **settings)
     scatter(network)
     return network.eval()
-
-
-def scatter(module):
-    with torch.no_grad():
-        for value in module.parameters():
-            value.add_(torch.randn_like(value) * 0.05)
-        for key, value in module.named_buffers():
-            if key.endswith(("running_mean", "running_var")):
-                value.add_(torch.rand_like(value) * 0.2)
-
-
-def on_meta(make, *args, **kwargs):
-    with torch.device("meta"):
-        return make(*args, **kwargs)
-
-
-def count(*modules):
-    return sum(value.numel() for module in modules for value in module.parameters())
-
-
-def thop_macs(network, image):
-    """Multiply-accumulates as thop counts them: transposed convolutions by output elements."""
-    total = 0
-
-    def hook(layer, inputs, output):
-        nonlocal total
-        if isinstance(layer, nn.Linear):
-            total += output.numel() * layer.in_features
-        else:
-            taps = layer.kernel_size[0] * layer.kernel_size[1]
-            total += output.numel() * layer.in_channels // layer.groups * taps
-
-    for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            module.register_forward_hook(hook)
-    with torch.no_grad():
-        network.eval()(image)
-    return total
 
 
 # Size: networks.md, section 4.4.
@@ -108,42 +66,6 @@ def test_tiny_is_small_and_of_the_same_structure():
     paper, tiny = (on_meta(build_restorer, "DAGN", preset) for preset in ("paper", "tiny"))
     assert count(tiny) <= 1_500_000
     assert [key for key, _ in tiny.named_children()] == [key for key, _ in paper.named_children()]
-
-
-def test_parameters_of_the_parts_that_only_training_needs():
-    decoder = on_meta(FeatureDecoder)
-    assert count(decoder) == pytest.approx(24.88e6, abs=5e3)
-    assert count(on_meta(Discriminator)) == 2048 * 2048 + 2048 + 2048 + 1  # 4.20 M
-    assert count(on_meta(QualityPredictor)) == 2048 * 2048 + 2048 + 2048 * 100 + 100  # 4.40 M
-    layers = [m for m in decoder.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-    kinds = "".join("t" if isinstance(layer, nn.ConvTranspose2d) else "c" for layer in layers)
-    assert kinds == "ccccc" + "ct" * 5
-
-
-# The encoder against torchvision.
-
-
-def test_the_encoder_has_the_size_of_torchvisions_resnet50():
-    models = pytest.importorskip("torchvision.models")
-    reference = on_meta(models.resnet50)
-    assert count(on_meta(ResNetEncoder)) == count(reference) - count(reference.fc)
-
-
-def test_the_encoder_is_torchvisions_resnet_with_the_last_stride_one():
-    resnet = pytest.importorskip("torchvision.models.resnet")
-    torch.manual_seed(0)
-    reference = resnet.ResNet(resnet.Bottleneck, [1, 2, 1, 1])
-    reference.layer4[0].conv2.stride = reference.layer4[0].downsample[0].stride = (1, 1)
-    reference.avgpool = reference.fc = nn.Identity()
-    scatter(reference)
-    encoder = ResNetEncoder(blocks=(1, 2, 1, 1))
-    encoder.load_state_dict(reference.state_dict())
-    image = torch.rand(1, 3, 48, 32)
-    with torch.no_grad():
-        features = encoder.eval()(image)
-        wanted = reference.eval()(image)
-    assert features.shape == (1, 2048, 3, 2)
-    torch.testing.assert_close(features.flatten(1), wanted)
 
 
 # Equations.
@@ -367,26 +289,6 @@ def test_encoders_that_are_not_frozen_are_trained():
         assert value.grad is not None and value.grad.abs().sum() > 0, key
 
 
-@torch.no_grad()
-def test_the_parts_of_stage_one_fit_together():
-    torch.manual_seed(0)
-    encoder, decoder = ResNetEncoder(4, (1, 1, 1, 1)), FeatureDecoder(128, 16)
-    image = torch.rand(2, 3, 48, 32)
-    features = encoder(image)
-    assert features.shape == (2, encoder.out_channels, 3, 2) == (2, 128, 3, 2)
-    assert decoder(features).shape == image.shape
-    pooled = features.mean((2, 3))
-    judge, predictor = Discriminator(128), QualityPredictor(128)
-    first, _, last = judge.layers
-    hidden = pooled @ first.weight.T + first.bias
-    hidden = torch.where(hidden > 0, hidden, 0.2 * hidden)
-    torch.testing.assert_close(judge(features), (hidden @ last.weight.T + last.bias)[:, 0])
-    first, _, last = predictor.layers
-    hidden = (pooled @ first.weight.T + first.bias).clamp_min(0)
-    torch.testing.assert_close(predictor(features), hidden @ last.weight.T + last.bias)
-    assert predictor(features).shape == (2, 100)
-
-
 # Weights and wrong use.
 
 
@@ -418,8 +320,3 @@ def test_weights_of_an_ablation_do_not_fit_the_whole():
 def test_settings_that_make_no_network_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         build(**settings)
-
-
-def test_a_decoder_too_narrow_to_halve_is_refused():
-    with pytest.raises(ValueError, match="multiple of 8"):
-        FeatureDecoder(128, 12)
