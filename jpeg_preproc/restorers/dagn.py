@@ -86,7 +86,7 @@ class GuidedBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         _init(self.conv1, "relu")
         # Starting near the identity keeps the trunk, which is not normalised, well conditioned.
-        _init(self.conv2, "linear", gain=0.1)
+        _init(self.conv2, "linear", gain=0.02)
 
     def forward(self, x: Tensor, guide: Guide | None = None) -> Tensor:
         """Return (N, C, H, W) from ``x`` of that shape."""
@@ -162,10 +162,10 @@ class CrossFeatureFusion(nn.Module):
 class GuidedStage(nn.Module):
     """DAGB, eq. 11: cig blocks after csg blocks after a 2×2 transposed convolution of x + skip."""
 
-    def __init__(self, inputs: int, channels: int, num_blocks: int) -> None:
+    def __init__(self, inputs: int, channels: int, num_blocks: int, up_gain: float = 1) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(inputs, channels, 2, stride=2)
-        _init(self.up, "linear")
+        _init(self.up, "linear", gain=up_gain)
         self.csg = _blocks(channels, num_blocks)
         self.cig = _blocks(channels, num_blocks)
 
@@ -267,12 +267,13 @@ class DAGN(Restorer):
         self.fuse = CrossFeatureFusion(features, widths[3], normalise_cfm) if cfm else None
         self.middle = _blocks(widths[3], num_blocks)
         self.decode = nn.ModuleList(
-            GuidedStage(coarse, fine, num_blocks)
-            for coarse, fine in zip(widths[:0:-1], widths[2::-1], strict=True)
+            GuidedStage(coarse, fine, num_blocks, up_gain=1 if index < 2 else 0.1)
+            for index, (coarse, fine) in enumerate(pairwise(reversed(widths)))
         )
         self.tail = nn.Conv2d(widths[0], 3, 3, padding=1)
         for layer in (self.head, *down, self.tail):
-            _init(layer, "linear")
+            _init(layer, "linear", gain=0.1 if layer is self.tail else 1)
+        _carry_the_image(self.head, self.tail)
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore (N, 3, H, W) in [0, 1], H and W multiples of 16; ``quality`` is not looked at."""
@@ -317,6 +318,20 @@ def _init(
         layer.weight.mul_(gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def _carry_the_image(head: nn.Conv2d, tail: nn.Conv2d) -> None:
+    """Let the first channels of the features be the image to begin with.
+
+    Without a global residual a network spends its first thousands of steps on copying the image;
+    the paper does not say how it starts.
+    """
+    centre = head.kernel_size[0] // 2
+    with torch.no_grad():
+        for channel in range(min(head.in_channels, head.out_channels)):
+            head.weight[channel] = 0
+            head.weight[channel, channel, centre, centre] = 1
+            tail.weight[channel, channel, centre, centre] += 1
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:
