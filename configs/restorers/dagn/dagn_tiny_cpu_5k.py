@@ -10,8 +10,8 @@ model = dict(
     restorer="DAGN",
     preset="tiny",
     loss="l1",
-    # Eq. 10 as it stands makes the bottleneck 15 times as large with these encoders; after 300 steps
-    # the loss was still 0.28, that of a flat image.
+    # Eq. 10 as it stands makes the bottleneck 15 times as large with these encoders; after 300
+    # steps the loss was still 0.28, that of a flat image.
     settings=dict(normalise_cfm=True),
     encoders="{{$JPEG_PREPROC_ENCODERS:work_dirs/dagn_tiny_encoders_cpu_3k/encoders.safetensors}}",
 )

@@ -1,6 +1,0 @@
-"""DAGN, tiny, with CFM alone (Table V), scheduled as dagn_tiny_cpu_5k.py."""
-
-_base_ = ["dagn_tiny_cpu_5k.py"]
-
-model = dict(settings=dict(cigm=False, csgm=False, cfm=True))
-weights_name = "dagn-tiny-cfm"

@@ -1,6 +1,0 @@
-"""DAGN, tiny, with CSGM alone (Table V), scheduled as dagn_tiny_cpu_5k.py."""
-
-_base_ = ["dagn_tiny_cpu_5k.py"]
-
-model = dict(settings=dict(cigm=False, csgm=True, cfm=False))
-weights_name = "dagn-tiny-csgm"
