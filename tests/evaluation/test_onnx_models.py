@@ -9,7 +9,7 @@ from onnx_helpers import bright_box, bright_pixels, constant, parsed
 from jpeg_preproc.errors import ModelError
 from jpeg_preproc.evaluation.onnx import OnnxDetector, OnnxSegmentor
 from jpeg_preproc.evaluation.onnx.session import model_digest
-from jpeg_preproc.evaluation.onnx.settings import data_settings, model_settings
+from jpeg_preproc.evaluation.onnx.settings import Nms, data_settings, model_settings
 
 DETECTOR = dict(type="OnnxDetector", decode="boxes", classes=["box"], channel_order="rgb")
 SEGMENTOR = dict(
@@ -193,8 +193,10 @@ def test_the_digest_covers_weights_beside_the_file(tmp_path):
         (dict(classes=["a", "a"]), "names a twice"),
         (dict(classes=[1, 2]), "give a list of names"),
         (dict(score_threshold=2), "model.score_threshold is 2"),
-        (dict(nms=0.5), r"give dict\(iou=0.65\)"),
-        (dict(nms=dict(iou_threshold=0.5)), r"give dict\(iou=0.65\)"),
+        (dict(score_threshold="low"), "model.score_threshold is 'low'; give a number"),
+        (dict(nms=0.5), r"model.nms is 0.5; give a dict"),
+        (dict(nms=dict(iou_threshold=0.5)), "model.nms.iou_threshold is unknown.*may have iou"),
+        (dict(nms=dict(iou=0)), "model.nms.iou is 0"),
         (dict(max_detections=0), "model.max_detections is 0"),
         (dict(scale=1), "model.scale is unknown"),
     ],
@@ -205,9 +207,11 @@ def test_a_wrong_setting_of_a_model_is_named(change, words):
 
 
 def test_yolox_has_nms_and_final_boxes_have_none_unless_asked():
-    assert model_settings(DETECTOR).nms_iou is None
-    assert model_settings(DETECTOR | dict(decode="yolox")).nms_iou == 0.65
-    assert model_settings(DETECTOR | dict(nms=dict(iou=0.5))).nms_iou == 0.5
+    yolox = DETECTOR | dict(decode="yolox")
+    assert model_settings(DETECTOR).select.nms is None
+    assert model_settings(yolox).select.nms == Nms(0.65)
+    assert model_settings(yolox | dict(nms=None)).select.nms is None
+    assert model_settings(DETECTOR | dict(nms=dict(iou=0.5))).select.nms == Nms(0.5)
 
 
 @pytest.mark.parametrize(

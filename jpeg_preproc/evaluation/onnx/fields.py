@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -20,8 +20,8 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     A list may stand for a tuple, and one value for a tuple of one.
 
     Args:
-        kind: The dataclass; its fields are numbers, texts, booleans, mappings, tuples of these, or
-            any of them or ``None``.
+        kind: The dataclass; its fields are numbers, texts, booleans, mappings, such dataclasses,
+            tuples of these, or any of them or ``None``.
         values: Name and value of each setting.
         where: What a message calls them, ``'model'`` for instance.
 
@@ -57,6 +57,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         if parts[-1] is not Ellipsis and len(items) != len(parts):
             raise ModelError(f"{where} is {value!r}; give {len(parts)} values")
         return tuple(_typed(item, parts[0], where) for item in items)
+    if is_dataclass(wanted) and isinstance(value, Mapping):
+        return build(wanted, value, where)
     accepted = (int, float) if wanted is float else get_origin(wanted) or wanted
     # A bool is an int to Python; no setting means that.
     if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):

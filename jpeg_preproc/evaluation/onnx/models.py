@@ -101,12 +101,13 @@ class OnnxDetector(_OnnxModel):
 
     def _select(self, found: Candidates) -> np.ndarray:
         """Return the indices of the boxes that stay, best first."""
-        good = (found.scores >= self.settings.score_threshold) & (found.labels >= 0)
+        select = self.settings.select
+        good = (found.scores >= select.score_threshold) & (found.labels >= 0)
         kept = np.flatnonzero(good & np.isfinite(found.boxes).all(axis=1))
         kept = kept[np.argsort(-found.scores[kept], kind="stable")]
-        if self.settings.nms_iou is not None:
-            kept = kept[_nms(found, kept, self.settings.nms_iou)]
-        return kept[: self.settings.max_detections]
+        if select.nms is not None:
+            kept = kept[_nms(found, kept, select.nms.iou)]
+        return kept[: select.max_detections]
 
 
 class OnnxSegmentor(_OnnxModel):

@@ -121,20 +121,19 @@ class OnnxSession:
 
     def _find_layout(self, given: str | None) -> str:
         shape = self._image.shape
-        fitting = [
-            layout
-            for layout, axis in (("NCHW", 1), ("NHWC", 3))
-            if shape[axis] == 3 or not isinstance(shape[axis], int)
-        ]
-        known = [layout for layout in fitting if shape[1 if layout == "NCHW" else 3] == 3]
-        if given is not None and given in fitting:
+        axes = {"NCHW": shape[1], "NHWC": shape[3]}
+        known = [layout for layout, channels in axes.items() if channels == 3]
+        # A side without a number may be 3 as well as any other.
+        fitting = known or [name for name, side in axes.items() if not isinstance(side, int)]
+        if given in fitting:
             return given
-        if given is None and len(known or fitting) == 1:
-            return (known or fitting)[0]
+        if given is None and len(fitting) == 1:
+            return fitting[0]
+        unclear = fitting and given is None
         raise ModelError(
             f"{self.path}: where the 3 colour channels are in {_listed([self._image])} is "
-            f"{'not clear' if fitting and given is None else f'not as model.layout={given!r} says'}"
-            "; set model.layout to 'NCHW' or 'NHWC', and export a model of colour images"
+            f"{'not clear' if unclear else f'not as model.layout={given!r} says'}; set "
+            "model.layout to 'NCHW' or 'NHWC', and export a model of colour images"
         )
 
     def _convert_extra(self, extra: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from jpeg_preproc.errors import ModelError
@@ -20,28 +20,56 @@ from jpeg_preproc.evaluation.onnx.inputs import InputSettings
 
 DETECTOR, SEGMENTOR = "OnnxDetector", "OnnxSegmentor"
 
-_NMS_IOU = 0.65
+
+@dataclass(frozen=True)
+class Nms:
+    """Of two boxes of a class, the lesser goes if they overlap by more than ``iou``, 0-1."""
+
+    iou: float = 0.65
+
+    def __post_init__(self) -> None:
+        if not 0 < self.iou <= 1:
+            raise ModelError(f"model.nms.iou is {self.iou}; give a number in 0 to 1")
+
+
+@dataclass(frozen=True)
+class BoxSelection:
+    """Which boxes stay.
+
+    Attributes:
+        score_threshold: Those below it are dropped, 0-1.
+        nms: Non-maximum suppression; ``None`` for none.
+        max_detections: In one image, the best are kept; ``None`` for all.
+    """
+
+    score_threshold: float = 0.01
+    nms: Nms | None = None
+    max_detections: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score_threshold <= 1:
+            raise ModelError(
+                f"model.score_threshold is {self.score_threshold}; give a number in 0 to 1"
+            )
+        if self.max_detections is not None and self.max_detections < 1:
+            raise ModelError(f"model.max_detections is {self.max_detections}; give at least 1")
 
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """A detector: its input, its outputs, and what is done with its boxes.
+    """A detector: its input, its outputs, and which of its boxes stay.
 
     Attributes:
         input: How an image becomes its input.
         classes: Name of each label, from 0; ``None`` where a label has no category.
         decode: What its outputs mean.
-        score_threshold: Boxes below it are dropped, 0-1.
-        nms_iou: Overlap above which, of two boxes of a class, the lesser goes; ``None`` for none.
-        max_detections: In one image, the best are kept; ``None`` for all.
+        select: Which boxes stay.
     """
 
     input: InputSettings
     classes: tuple[str | None, ...]
     decode: YoloxDecoding | BoxesDecoding
-    score_threshold: float = 0.01
-    nms_iou: float | None = None
-    max_detections: int | None = None
+    select: BoxSelection
 
 
 @dataclass(frozen=True)
@@ -126,7 +154,8 @@ def model_settings(model: Mapping[str, Any]) -> DetectorSettings | SegmentorSett
     Args:
         model: ``type`` (``'OnnxDetector'`` or ``'OnnxSegmentor'``), ``classes``, ``decode`` (a
             name, or a dict of ``type`` and the decoding's own settings), of a detector
-            ``score_threshold``, ``nms=dict(iou=...)`` and ``max_detections``, and the settings of
+            those of :class:`BoxSelection` (``nms=dict(iou=...)``; by default 0.65 for
+            ``'yolox'``), and those of
             :class:`~jpeg_preproc.evaluation.onnx.inputs.InputSettings`.
 
     Raises:
@@ -144,26 +173,11 @@ def model_settings(model: Mapping[str, Any]) -> DetectorSettings | SegmentorSett
     decode: Any = _decoding(rest.pop("decode"), known, kind)
     if kind == SEGMENTOR:
         return SegmentorSettings(build(InputSettings, rest, "model"), classes, decode)
-    threshold = rest.pop("score_threshold", DetectorSettings.score_threshold)
-    most = rest.pop("max_detections", None)
-    nms = rest.pop("nms", None)
-    if nms is None and isinstance(decode, YoloxDecoding):
-        nms = {"iou": _NMS_IOU}
-    if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
-        raise ModelError(f"model.score_threshold is {threshold!r}; give a number in 0 to 1")
-    if most is not None and (not isinstance(most, int) or most < 1):
-        raise ModelError(f"model.max_detections is {most!r}; give a number from 1 on, or None")
-    if nms is not None and (
-        not isinstance(nms, Mapping)
-        or nms.keys() != {"iou"}
-        or not isinstance(nms["iou"], (int, float))
-        or not 0 < nms["iou"] <= 1
-    ):
-        raise ModelError(f"model.nms is {nms!r}; give dict(iou=0.65), for instance, or None")
-    iou = None if nms is None else float(nms["iou"])
-    return DetectorSettings(
-        build(InputSettings, rest, "model"), classes, decode, float(threshold), iou, most
-    )
+    chosen = {item.name: rest.pop(item.name) for item in fields(BoxSelection) if item.name in rest}
+    if isinstance(decode, YoloxDecoding):
+        chosen.setdefault("nms", {})  # its boxes are many to an object
+    select = build(BoxSelection, chosen, "model")
+    return DetectorSettings(build(InputSettings, rest, "model"), classes, decode, select)
 
 
 def data_settings(data: Any) -> CocoSettings | MaskSettings:
