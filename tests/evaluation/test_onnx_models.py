@@ -198,7 +198,7 @@ def test_the_digest_covers_weights_beside_the_file(tmp_path):
         (dict(nms=dict(iou_threshold=0.5)), "model.nms.iou_threshold is unknown.*may have iou"),
         (dict(nms=dict(iou=0)), "model.nms.iou is 0"),
         (dict(max_detections=0), "model.max_detections is 0"),
-        (dict(scale=1), "model.scale is unknown"),
+        (dict(score_thr=0.1), "model.score_thr is unknown.*score_threshold, .*channel_order"),
     ],
 )
 def test_a_wrong_setting_of_a_model_is_named(change, words):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -29,9 +29,7 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         ModelError: A setting is unknown, missing, or of another type; the message names it.
     """
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
-    for name in values:
-        if name not in known:
-            raise ModelError(f"{where}.{name} is unknown; {where} may have {', '.join(known)}")
+    refuse_unknown(values, known, where)
     for name, item in known.items():
         if name not in values and item.default is MISSING and item.default_factory is MISSING:
             raise ModelError(f"{where}.{name} is missing")
@@ -39,6 +37,18 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     return kind(
         **{name: _typed(value, hints[name], f"{where}.{name}") for name, value in values.items()}
     )
+
+
+def refuse_unknown(values: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Check that all settings are known.
+
+    Raises:
+        ModelError: One is not; the message lists those that are.
+    """
+    names = list(known)
+    for name in values:
+        if name not in names:
+            raise ModelError(f"{where}.{name} is unknown; {where} may have {', '.join(names)}")
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

@@ -15,7 +15,7 @@ from jpeg_preproc.evaluation.onnx.decode import (
     LogitsDecoding,
     YoloxDecoding,
 )
-from jpeg_preproc.evaluation.onnx.fields import build
+from jpeg_preproc.evaluation.onnx.fields import build, refuse_unknown
 from jpeg_preproc.evaluation.onnx.inputs import InputSettings
 
 DETECTOR, SEGMENTOR = "OnnxDetector", "OnnxSegmentor"
@@ -165,6 +165,9 @@ def model_settings(model: Mapping[str, Any]) -> DetectorSettings | SegmentorSett
     kind = rest.pop("type", None)
     if kind not in (DETECTOR, SEGMENTOR):
         raise ModelError(f"model.type is {kind!r}; give {DETECTOR!r} or {SEGMENTOR!r}")
+    own = [item.name for item in fields(BoxSelection)] if kind == DETECTOR else []
+    inputs = [item.name for item in fields(InputSettings)]
+    refuse_unknown(rest, ["classes", "decode", *own, *inputs], "model")
     for name in ("classes", "decode"):
         if not rest.get(name):
             raise ModelError(f"model.{name} is missing")
@@ -173,7 +176,7 @@ def model_settings(model: Mapping[str, Any]) -> DetectorSettings | SegmentorSett
     decode: Any = _decoding(rest.pop("decode"), known, kind)
     if kind == SEGMENTOR:
         return SegmentorSettings(build(InputSettings, rest, "model"), classes, decode)
-    chosen = {item.name: rest.pop(item.name) for item in fields(BoxSelection) if item.name in rest}
+    chosen = {name: rest.pop(name) for name in own if name in rest}
     if isinstance(decode, YoloxDecoding):
         chosen.setdefault("nms", {})  # its boxes are many to an object
     select = build(BoxSelection, chosen, "model")
