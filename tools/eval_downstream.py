@@ -181,7 +181,7 @@ def _prepare(args: argparse.Namespace) -> list[Task]:
                     limit=args.limit,
                     device=args.device,
                     num_workers=args.num_workers,
-                    on_check=lambda name, total, bar=bar, step=step: bar.update(  # type: ignore[misc]
+                    on_check=lambda name, total, bar=bar, step=step: bar.update(
                         step, advance=1, total=total, description=name
                     ),
                 )

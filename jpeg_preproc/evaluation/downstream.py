@@ -74,15 +74,17 @@ class Task(Protocol):
         dataset: Short name of the test data.
         model: Short name of the model.
         images: How many are evaluated.
-        skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be.
         fingerprint: What the result depends on besides the condition, as JSON values.
     """
 
     dataset: str
     model: str
     images: int
-    skipped: Sequence[dict[str, str]]
     fingerprint: dict[str, Any]
+
+    @property
+    def skipped(self) -> Sequence[dict[str, str]]:
+        """``{'file': ..., 'reason': ...}`` of each image that cannot be evaluated."""
 
     def measure(
         self,

@@ -248,7 +248,7 @@ def _pick(outputs: Outputs, name: str | None, role: str) -> np.ndarray:
     """Return the output of a name, or the only one."""
     if name is None and len(outputs) == 1:
         return next(iter(outputs.values()))
-    if name not in outputs:
+    if name is None or name not in outputs:
         asked = "does not name it" if name is None else f"asks for {name!r}"
         raise ModelError(
             f"which output is {role!r} is not clear: decode {asked}, and the model has "

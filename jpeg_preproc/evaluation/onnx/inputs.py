@@ -165,7 +165,8 @@ def make_input(
     canvas[:] = settings.pad_value
     (top, left), (height, width) = where.offset, where.resized
     canvas[top : top + height, left : left + width] = pixels
-    normalised = (canvas - np.float32(settings.mean)) / np.float32(settings.std)
+    mean, std = (np.asarray(value, np.float32) for value in (settings.mean, settings.std))
+    normalised = (canvas - mean) / std
     if layout == "NCHW":
         normalised = normalised.transpose(2, 0, 1)
     return np.ascontiguousarray(normalised[None], dtype), where

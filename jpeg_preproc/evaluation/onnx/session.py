@@ -184,10 +184,10 @@ def _open(path: Path, device: str) -> tuple[Any, tuple[type[Exception], ...]]:
             "onnxruntime-gpu for CUDA"
         ) from error
     # They have no base of their own.
-    named = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
-    named += ("NoModel", "NoSuchFile", "EPFail", "RuntimeException")
-    errors = tuple(getattr(state, name) for name in named if hasattr(state, name))
-    errors += (RuntimeError, ValueError)
+    named = ["Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented"]
+    named += ["NoModel", "NoSuchFile", "EPFail", "RuntimeException"]
+    own = [getattr(state, name) for name in named if hasattr(state, name)]
+    errors = (*own, RuntimeError, ValueError)
     _require_file(path)
     providers, wanted = _providers(device, runtime.get_available_providers(), path)
     options = runtime.SessionOptions()
