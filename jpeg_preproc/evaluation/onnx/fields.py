@@ -67,7 +67,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         if parts[-1] is not Ellipsis and len(items) != len(parts):
             raise ModelError(f"{where} is {value!r}; give {len(parts)} values")
         return tuple(_typed(item, parts[0], where) for item in items)
-    if is_dataclass(wanted) and isinstance(value, Mapping):
+    if isinstance(wanted, type) and is_dataclass(wanted) and isinstance(value, Mapping):
         return build(wanted, value, where)
     accepted = (int, float) if wanted is float else get_origin(wanted) or wanted
     # A bool is an int to Python; no setting means that.
