@@ -15,7 +15,7 @@ import torch
 from mmengine.config import DictAction
 
 from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
-from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.errors import JpegPreprocError, ModelError
 from jpeg_preproc.evaluation.conditions import JpegSettings, choose_restorers, plan
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.evaluation.downstream import SEED, ConditionStore, Outcome, Task, run_task
@@ -158,6 +158,12 @@ def _task_type(job: Job) -> Callable[..., Task]:
     """Return what measures a job; OpenMMLab is imported for its own configs alone."""
     if is_onnx_config(read_config(job.config, job.cfg_options)):
         return OnnxTask
+    if job.checkpoint.suffix == ".onnx":
+        raise ModelError(
+            f"{job.config} is a config of OpenMMLab, and {job.checkpoint} an ONNX model; give a "
+            "config whose model is an OnnxDetector or OnnxSegmentor, see "
+            "configs/downstream/onnx_yolox_nano_coco.py"
+        )
     try:
         from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
     except ModuleNotFoundError as error:

@@ -7,7 +7,7 @@ the decodings (decode.py) and of the test sets (settings.py).
 
 model = dict(
     type="OnnxDetector",
-    decode="yolox",  # or dict(type="yolox", strides=..., decoded=...), or "boxes"
+    decode=dict(type="yolox", strides=(8, 16, 32), decoded=False),
     input_size=(416, 416),  # height, width
     keep_ratio=True,
     pad="corner",

@@ -142,6 +142,12 @@ def of_another_form(folder, model):
     return [model[0], str(path)]
 
 
+def of_openmmlab(folder, model):
+    config = folder / "mm.py"
+    config.write_text("model = dict(type='YOLOX')\n")
+    return [str(config), model[1]]
+
+
 def unknown_class(folder, model):
     return [*model, "--cfg-options", "model.classes=['Box']"]
 
@@ -156,6 +162,7 @@ def wrong_decode(folder, model):
         (damaged, "toy.onnx cannot be loaded as an ONNX model"),
         (absent, "absent.onnx does not exist"),
         (of_another_form, "yolo.onnx: decode 'boxes' needs"),
+        (of_openmmlab, "mm.py is a config of OpenMMLab, and "),
         (unknown_class, "no category Box"),
         (wrong_decode, "model.decode is 'ssd'; an OnnxDetector knows 'yolox', 'boxes'"),
     ],
