@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from jpeg_preproc.errors import JpegPreprocError, PipelineError
+from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.openmmlab.place import JPEG_TRANSFORMS, check_pipeline, transform_name
 
 
@@ -29,16 +30,7 @@ def load_config(
     Raises:
         JpegPreprocError: The file is missing or no config, or has no test or validation part.
     """
-    try:
-        config = Config.fromfile(str(path))
-        if cfg_options:
-            config.merge_from_dict(dict(cfg_options))
-    except (OSError, SyntaxError, TypeError, ValueError, AttributeError, KeyError) as error:
-        raise JpegPreprocError(f"{path} cannot be read as an OpenMMLab config: {error}") from error
-    except ImportError as error:
-        raise JpegPreprocError(
-            f"{path} imports what is not installed: {error}; install it, or mend custom_imports"
-        ) from error
+    config = read_config(path, cfg_options)
     for part in ("dataloader", "evaluator"):
         if not config.get(f"test_{part}"):
             config[f"test_{part}"] = copy.deepcopy(config.get(f"val_{part}"))
