@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from jpeg_preproc.jpeg import compress_jpeg, read_jpeg_info
 
 if TYPE_CHECKING:
-    from jpeg_preproc import restorers
     from jpeg_preproc.restorers import JpegRestorer, build_restorer, list_restorers
 
 __all__ = ["JpegRestorer", "build_restorer", "compress_jpeg", "list_restorers", "read_jpeg_info"]
