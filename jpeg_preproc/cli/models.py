@@ -1,9 +1,9 @@
 """List the networks that can be built, and the trained weights that come with the package.
 
-MACs are multiply-accumulates of convolutions and matrix products. `quality is` says whether the network
-needs to be told the quality, uses it if it knows, or ignores it; `sees px around` how far away a
-pixel changes another, where `whole` images cannot be tiled. PSNR is what the weights' own
-manifest says was measured, in dB.
+MACs are multiply-accumulates of convolutions and matrix products. 'quality is' says whether a
+network has to be told the quality, uses it where it is known, or ignores it. 'sees px around' is
+how far away a pixel changes another; 'whole' images cannot be cut into tiles. PSNR is what the
+weights' own manifest says was measured, in dB.
 """
 
 from __future__ import annotations

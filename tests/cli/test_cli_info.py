@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -74,9 +75,8 @@ def test_an_earlier_compression_is_a_hint(command, tmp_path, photo):
     image = np.tile(photo, (2, 2, 1))
     (tmp_path / "twice.jpg").write_bytes(compress_jpeg(roundtrip(image, 50), 85))
     _, output, _ = command("info", tmp_path / "twice.jpg")
-    assert "probably compressed before, at about QF 49: restore with --qf 49" in output or (
-        "probably compressed before, at about QF 50: restore with --qf 50" in output
-    )
+    pattern = r"probably compressed before, at about QF (49|50|51): restore with --qf \1"
+    assert re.search(pattern, output)
     _, output, _ = command("info", tmp_path / "twice.jpg", "--json")
     (found,) = json.loads(output)
     assert found["earlier_qf"] in (49, 50, 51)
