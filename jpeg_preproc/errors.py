@@ -47,5 +47,9 @@ class TrainingError(JpegPreprocError, RuntimeError):
     """A training that cannot go on."""
 
 
+class LauncherError(JpegPreprocError, RuntimeError):
+    """A process that the named launcher has not started, or cannot connect to the others."""
+
+
 class WeightsError(JpegPreprocError, ValueError):
     """A weights file that is damaged or does not fit the network it is loaded into."""

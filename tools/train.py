@@ -11,9 +11,10 @@ from typing import Any
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
+from jpeg_preproc.distributed import LAUNCHERS
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report import console
-from jpeg_preproc.training.run import LAUNCHERS, build_runner
+from jpeg_preproc.training.run import build_runner
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -1,13 +1,12 @@
 """What the papers' trainings share: DIV2K's 800 training images and its 100 validation images.
 
-Set DIV2K to the folder that has DIV2K_train_HR and DIV2K_valid_HR (and, where a config asks for it,
-Flickr2K to that of its images).
+Set DIV2K to the folder that has DIV2K_train_HR and DIV2K_valid_HR.
 """
 
 _base_ = ["train_runtime.py"]
 
 div2k = "{{$DIV2K:data/DIV2K}}"
-flickr2k = "{{$FLICKR2K:data/Flickr2K/Flickr2K_HR}}"
+clean_data = ["DIV2K train"]
 
 train_dataloader = dict(
     num_workers=4,
@@ -31,4 +30,4 @@ val_dataloader = dict(
 )
 val_evaluator = dict(type="PsnrGain")
 val_cfg = dict(type="ValLoop")
-custom_hooks = [dict(type="StopOnNanHook")]
+custom_hooks = [dict(type="StopOnNanHook"), dict(type="SaveWeightsHook")]

@@ -99,7 +99,7 @@ class OpenMMLabTask:
             key: self.config.get(key) for key in ("model", "test_dataloader", "test_evaluator")
         }
         digest = sha256_bytes(json.dumps(_plain(tested), sort_keys=True).encode())
-        with _quiet(), DefaultScope.overwrite_default_scope(self._scope):
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope):
             self._network = load_model(self.config, checkpoint, device)
             selection = select_images(self.config, self.out_dir / "annotations", limit, on_check)
         self.images = selection.images
@@ -134,7 +134,7 @@ class OpenMMLabTask:
         set_random_seed(SEED)
         config = with_transforms(self.config, transforms)
         scope = DefaultScope.overwrite_default_scope(self._scope)
-        with _quiet(), scope, torch.no_grad():
+        with quiet(), scope, torch.no_grad():
             loader = Runner.build_dataloader(_loader_config(config, self.num_workers), seed=SEED)
             evaluator = Evaluator(copy.deepcopy(config.test_evaluator))
             evaluator.dataset_meta = loader.dataset.metainfo
@@ -165,13 +165,7 @@ def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) 
     path = Path(checkpoint)
     if not path.is_file():
         raise WeightsError(f"{path} does not exist; give a checkpoint file, downloaded already")
-    try:
-        model = MODELS.build(config.model)
-    except (KeyError, TypeError, ImportError, AssertionError) as error:
-        raise JpegPreprocError(
-            f"{config.filename}: its model cannot be built: {error}; is the package it belongs to "
-            "installed (default_scope, custom_imports)?"
-        ) from error
+    model = build_model(config)
     try:
         loaded = CheckpointLoader.load_checkpoint(str(path), map_location="cpu", logger=None)
         state = loaded.get("state_dict", loaded)
@@ -192,14 +186,28 @@ def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) 
             f"{path} is not a checkpoint of {config.filename}: it has no {', '.join(random[:3])}"
             f"{f' and {len(random) - 3} more' if len(random) > 3 else ''}"
         )
-    if torch.device(device).type == "cpu":
-        model = revert_sync_batchnorm(model)
     model.cfg = config
     return model.to(device).eval()
 
 
+def build_model(config: Config) -> nn.Module:
+    """Build a config's model with random weights, on the CPU.
+
+    Raises:
+        JpegPreprocError: It cannot be built.
+    """
+    try:
+        # Synchronised batch norm runs on GPUs only; in eval mode the plain one is the same.
+        return revert_sync_batchnorm(MODELS.build(config.model))
+    except (KeyError, TypeError, ImportError, AssertionError) as error:
+        raise JpegPreprocError(
+            f"{config.filename}: its model cannot be built: {error}; is the package it belongs to "
+            "installed (default_scope, custom_imports)?"
+        ) from error
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what pycocotools prints and OpenMMLab warns of out of the progress display."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         for package in ("mmengine", "mmcv", "mmdet", "mmseg", "torch"):

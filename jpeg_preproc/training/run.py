@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from torch import distributed
 
+from jpeg_preproc.distributed import join_processes
 from jpeg_preproc.errors import TrainingError
-
-LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
 def build_runner(
@@ -32,12 +30,13 @@ def build_runner(
         work_dir: Where logs, checkpoints and weights go; without, ``work_dirs/<config name>``.
         resume: Go on from the last checkpoint there; without one, start.
         bf16: Compute convolutions and matrix products in bf16.
-        launcher: What has started the processes, one of :data:`LAUNCHERS`. On machines without a
-            GPU only ``'pytorch'`` (torchrun), whose processes then talk through gloo.
+        launcher: What has started the processes, one of
+            :data:`~jpeg_preproc.distributed.LAUNCHERS`.
         cfg_options: Dotted keys and the values they are set to.
 
     Raises:
-        TrainingError: The config cannot be read, or the launcher needs GPUs that are not there.
+        TrainingError: The config cannot be read.
+        LauncherError: The launcher has not started this process.
         JpegPreprocError: The data or the weights that it names cannot be used.
     """
     try:
@@ -50,20 +49,9 @@ def build_runner(
     cfg.work_dir = work_dir or f"work_dirs/{Path(config).stem}"
     cfg.resume = resume
     cfg.launcher = launcher
+    join_processes(launcher)
     if launcher != "none" and not torch.cuda.is_available():
-        _distribute_on_cpu(cfg)
-    return Runner.from_cfg(cfg)
-
-
-def _distribute_on_cpu(cfg: Config) -> None:
-    """Join the processes by gloo; mmengine's own start picks a GPU for each."""
-    if cfg.launcher != "pytorch":
-        raise TrainingError(
-            f"--launcher {cfg.launcher} needs a GPU for each process and torch finds none; "
-            "without GPUs start with torchrun and --launcher pytorch"
+        cfg.model_wrapper_cfg = dict(
+            type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
         )
-    if not distributed.is_initialized():
-        distributed.init_process_group("gloo")
-    cfg.model_wrapper_cfg = dict(
-        type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
-    )
+    return Runner.from_cfg(cfg)

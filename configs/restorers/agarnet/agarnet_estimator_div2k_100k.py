@@ -15,7 +15,4 @@ val_dataloader = dict(dataset=dict(luma=True))
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=100_000, val_interval=10_000)
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-4))
 param_scheduler = [dict(type="StepLR", by_epoch=False, step_size=20_000, gamma=0.5)]
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(type="SaveWeightsHook", name="agarnet-paper", data=["DIV2K train"]),
-]
+weights_name = "agarnet-paper"

@@ -4,17 +4,13 @@ The paper implies one model for each quality. It names the data, the crops and A
 rate and length are ours.
 """
 
-_base_ = ["../../_base_/div2k.py"]
+_base_ = ["../../_base_/div2k_flickr2k.py"]
 
 model = dict(type="D2LNetModel", restorer="D2LNet", preset="paper", alpha=0.05)
 train_dataloader = dict(
     batch_size=4,
     dataset=dict(
         crop=256,
-        sources=[
-            dict(folder="{{$DIV2K:data/DIV2K}}/DIV2K_train_HR"),
-            dict(folder="{{$FLICKR2K:data/Flickr2K/Flickr2K_HR}}"),
-        ],
         coding=dict(qf_ranges=[(10, 10, 1.0)]),
     ),
 )
@@ -22,11 +18,4 @@ val_dataloader = dict(dataset=dict(qfs=[10]))
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=300_000, val_interval=10_000)
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=2e-4, betas=(0.9, 0.999)))
 param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=False, T_max=300_000, eta_min=1e-6)]
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(
-        type="SaveWeightsHook",
-        name="d2lnet-paper-qf10",
-        data=["DIV2K train", "Flickr2K"],
-    ),
-]
+weights_name = "d2lnet-paper-qf10"

@@ -4,7 +4,4 @@ _base_ = ["d2lnet_paper_qf10_div2k_300k.py"]
 
 train_dataloader = dict(dataset=dict(coding=dict(qf_ranges=[(20, 20, 1.0)])))
 val_dataloader = dict(dataset=dict(qfs=[20]))
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(type="SaveWeightsHook", name="d2lnet-paper-qf20", data=["DIV2K train", "Flickr2K"]),
-]
+weights_name = "d2lnet-paper-qf20"

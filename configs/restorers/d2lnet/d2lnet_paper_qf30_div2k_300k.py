@@ -4,7 +4,4 @@ _base_ = ["d2lnet_paper_qf10_div2k_300k.py"]
 
 train_dataloader = dict(dataset=dict(coding=dict(qf_ranges=[(30, 30, 1.0)])))
 val_dataloader = dict(dataset=dict(qfs=[30]))
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(type="SaveWeightsHook", name="d2lnet-paper-qf30", data=["DIV2K train", "Flickr2K"]),
-]
+weights_name = "d2lnet-paper-qf30"

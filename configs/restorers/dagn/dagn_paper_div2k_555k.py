@@ -4,7 +4,7 @@
 epoch 8,000.
 """
 
-_base_ = ["../../_base_/div2k.py"]
+_base_ = ["../../_base_/div2k_flickr2k.py"]
 
 model = dict(
     type="DAGNModel",
@@ -17,21 +17,10 @@ train_dataloader = dict(
     batch_size=64,
     dataset=dict(
         crop=96,
-        sources=[
-            dict(folder="{{$DIV2K:data/DIV2K}}/DIV2K_train_HR"),
-            dict(folder="{{$FLICKR2K:data/Flickr2K/Flickr2K_HR}}"),
-        ],
         coding=dict(qf_ranges=[(10, 95, 1.0)]),
     ),
 )
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=555_000, val_interval=11_100)
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-4))
 param_scheduler = [dict(type="MultiStepLR", by_epoch=False, milestones=[444_000], gamma=0.5)]
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(
-        type="SaveWeightsHook",
-        name="dagn-paper",
-        data=["DIV2K train", "Flickr2K"],
-    ),
-]
+weights_name = "dagn-paper"

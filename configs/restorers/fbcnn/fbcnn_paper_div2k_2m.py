@@ -4,17 +4,13 @@ Half the crops are cut off their 8 × 8 grid; the qualities are 10, 20, ..., 60 
 four, and 8-96 else. Length beyond the last halving of the rate is ours.
 """
 
-_base_ = ["../../_base_/div2k.py"]
+_base_ = ["../../_base_/div2k_flickr2k.py"]
 
 model = dict(type="FBCNNModel", restorer="FBCNN", preset="paper", weight_quality=1e-3)
 train_dataloader = dict(
     batch_size=128,
     dataset=dict(
         crop=96,
-        sources=[
-            dict(folder="{{$DIV2K:data/DIV2K}}/DIV2K_train_HR"),
-            dict(folder="{{$FLICKR2K:data/Flickr2K/Flickr2K_HR}}"),
-        ],
         coding=dict(
             qf_ranges=[(8, 96, 0.25), *[(qf, qf, 0.125) for qf in range(10, 70, 10)]],
             shifted=0.5,
@@ -31,11 +27,4 @@ param_scheduler = [
         gamma=0.5,
     )
 ]
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(
-        type="SaveWeightsHook",
-        name="fbcnn-paper",
-        data=["DIV2K train", "Flickr2K"],
-    ),
-]
+weights_name = "fbcnn-paper"

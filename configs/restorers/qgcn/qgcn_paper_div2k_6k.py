@@ -13,8 +13,4 @@ train_cfg = dict(type="IterBasedTrainLoop", max_iters=6000, val_interval=600)
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-4))
 # A tenth every 20 epochs.
 param_scheduler = [dict(type="MultiStepLR", by_epoch=False, milestones=[2400, 4800], gamma=0.1)]
-custom_hooks = [
-    dict(type="StopOnNanHook"),
-    dict(type="SaveWeightsHook", data=["DIV2K train"]),
-]
 weights_name = "qgcn-paper"
