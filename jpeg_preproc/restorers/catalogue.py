@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerSpec
 from jpeg_preproc.restorers.registry import build_restorer, registered_names, restorer_class
-from jpeg_preproc.restorers.weights import read_manifest, shipped_names, weights_path
+from jpeg_preproc.restorers.weights import Manifest, read_manifest, shipped_names, weights_path
 
 
 @dataclass(frozen=True)
 class PresetCost:
-    """Size of a preset: ``parameters``, and ``macs_per_pixel`` of multiply-accumulates."""
+    """Size of a preset.
+
+    Attributes:
+        parameters: Number of weights.
+        macs_per_pixel: Multiply-accumulates.
+        channels: 3 restores RGB, 1 luma.
+    """
 
     parameters: int
     macs_per_pixel: float
+    channels: int = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,21 @@ class RestorerEntry:
     spec: RestorerSpec
     presets: dict[str, PresetCost]
     weights: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """Weights that come with the package.
+
+    Attributes:
+        manifest: What they are, and what was measured.
+        cost: Size of the network they are for.
+        bytes: Size of the file.
+    """
+
+    manifest: Manifest
+    cost: PresetCost
+    bytes: int
 
 
 def macs(network: Restorer, height: int = 512, width: int = 512) -> int:
@@ -56,15 +79,28 @@ def list_restorers() -> dict[str, RestorerEntry]:
         trained.setdefault(read_manifest(weights_path(name)).restorer, []).append(name)
     entries = {}
     for name in registered_names():
-        presets = {}
-        for preset in restorer_class(name).presets:
-            with torch.device("meta"):
-                network = build_restorer(name, preset)
-            presets[preset] = PresetCost(
-                parameters=sum(value.numel() for value in network.parameters()),
-                macs_per_pixel=macs(network) / 512**2,
-            )
-        entries[name] = RestorerEntry(
-            restorer_class(name).spec, presets, tuple(trained.get(name, ()))
-        )
+        network = restorer_class(name)
+        presets = {preset: _cost(name, preset, {}) for preset in network.presets}
+        entries[name] = RestorerEntry(network.spec, presets, tuple(trained.get(name, ())))
     return entries
+
+
+def list_weights() -> dict[str, WeightsEntry]:
+    """Return the weights that come with the package by name."""
+    entries = {}
+    for name in shipped_names():
+        path = weights_path(name)
+        manifest = read_manifest(path)
+        cost = _cost(manifest.restorer, manifest.preset, manifest.settings)
+        entries[name] = WeightsEntry(manifest, cost, path.stat().st_size)
+    return entries
+
+
+def _cost(name: str, preset: str, settings: dict[str, Any]) -> PresetCost:
+    with torch.device("meta"):
+        network = build_restorer(name, preset, **settings)
+    return PresetCost(
+        parameters=sum(value.numel() for value in network.parameters()),
+        macs_per_pixel=macs(network) / 512**2,
+        channels=network.channels,
+    )
