@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, overload
 
 import numpy as np
@@ -156,12 +156,11 @@ class JpegRestorer:
             self.believe(pixels, qf, qtables if qtables is not None else own, given=qtables)
             for pixels, own, _ in loaded
         ]
-        restored = self._restore([pixels for pixels, _, _ in loaded], qualities)
-        results = []
-        for (pixels, own), (_, _, orientation), q in zip(restored, loaded, qualities, strict=True):
-            factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
-            upright = apply_orientation(pixels, orientation)
-            results.append(Restored(upright, factor, source, q.qtables))
+        restored = self.restore_pixels([pixels for pixels, _, _ in loaded], qualities)
+        results = [
+            replace(result, image=apply_orientation(result.image, orientation))
+            for result, (_, _, orientation) in zip(restored, loaded, strict=True)
+        ]
         return results if isinstance(image, list) else results[0]
 
     def believe(
@@ -195,17 +194,24 @@ class JpegRestorer:
 
     def restore_pixels(
         self, images: Sequence[np.ndarray], qualities: Sequence[BelievedQuality]
-    ) -> list[np.ndarray]:
+    ) -> list[Restored]:
         """Restore pixels in the decoder's orientation, batched by equal shape.
 
         Args:
             images: uint8, (H, W, 3) RGB or (H, W) each.
-            qualities: One for each image.
+            qualities: One for each image, as :meth:`believe` gives it.
+
+        Returns:
+            One result for each image, in the orientation of ``images``.
 
         Raises:
             QualityError: A network that needs the quality, and an image without.
         """
-        return [pixels for pixels, _ in self._restore(images, qualities)]
+        results = []
+        for (pixels, own), q in zip(self._restore(images, qualities), qualities, strict=True):
+            factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
+            results.append(Restored(pixels, factor, source, q.qtables))
+        return results
 
     def _restore(
         self, images: Sequence[np.ndarray], qualities: Sequence[BelievedQuality]
