@@ -32,6 +32,13 @@ class Described:
     source: Literal["file", "given"] = "file"
     orientation: int = 1
 
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Described)
+            and (self.source, self.orientation) == (other.source, other.orientation)
+            and np.array_equal(self.qtables, other.qtables)  # type: ignore[arg-type]
+        )
+
 
 def describe(
     results: Mapping[str, Any],

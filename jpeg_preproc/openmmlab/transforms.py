@@ -179,4 +179,3 @@ class JpegRestore(BaseTransform):
             f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
             f"backend_args={self.backend_args})"
         )
-
