@@ -8,7 +8,7 @@ see it resized, with its 8x8 grid gone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -220,7 +220,7 @@ class JpegRestoreSegDataPreprocessor(_JpegRestoreDataPreprocessor):
     default_stock = "mmseg.SegDataPreProcessor"
 
 
-def _all_deferred(samples: object) -> bool:
+def _all_deferred(samples: object) -> TypeGuard[Sequence[DeferredImage]]:
     return (
         isinstance(samples, (list, tuple))
         and bool(samples)
