@@ -116,15 +116,18 @@ def test_the_settings_reach_the_preprocessor():
     )
 
 
+SEG = "SegDataPreProcessor"
+
+
 @pytest.mark.parametrize(
     "model,scope,extra,kind,stock",
     [
-        (dict(type="X", data_preprocessor=dict(type="SegDataPreProcessor")), "mmseg", {}, "Seg", "SegDataPreProcessor"),
-        (dict(type="X", data_preprocessor=dict(type="mmseg.SegDataPreProcessor")), None, {}, "Seg", "SegDataPreProcessor"),
+        (dict(type="X", data_preprocessor=dict(type=SEG)), "mmseg", {}, "Seg", SEG),
+        (dict(type="X", data_preprocessor=dict(type=f"mmseg.{SEG}")), None, {}, "Seg", SEG),
         (dict(type="X"), "mmdet", dict(data_preprocessor=STOCK), "Det", "DetDataPreprocessor"),
         (dict(type="X"), "mmseg", {}, "Seg", "BaseDataPreprocessor"),
     ],
-)  # fmt: skip
+)
 def test_the_models_own_preprocessor_is_the_one_wrapped(model, scope, extra, kind, stock):
     config = Config(dict(default_scope=scope, model=model, test_pipeline=[LOAD, PACK], **extra))
     wrapped = with_jpeg_restore(config, where="preprocessor").model.data_preprocessor
@@ -175,7 +178,7 @@ def test_training_is_changed_if_asked():
     assert names(dataset.dataset.pipeline) == ["LoadImageFromFile", "JpegRestore"]
     assert names(dataset.pipeline) == ["Resize", "PackDetInputs"]
     assert names(restored.custom_hooks[1].switch_pipeline) == RESTORED["pipeline"]
-    with pytest.raises(PipelineError, match="MultiImageMixDataset.*where='pipeline'"):
+    with pytest.raises(PipelineError, match=r"MultiImageMixDataset.*where='pipeline'"):
         with_jpeg_restore(config, where="preprocessor", train=True)
 
 

@@ -20,6 +20,7 @@ pytest.importorskip("mmdet")
 LOAD = dict(type="LoadImageFromFile")
 RESIZE = dict(type="Resize", scale=(64, 64), keep_ratio=True)
 PACK = dict(type="mmdet.PackDetInputs")
+COMPRESS = dict(type="JpegCompress", qf=9)
 
 
 def defer(*steps, **settings):
@@ -135,19 +136,19 @@ def test_a_second_restorer_or_nothing_inside_is_refused():
 @pytest.mark.parametrize(
     "pipeline,words",
     [
-        ([LOAD, defer(RESIZE, PACK), dict(type="JpegRestore")], "JpegRestore stands behind JpegDefer"),
-        ([LOAD, defer(dict(type="JpegCompress", qf=9), PACK)], "JpegCompress stands behind JpegDefer"),
+        ([LOAD, defer(PACK), dict(type="JpegRestore")], "JpegRestore stands behind JpegDefer"),
+        ([LOAD, defer(COMPRESS, PACK)], "JpegCompress stands behind JpegDefer"),
         ([LOAD, RESIZE, defer(PACK)], "JpegDefer stands behind Resize"),
         ([defer(PACK), LOAD], "before the image is loaded"),
     ],
-)  # fmt: skip
+)
 def test_wrong_places_are_found_in_the_config(pipeline, words):
     with pytest.raises(PipelineError, match=words):
         check_pipeline(pipeline)
 
 
 def test_right_places_pass():
-    check_pipeline([LOAD, dict(type="JpegCompress", qf=9), defer(RESIZE, PACK)])
+    check_pipeline([LOAD, COMPRESS, defer(RESIZE, PACK)])
 
 
 def test_wrong_pixels_and_files_are_named(photo_file):
