@@ -22,6 +22,8 @@ from jpeg_preproc.openmmlab.place import check_pipeline, transform_name
 _IMPORT = "jpeg_preproc.openmmlab"
 # A pipeline may compress before it restores, to simulate JPEG input.
 _KEEP = ("JpegCompress",)
+# The color_type of a loader that does not name one.
+_COLOUR = {"LoadImageFromFile": "color"}
 
 
 def with_jpeg_restore(
@@ -89,11 +91,15 @@ def with_jpeg_restore(
         )
     for holder, key in holders:
         pipeline = holder[key]
-        backend = {"backend_args": pipeline[loader_index(pipeline)].get("backend_args")}
+        load = pipeline[loader_index(pipeline)]
+        loading = {
+            "backend_args": load.get("backend_args"),
+            "color_type": load.get("color_type", _COLOUR.get(transform_name(load), "unchanged")),
+        }
         if where == "pipeline":
-            holder[key] = insert_transforms(pipeline, [step | backend], _KEEP)
+            holder[key] = insert_transforms(pipeline, [step | loading], _KEEP)
         else:
-            holder[key] = _deferred(pipeline, backend)
+            holder[key] = _deferred(pipeline, loading)
     if where == "preprocessor":
         _wrap_preprocessor(config, common)
     _import(config)
@@ -126,7 +132,7 @@ def _pipelines(config: Config, train: bool) -> Iterator[tuple[Any, str]]:
             yield hook, "switch_pipeline"
 
 
-def _deferred(pipeline: Sequence[Any], backend: dict[str, Any]) -> list[Any]:
+def _deferred(pipeline: Sequence[Any], loading: dict[str, Any]) -> list[Any]:
     """Return a pipeline that ends with JpegDefer, which holds all that stood behind the loader."""
     place = decoded_index(pipeline, _KEEP)
     rest = list(pipeline[place:])
@@ -137,7 +143,7 @@ def _deferred(pipeline: Sequence[Any], backend: dict[str, Any]) -> list[Any]:
             "MultiImageMixDataset mixes them) and cannot be left to the data preprocessor whole: "
             "take where='pipeline'"
         )
-    edited = [*pipeline[:place], {"type": "JpegDefer", "transforms": rest, **backend}]
+    edited = [*pipeline[:place], {"type": "JpegDefer", "transforms": rest, **loading}]
     check_pipeline(edited)
     return edited
 

@@ -96,6 +96,8 @@ class JpegDefer(BaseTransform):
     Args:
         transforms: Configs of the transforms to leave.
         backend_args: File backend to read ``img_path`` with; as in ``LoadImageFromFile``.
+        color_type: As in ``LoadImageFromFile``: with ``'color'`` a grey array, which the loader
+            leaves grey, gets three equal channels as a grey file does.
 
     Raises:
         PipelineError: At construction: a JPEG transform, or nothing, among ``transforms``. At a
@@ -108,6 +110,7 @@ class JpegDefer(BaseTransform):
         self,
         transforms: Sequence[Mapping[str, Any]],
         backend_args: dict[str, Any] | None = None,
+        color_type: str = "unchanged",
     ) -> None:
         names = [transform_name(step) for step in transforms]
         if inside := [name for name in names if name in JPEG_TRANSFORMS]:
@@ -122,11 +125,14 @@ class JpegDefer(BaseTransform):
             )
         self.transforms = [TRANSFORMS.build(step) for step in transforms]
         self.backend_args = dict(backend_args) if backend_args else None
+        self.color_type = color_type
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the image, unchanged, and what is to be done to it; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
-        described = describe(results, image, type(self).__name__, self.backend_args)
+        described = describe(
+            results, image, type(self).__name__, self.backend_args, self.color_type
+        )
         pixels = image[..., None] if image.ndim == 2 else image
         inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         rest = {key: value for key, value in results.items() if key != "img"}

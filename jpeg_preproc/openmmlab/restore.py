@@ -34,8 +34,9 @@ def restore_described(
         paths: Of the files, for messages.
 
     Returns:
-        Of each the restored image, in its own layout and orientation, and its ``jpeg_quality``;
-        see :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        Of each the restored image, in its own orientation and layout (but for a grey one of which
+        three channels are wanted), and its ``jpeg_quality``; see
+        :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
 
     Raises:
         QualityError: ``qf`` is none, or the network needs a quality and was left blind.
@@ -53,7 +54,7 @@ def restore_described(
         restored = engine.restore_pixels(stored, beliefs)
     return [
         (
-            like(apply_orientation(result.image, known.orientation), image),
+            _laid_out(apply_orientation(result.image, known.orientation), image, known.colour),
             {
                 "qf": result.qf,
                 "source": result.source,
@@ -73,6 +74,13 @@ def _believe(
         return engine.believe(pixels, qf)
     given = known.qtables if known.source == "given" else None
     return engine.believe(pixels, qf, known.qtables, given)
+
+
+def _laid_out(pixels: np.ndarray, image: np.ndarray, colour: bool) -> np.ndarray:
+    """Return restored RGB or grey pixels as ``image`` was loaded; with ``colour`` always as BGR."""
+    if colour and (image.ndim == 2 or image.shape[2] == 1):
+        return np.ascontiguousarray(np.repeat(pixels[..., None], 3, axis=2))
+    return like(pixels, image)
 
 
 @contextmanager

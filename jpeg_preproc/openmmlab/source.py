@@ -26,16 +26,19 @@ class Described:
         qtables: (T, 8, 8) in natural order; ``None`` for what is not from a JPEG file.
         source: Where they are from: the file, or a ``JpegCompress`` before.
         orientation: EXIF orientation that the loader applied; 1 for none.
+        colour: Whether the transforms behind want three channels of a grey image too.
     """
 
     qtables: np.ndarray | None = None
     source: Literal["file", "given"] = "file"
     orientation: int = 1
+    colour: bool = False
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Described)
-            and (self.source, self.orientation) == (other.source, other.orientation)
+            and (self.source, self.orientation, self.colour)
+            == (other.source, other.orientation, other.colour)
             and np.array_equal(self.qtables, other.qtables)  # type: ignore[arg-type]
         )
 
@@ -45,6 +48,7 @@ def describe(
     image: np.ndarray,
     who: str,
     backend_args: dict[str, Any] | None = None,
+    color_type: str = "unchanged",
 ) -> Described:
     """Tell how a pipeline's image was coded: by ``JpegCompress`` if one ran, else by its file.
 
@@ -53,11 +57,13 @@ def describe(
         image: uint8, (H, W, 3) BGR or grey, as loaded.
         who: Name of the transform that asks, for messages.
         backend_args: Of the file backend, as in ``LoadImageFromFile``.
+        color_type: Likewise; ``'color'`` sets :attr:`Described.colour`.
 
     Raises:
         PipelineError: The image was restored before, or is not what the decoder gave.
         ImageReadError: The file is missing, corrupt or truncated, or CMYK.
     """
+    colour = color_type.startswith("color")
     compressed = results.get("jpeg_quality")
     if compressed is not None:
         if "restorer" in compressed:
@@ -65,14 +71,14 @@ def describe(
                 f"{who} ({results.get('img_path')}): the image was restored before, by "
                 f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
             )
-        return Described(compressed["qtables"], "given")
+        return Described(compressed["qtables"], "given", colour=colour)
     path = results.get("img_path")
     found = read_source(str(path), backend_args) if path else None
     if found is None:
-        return Described()
+        return Described(colour=colour)
     data, info = found
     orientation = loaded_orientation(image, data, info, str(path), who)
-    return Described(info.qtables, "file", orientation)
+    return Described(info.qtables, "file", orientation, colour)
 
 
 def read_source(

@@ -92,7 +92,7 @@ class JpegRestore(BaseTransform):
 
     Modified Keys:
 
-    - img (same shape and dtype)
+    - img (same shape and dtype; see ``color_type``)
 
     Added Keys:
 
@@ -115,6 +115,8 @@ class JpegRestore(BaseTransform):
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
         backend_args: File backend to read ``img_path`` with; as in ``LoadImageFromFile``.
+        color_type: As in ``LoadImageFromFile``: with ``'color'`` a grey array, which the loader
+            leaves grey, gets three equal channels as a grey file does.
 
     Raises:
         UnknownRestorerError: At construction: no such restorer.
@@ -133,6 +135,7 @@ class JpegRestore(BaseTransform):
         dtype: str = "fp32",
         tile: int | None = 1024,
         backend_args: dict[str, Any] | None = None,
+        color_type: str = "unchanged",
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
         if qf not in ("auto", "blind"):
@@ -145,12 +148,15 @@ class JpegRestore(BaseTransform):
         self.dtype = dtype
         self.tile = tile
         self.backend_args = dict(backend_args) if backend_args else None
+        self.color_type = color_type
         self._engine: JpegRestorer | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace ``results['img']`` by the restored image; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
-        described = describe(results, image, type(self).__name__, self.backend_args)
+        described = describe(
+            results, image, type(self).__name__, self.backend_args, self.color_type
+        )
         ((results["img"], results["jpeg_quality"]),) = restore_described(
             self.engine(), [image], [described], self.qf, self.restorer, [image_path(results)]
         )
@@ -177,5 +183,5 @@ class JpegRestore(BaseTransform):
         return (
             f"{type(self).__name__}(restorer={self.restorer!r}, qf={self.qf!r}, "
             f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
-            f"backend_args={self.backend_args})"
+            f"backend_args={self.backend_args}, color_type={self.color_type!r})"
         )

@@ -95,6 +95,7 @@ def test_the_settings_reach_the_transform():
         dtype="fp16",
         tile=64,
         backend_args=dict(backend="petrel"),
+        color_type="color",
     )
     assert restored.model == config.model
 

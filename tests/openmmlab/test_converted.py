@@ -164,6 +164,7 @@ def test_inferencers_take_files_and_arrays(demo, scene_file, name):
         model = inferencer(name, with_jpeg_restore(config, where=way), checkpoint)
         np.testing.assert_allclose(infer(model, name, str(scene_file)), expected[0], atol=1e-3)
         np.testing.assert_allclose(infer(model, name, array), expected[1], atol=1e-3)
+        assert infer(model, name, array[..., 1].copy()).ndim == 2  # grey, in a colour pipeline
 
 
 @pytest.mark.filterwarnings("ignore")
