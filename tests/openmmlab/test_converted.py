@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import get_worker_info
@@ -187,6 +188,45 @@ def test_inference_functions_take_files_and_arrays(demo, scene_file, weights, wa
     masks = [inference_model(model, item).pred_sem_seg.data for item in (str(scene_file), array)]
     assert masks[0].shape == (1, 150, 203)
     assert torch.equal(*masks)
+
+
+# --- training
+
+
+def shapes(optimizer):
+    """Shapes of all that an optimizer updates, in order."""
+    return [value.shape for group in optimizer.param_groups for value in group["params"]]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("train", [False, True])
+def test_a_training_leaves_the_restorer_out_of_optimizer_and_checkpoint(
+    demo, weights, tmp_path, train
+):
+    options = {
+        "train_dataloader.dataset.ann_file": "coco/annotations/instances_val.json",
+        "train_dataloader.dataset.data_prefix.img": "coco/val/",
+        "train_cfg.max_epochs": 1,
+        "work_dir": str(tmp_path),
+        "log_level": "ERROR",
+        "experiment_name": f"restored_{train}",
+        "default_hooks.logger": None,
+    }
+    config, checkpoint = demo_config("detector", demo, **options)
+    for key in ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator", "test_cfg"):
+        config[key] = None
+    runner = Runner.from_cfg(with_jpeg_restore(config, weights, "preprocessor", train=train))
+    model = runner.train()
+    stock = load_model(config, checkpoint, "cpu")
+    # mmengine adds a scalar of its own to some optimizers: the stock model's is what counts.
+    expected = build_optim_wrapper(stock, config.optim_wrapper)
+    assert shapes(runner.optim_wrapper) == shapes(expected)
+    saved = torch.load(tmp_path / "epoch_1.pth", weights_only=False)
+    assert stock.load_state_dict(saved["state_dict"], strict=True)
+    assert saved["state_dict"].keys() == stock.state_dict().keys()
+    restorer = model.data_preprocessor._engine.network
+    fresh = JpegRestorer(weights).network
+    assert all(map(torch.equal, restorer.parameters(), fresh.parameters()))
 
 
 # --- bad input
