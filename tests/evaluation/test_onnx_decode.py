@@ -34,9 +34,11 @@ def exported(maps):
 def test_yolox_is_decoded_and_selected_as_mmdet_does(tmp_path):
     heads = pytest.importorskip("mmdet.models.dense_heads", reason="needs mmdet")
     from mmengine.config import ConfigDict
+    from mmengine.registry import DefaultScope
 
     maps = yolox_grid()
-    head = heads.YOLOXHead(num_classes=3, in_channels=8)
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        head = heads.YOLOXHead(num_classes=3, in_channels=8)
     tested = ConfigDict(score_thr=0.3, nms=dict(type="nms", iou_threshold=0.5))
     (expected,) = head.predict_by_feat(
         [torch.from_numpy(part[None, 5:]) for part in maps],
