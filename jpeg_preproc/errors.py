@@ -23,12 +23,20 @@ class DatasetError(JpegPreprocError, ValueError):
     """A dataset folder that cannot be recognised, read, or written to."""
 
 
+class FileError(JpegPreprocError, ValueError):
+    """Input files that are not there, or output files that cannot or must not be written."""
+
+
 class QualityError(JpegPreprocError, ValueError):
     """A quality factor outside 1-100, or quantisation tables of the wrong shape or range."""
 
 
 class PipelineError(JpegPreprocError, ValueError):
     """A transform at a place in an OpenMMLab pipeline where it cannot work."""
+
+
+class DeviceError(JpegPreprocError, ValueError):
+    """A device that torch does not know or does not find."""
 
 
 class UnknownRestorerError(JpegPreprocError, KeyError):

@@ -1,5 +1,10 @@
 """The JPEG format: headers and tables from bytes, encode and decode, QF and tables, 8x8 DCT."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from jpeg_preproc.jpeg.codec import (
     SUBSAMPLINGS,
     JpegImage,
@@ -7,7 +12,6 @@ from jpeg_preproc.jpeg.codec import (
     decode_jpeg,
     roundtrip,
 )
-from jpeg_preproc.jpeg.dct import block_dct, block_idct
 from jpeg_preproc.jpeg.estimate import QfEstimate, estimate_qf
 from jpeg_preproc.jpeg.header import JpegInfo, is_jpeg, read_jpeg_info
 from jpeg_preproc.jpeg.image import LoadedImage, apply_orientation, load_image
@@ -20,6 +24,9 @@ from jpeg_preproc.jpeg.tables import (
     qtables_from_qf,
     validate_qf,
 )
+
+if TYPE_CHECKING:
+    from jpeg_preproc.jpeg.dct import block_dct, block_idct
 
 __all__ = [
     "ANNEX_K_CHROMA",
@@ -45,3 +52,14 @@ __all__ = [
     "roundtrip",
     "validate_qf",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the DCT in torch when it is first asked for: nothing else here needs torch."""
+    if name in ("block_dct", "block_idct"):
+        return getattr(import_module("jpeg_preproc.jpeg.dct"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

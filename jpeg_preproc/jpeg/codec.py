@@ -148,7 +148,7 @@ def decode_picture(data: bytes, name: str) -> tuple[Image.Image, JpegInfo]:
         ImageReadError: as :func:`decode_jpeg`.
     """
     info = read_jpeg_info(data, name=name)
-    _refuse_undecodable(info, name)
+    refuse_undecodable(info, name)
     # The plugin's class, not Image.open: that one also warns of large images and parses the index
     # of further images; a damaged EXIF block is taken away for the same reason.
     try:
@@ -180,7 +180,12 @@ def check_pixel_count(width: int, height: int, name: str) -> None:
         )
 
 
-def _refuse_undecodable(info: JpegInfo, name: str) -> None:
+def refuse_undecodable(info: JpegInfo, name: str) -> None:
+    """Refuse a JPEG of a kind that is not supported, by its header.
+
+    Raises:
+        ImageReadError: truncated, CMYK, of more than 8 bits, or too large.
+    """
     if info.truncated:
         raise ImageReadError(
             f"{name} is truncated: it stops before its end marker; fetch or export it again."

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
 from jpeg_preproc.errors import ImageReadError
+from jpeg_preproc.jpeg.blocks import dct_basis
 
 
 def block_dct(image: Tensor) -> Tensor:
@@ -66,17 +64,6 @@ def block_idct(coefficients: Tensor) -> Tensor:
 
 
 def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return (8, 8): row u is the u-th cosine, sqrt((1 + [u > 0]) / 8) cos((2x + 1) u pi / 16)."""
+    """Return :func:`~jpeg_preproc.jpeg.blocks.dct_basis` as a tensor."""
     # Not cached as a tensor: one made in inference mode could not take part in training later.
-    return torch.tensor(_cosines(), dtype=dtype, device=device)
-
-
-@lru_cache(maxsize=1)
-def _cosines() -> list[list[float]]:
-    return [
-        [
-            math.sqrt((1 if u == 0 else 2) / 8) * math.cos((2 * x + 1) * u * math.pi / 16)
-            for x in range(8)
-        ]
-        for u in range(8)
-    ]
+    return torch.tensor(dct_basis().tolist(), dtype=dtype, device=device)

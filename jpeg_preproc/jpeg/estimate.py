@@ -12,13 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from jpeg_preproc.jpeg.blocks import Floats, coefficients_of, luma_blocks
 from jpeg_preproc.jpeg.codec import check_image_array
-from jpeg_preproc.jpeg.dct import block_dct
 from jpeg_preproc.jpeg.tables import qtables_from_qf
-
-_Floats = npt.NDArray[np.float32]
 
 _MAX_BLOCKS = 8192
 # Coefficients are counted in bins of 1/8, on which the lattice of whole pixel values falls.
@@ -70,7 +67,7 @@ def estimate_qf(image: npt.NDArray[np.uint8]) -> QfEstimate:
     >>> estimate_qf(np.full((64, 64), 128, np.uint8))
     QfEstimate(qf=100, confidence=0.0)
     """
-    blocks = _luma_blocks(check_image_array(image))
+    blocks = luma_blocks(check_image_array(image), _MAX_BLOCKS)
     if len(blocks) == 0:
         return QfEstimate(qf=100, confidence=0.0)
     scores = _log_likelihoods(_histogram(blocks))
@@ -82,32 +79,9 @@ def estimate_qf(image: npt.NDArray[np.uint8]) -> QfEstimate:
     return QfEstimate(qf=qf, confidence=float(confidence))
 
 
-def _luma_blocks(image: npt.NDArray[np.uint8]) -> _Floats:
-    """Return (B, 8, 8) luma in 0-255 of textured blocks, at most 8192, spread evenly."""
-    height, width = image.shape[0] // 8, image.shape[1] // 8
-    count = height * width
-    if count == 0:
-        return np.empty((0, 8, 8), dtype=np.float32)
-    chosen = np.linspace(0, count - 1, min(count, _MAX_BLOCKS)).astype(np.intp)
-    grid = image[: 8 * height, : 8 * width].reshape(height, 8, width, 8, -1)
-    # (B, 8, 8, C): the two index arrays move to the front.
-    blocks = grid[chosen // width, :, chosen % width]
-    clipped = ((blocks == 0) | (blocks == 255)).any(axis=(1, 2, 3))
-    if blocks.shape[-1] == 1:
-        luma = blocks[..., 0].astype(np.float32)
-    else:
-        # Rounding undoes what rounding R, G and B did to the decoder's whole-number luma.
-        luma = np.rint(blocks @ np.array([0.299, 0.587, 0.114], dtype=np.float32))
-    # Where the decoder clipped, coefficients are no multiples any more. In a block that is constant
-    # along an axis all pixels round alike: the error of a coefficient is then no sum of
-    # independent ones but up to 4, far outside the model.
-    usable = (np.ptp(luma, axis=1) > 0).any(axis=1) & (np.ptp(luma, axis=2) > 0).any(axis=1)
-    return luma[usable & ~clipped]
-
-
-def _histogram(blocks: _Floats) -> _Floats:
+def _histogram(blocks: Floats) -> Floats:
     """Return (64, bins): how often each coefficient magnitude occurs, by natural frequency."""
-    coefficients = block_dct(torch.from_numpy(blocks - 128)).numpy().reshape(-1, 64)
+    coefficients = coefficients_of(blocks - 128)
     bins = np.rint(np.abs(coefficients) * _BINS_PER_UNIT).astype(np.int64)
     bins = np.minimum(bins, _BINS_PER_UNIT * _MAX_COEFFICIENT)
     size = int(bins.max()) + 1
@@ -115,7 +89,7 @@ def _histogram(blocks: _Floats) -> _Floats:
     return counts.reshape(64, size).astype(np.float32)
 
 
-def _log_likelihoods(histogram: _Floats) -> npt.NDArray[np.float64]:
+def _log_likelihoods(histogram: Floats) -> npt.NDArray[np.float64]:
     """Return (101,): log likelihood of no quantisation at all, then of QF 1-100."""
     size = histogram.shape[1]
     levels, residuals = (table[:, :size] for table in _models())
@@ -133,7 +107,7 @@ def _log_likelihoods(histogram: _Floats) -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def _models() -> tuple[_Floats, _Floats]:
+def _models() -> tuple[Floats, Floats]:
     """Return the level and the log probability within it of each magnitude, under each step.
 
     Both are (256, bins). Row q is the step q; row 0 has cells of 1 in which, but for the one

@@ -1,8 +1,9 @@
-"""The one EXIF tag that matters here, orientation: read it, write it, act on it."""
+"""The EXIF that matters here, orientation: read it, write it, act on it, and set it to upright."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,11 @@ from jpeg_preproc.errors import ImageReadError
 EXIF_PREFIX = b"Exif\0\0"
 
 _ORIENTATION_TAG = 0x0112
+_EXIF_IFD_TAG = 0x8769
+_WIDTH_TAG, _HEIGHT_TAG = 0xA002, 0xA003  # PixelXDimension, PixelYDimension
 # TIFF field types that writers use for a small number, by type code: BYTE, SHORT, LONG.
 _TYPE_FORMATS = {1: "B", 3: "H", 4: "I"}
+_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 
 
 def parse_orientation(exif: bytes) -> int:
@@ -28,21 +32,69 @@ def parse_orientation(exif: bytes) -> int:
     >>> parse_orientation(orientation_exif(6)), parse_orientation(b"damaged")
     (6, 1)
     """
-    tiff = exif[len(EXIF_PREFIX) :] if exif.startswith(EXIF_PREFIX) else exif
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    tiff = exif.removeprefix(EXIF_PREFIX)
+    order = _BYTE_ORDERS.get(tiff[:4])
     if order is None:
         return 1
     try:
         (offset,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, offset)
-        for entry in range(offset + 2, offset + 2 + 12 * count, 12):
-            tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
-            if tag == _ORIENTATION_TAG and kind in _TYPE_FORMATS:
-                (value,) = struct.unpack_from(order + _TYPE_FORMATS[kind], tiff, entry + 8)
+        for tag, code, at in _small_numbers(tiff, order, offset):
+            if tag == _ORIENTATION_TAG:
+                (value,) = struct.unpack_from(code, tiff, at)
                 return value if 1 <= value <= 8 else 1
     except struct.error:  # an offset or a count that points outside the payload
         return 1
     return 1
+
+
+def upright_exif(exif: bytes, width: int, height: int) -> bytes:
+    """Return an EXIF payload for the same picture turned upright.
+
+    The orientation becomes 1, the recorded size that of the upright picture, and the thumbnail,
+    which shows the picture before, is no longer referred to. All else, maker notes with their
+    absolute offsets too, stays byte for byte where it was.
+
+    Args:
+        exif: as in :func:`parse_orientation`.
+        width: of the upright picture, pixels.
+        height: likewise.
+
+    Returns:
+        With the ``Exif`` prefix; empty if ``exif`` is damaged.
+
+    >>> parse_orientation(upright_exif(orientation_exif(6), 640, 480))
+    1
+    """
+    tiff = bytearray(exif.removeprefix(EXIF_PREFIX))
+    order = _BYTE_ORDERS.get(bytes(tiff[:4]))
+    if order is None:
+        return b""
+    values = {_ORIENTATION_TAG: 1, _WIDTH_TAG: width, _HEIGHT_TAG: height}
+    try:
+        (main,) = struct.unpack_from(f"{order}I", tiff, 4)
+        directories = [main]
+        for directory in directories:  # grows by the EXIF directory, which IFD0 points to
+            for tag, code, at in list(_small_numbers(tiff, order, directory)):
+                if tag in values:
+                    struct.pack_into(code, tiff, at, values[tag])
+                elif tag == _EXIF_IFD_TAG and directory == main:
+                    directories += struct.unpack_from(code, tiff, at)
+        (count,) = struct.unpack_from(f"{order}H", tiff, main)
+        struct.pack_into(f"{order}I", tiff, main + 2 + 12 * count, 0)  # no IFD1
+    except struct.error:  # also a width that a SHORT cannot hold
+        return b""
+    return EXIF_PREFIX + bytes(tiff)
+
+
+def _small_numbers(
+    tiff: bytes | bytearray, order: str, offset: int
+) -> Iterator[tuple[int, str, int]]:
+    """Yield tag, struct format and position of each entry of an IFD that holds a whole number."""
+    (count,) = struct.unpack_from(f"{order}H", tiff, offset)
+    for entry in range(offset + 2, offset + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
+        if kind in _TYPE_FORMATS:
+            yield tag, order + _TYPE_FORMATS[kind], entry + 8
 
 
 def orientation_exif(orientation: int) -> bytes:

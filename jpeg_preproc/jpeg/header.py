@@ -10,19 +10,11 @@ import numpy.typing as npt
 
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import segments
+from jpeg_preproc.jpeg.components import Component, colour_space, sampling_name
 from jpeg_preproc.jpeg.exif import EXIF_PREFIX, parse_orientation
 from jpeg_preproc.jpeg.segments import EndOfStreamError, SegmentReader
 from jpeg_preproc.jpeg.source import Source, open_source, source_name
 from jpeg_preproc.jpeg.tables import ZIGZAG, nearest_qf
-
-# Luma's sampling factors over chroma's, where both chroma components have the same.
-_SAMPLING_NAMES = {
-    (1, 1): "4:4:4",
-    (2, 1): "4:2:2",
-    (2, 2): "4:2:0",
-    (1, 2): "4:4:0",
-    (4, 1): "4:1:1",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +39,8 @@ class JpegInfo:
         qf_exact: the tables are libjpeg's.
         adobe_transform: Adobe's colour code (0 RGB or CMYK, 1 YCbCr, 2 YCCK); None without it.
         arithmetic: the entropy coding is arithmetic, not Huffman.
+        colour_space: what the components are: ``'grey'``, ``'YCbCr'``, ``'RGB'``, ``'CMYK'``,
+            ``'YCCK'`` or ``'unknown'``.
     """
 
     width: int
@@ -65,14 +59,7 @@ class JpegInfo:
     qf_exact: bool
     adobe_transform: int | None
     arithmetic: bool = False
-
-
-@dataclass(frozen=True)
-class _Component:
-    identifier: int
-    horizontal: int
-    vertical: int
-    slot: int
+    colour_space: str = "unknown"
 
 
 @dataclass
@@ -84,12 +71,13 @@ class _Header:
     precision: int = 0
     height: int = 0
     width: int = 0
-    components: tuple[_Component, ...] = ()
+    components: tuple[Component, ...] = ()
     tables: dict[int, npt.NDArray[np.uint16]] = field(default_factory=dict)
     # The table in force when a component's first scan starts: a slot may be refilled later.
     latched: dict[int, npt.NDArray[np.uint16]] = field(default_factory=dict)
     orientation: int | None = None
     adobe_transform: int | None = None
+    has_jfif: bool = False
     scans: int = 0
 
     def corrupt(self, what: str) -> ImageReadError:
@@ -181,17 +169,22 @@ def _read_segment(marker: int, reader: SegmentReader, header: _Header) -> None:
         _read_tables(reader.payload(), header)
     elif marker == segments.DNL and header.height == 0:
         (header.height,) = struct.unpack(">H", reader.payload()[:2].rjust(2, b"\0"))
-    elif marker == segments.APP1 and header.orientation is None:
-        payload = reader.payload()
-        if payload.startswith(EXIF_PREFIX):
-            header.orientation = parse_orientation(payload)
-    elif marker == segments.APP14:
-        payload = reader.payload()
-        # "Adobe", version, two flag words of 16 bits each, then the transform.
-        if payload.startswith(b"Adobe") and len(payload) >= 12:
-            header.adobe_transform = payload[11]
+    elif marker in (segments.APP0, segments.APP1, segments.APP14):
+        _read_application(marker, reader.payload(), header)
     else:
         reader.skip()
+
+
+def _read_application(marker: int, payload: bytes, header: _Header) -> None:
+    """Take in the first EXIF block's orientation, and what tells the colour space."""
+    if marker == segments.APP0 and payload.startswith(b"JFIF\0"):
+        header.has_jfif = True
+    elif marker == segments.APP1 and header.orientation is None:
+        if payload.startswith(EXIF_PREFIX):
+            header.orientation = parse_orientation(payload)
+    # "Adobe", version, two flag words of 16 bits each, then the transform.
+    elif marker == segments.APP14 and payload.startswith(b"Adobe") and len(payload) >= 12:
+        header.adobe_transform = payload[11]
 
 
 def _read_frame(marker: int, payload: bytes, header: _Header) -> None:
@@ -208,7 +201,7 @@ def _read_frame(marker: int, payload: bytes, header: _Header) -> None:
     header.sof = marker
     header.precision, header.height, header.width, count = struct.unpack_from(">BHHB", payload)
     header.components = tuple(
-        _Component(identifier, factors >> 4, factors & 15, slot)
+        Component(identifier, factors >> 4, factors & 15, slot)
         for identifier, factors, slot in struct.iter_unpack("3B", payload[6 : 6 + 3 * count])
     )
     for part in header.components:
@@ -264,7 +257,7 @@ def _info(header: _Header, scans: bool, truncated: bool | None) -> JpegInfo:
         height=header.height,
         components=len(header.components),
         precision=header.precision,
-        sampling=_sampling_name(header.components),
+        sampling=sampling_name(header.components),
         sampling_factors=tuple((part.horizontal, part.vertical) for part in header.components),
         qtables=qtables,
         orientation=header.orientation or 1,
@@ -276,6 +269,7 @@ def _info(header: _Header, scans: bool, truncated: bool | None) -> JpegInfo:
         qf_exact=match.exact,
         adobe_transform=header.adobe_transform,
         arithmetic=header.sof in segments.ARITHMETIC_FRAMES,
+        colour_space=colour_space(header.components, header.has_jfif, header.adobe_transform),
     )
 
 
@@ -293,15 +287,3 @@ def _tables_in_use(header: _Header) -> npt.NDArray[np.uint16]:
     qtables = np.stack(list(used.values()))
     qtables.setflags(write=False)
     return qtables
-
-
-def _sampling_name(components: tuple[_Component, ...]) -> str:
-    if len(components) == 1:
-        return "grey"
-    luma, *chroma = ((part.horizontal, part.vertical) for part in components)
-    if len(chroma) == 2 and chroma[0] == chroma[1]:
-        across, across_rest = divmod(luma[0], chroma[0][0])
-        down, down_rest = divmod(luma[1], chroma[0][1])
-        if not across_rest and not down_rest and (across, down) in _SAMPLING_NAMES:
-            return _SAMPLING_NAMES[across, down]
-    return ",".join(f"{part.horizontal}x{part.vertical}" for part in components)

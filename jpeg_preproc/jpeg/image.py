@@ -26,8 +26,8 @@ from jpeg_preproc.jpeg.source import Source, read_source, source_name
 
 __all__ = ["LoadedImage", "apply_orientation", "load_image"]
 
-# What Pillow's readers raise on damaged files, beside its own errors (which are OSErrors).
-_DAMAGE = (
+#: What Pillow's readers raise on damaged files, beside its own errors (which are OSErrors).
+READING_ERRORS = (
     AttributeError,
     OSError,
     SyntaxError,
@@ -42,8 +42,8 @@ _DAMAGE = (
     zlib.error,
 )
 
-# warnings.catch_warnings swaps state of the whole process: one thread at a time.
-_WARNINGS_LOCK = threading.Lock()
+#: warnings.catch_warnings swaps state of the whole process: one thread at a time.
+WARNINGS_LOCK = threading.Lock()
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"})
@@ -99,7 +99,7 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     if is_jpeg(data):
         picture, info = decode_picture(data, name)
         return LoadedImage(picture, info, info.orientation, path)
-    with _WARNINGS_LOCK, warnings.catch_warnings():
+    with WARNINGS_LOCK, warnings.catch_warnings():
         # Pillow warns of damaged metadata and of images that are merely large; neither matters.
         warnings.simplefilter("ignore")
         picture, orientation = _read_with_pillow(data, name)
@@ -119,7 +119,7 @@ def _read_with_pillow(data: bytes, name: str) -> tuple[Image.Image, int]:
             f"{name} is no image that Pillow {PIL.__version__} can read; check that it is an image "
             "and undamaged, or convert it to PNG."
         ) from None
-    except _DAMAGE as error:
+    except READING_ERRORS as error:
         raise _damaged(name, error) from error
     with picture:
         check_pixel_count(*picture.size, name)
@@ -134,7 +134,7 @@ def _read_with_pillow(data: bytes, name: str) -> tuple[Image.Image, int]:
             else:
                 upright = picture
             plain = upright.convert("L" if grey else "RGB")
-        except _DAMAGE as error:
+        except READING_ERRORS as error:
             raise _damaged(name, error) from error
         exif = picture.info.get("exif")
     plain.info.clear()

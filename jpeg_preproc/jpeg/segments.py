@@ -12,7 +12,9 @@ from jpeg_preproc.errors import ImageReadError
 
 SOI, EOI, SOS, DQT, DNL = 0xD8, 0xD9, 0xDA, 0xDB, 0xDC
 DHT, JPG, DAC, COM = 0xC4, 0xC8, 0xCC, 0xFE
-APP0, APP1, APP14 = 0xE0, 0xE1, 0xEE
+APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+#: How an APP2 segment with a piece of a colour profile starts (ICC.1:2010, B.4).
+ICC_PREFIX = b"ICC_PROFILE\0"
 _APPLICATION = range(0xE0, 0xF0)
 
 # Start-of-frame codes; DHT, JPG and DAC lie among them (table B.1).

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 
-import torch
 from torch.utils.data import get_worker_info
 
-from jpeg_preproc.errors import PipelineError
+from jpeg_preproc.errors import DeviceError, PipelineError
+from jpeg_preproc.restorers.device import usable_device
 
 
 def require_device(device: str) -> None:
@@ -19,24 +19,17 @@ def require_device(device: str) -> None:
     Raises:
         PipelineError: An unknown or absent device, or CUDA in a forked dataloader worker.
     """
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise PipelineError(
-            f"JpegRestore: device {device!r} is not torch's: {error}; give 'cpu' or 'cuda:0'"
-        ) from error
-    if kind != "cuda":
-        return
-    if get_worker_info() is not None and _was_forked():
+    # Before CUDA is asked whether it is there, which in a forked process may be an error itself.
+    if device.startswith("cuda") and get_worker_info() is not None and _was_forked():
         raise PipelineError(
             f"JpegRestore(device={device!r}) runs in a forked dataloader worker, where CUDA cannot "
             "be used: set num_workers=0 (and persistent_workers=False) in the dataloader, or "
             "device='cpu', or restore on the model's side in its data preprocessor"
         )
-    if not torch.cuda.is_available():
-        raise PipelineError(
-            f"JpegRestore(device={device!r}): torch finds no CUDA device here; set device='cpu'"
-        )
+    try:
+        usable_device(device)
+    except DeviceError as error:
+        raise PipelineError(f"JpegRestore: {error}") from error
 
 
 def _was_forked() -> bool:

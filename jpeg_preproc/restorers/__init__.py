@@ -1,6 +1,6 @@
 """Networks under one contract, their weights, and the engine that runs them on real images."""
 
-from jpeg_preproc.restorers.catalogue import list_restorers, macs
+from jpeg_preproc.restorers.catalogue import list_restorers, list_weights, macs
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
 from jpeg_preproc.restorers.engine import BelievedQuality, JpegRestorer, Restored
 from jpeg_preproc.restorers.registry import build_restorer, register_restorer, registered_names
@@ -23,6 +23,7 @@ __all__ = [
     "RestorerSpec",
     "build_restorer",
     "list_restorers",
+    "list_weights",
     "load_weights",
     "macs",
     "register_restorer",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerSpec
 from jpeg_preproc.restorers.registry import build_restorer, registered_names, restorer_class
-from jpeg_preproc.restorers.weights import read_manifest, shipped_names, weights_path
+from jpeg_preproc.restorers.weights import Manifest, read_manifest, shipped_names, weights_path
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,21 @@ class RestorerEntry:
     weights: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class WeightsEntry:
+    """Weights that come with the package.
+
+    Attributes:
+        manifest: What they are, and what was measured.
+        macs_per_pixel: Multiply-accumulates of the network they are for.
+        bytes: Size of the file.
+    """
+
+    manifest: Manifest
+    macs_per_pixel: float
+    bytes: int
+
+
 def macs(network: Restorer, height: int = 512, width: int = 512) -> int:
     """Return the multiply-accumulates of one image of ``height`` × ``width`` pixels.
 
@@ -56,15 +72,27 @@ def list_restorers() -> dict[str, RestorerEntry]:
         trained.setdefault(read_manifest(weights_path(name)).restorer, []).append(name)
     entries = {}
     for name in registered_names():
-        presets = {}
-        for preset in restorer_class(name).presets:
-            with torch.device("meta"):
-                network = build_restorer(name, preset)
-            presets[preset] = PresetCost(
-                parameters=sum(value.numel() for value in network.parameters()),
-                macs_per_pixel=macs(network) / 512**2,
-            )
-        entries[name] = RestorerEntry(
-            restorer_class(name).spec, presets, tuple(trained.get(name, ()))
-        )
+        network = restorer_class(name)
+        presets = {preset: _cost(name, preset, {}) for preset in network.presets}
+        entries[name] = RestorerEntry(network.spec, presets, tuple(trained.get(name, ())))
     return entries
+
+
+def list_weights() -> dict[str, WeightsEntry]:
+    """Return the weights that come with the package by name."""
+    entries = {}
+    for name in shipped_names():
+        path = weights_path(name)
+        manifest = read_manifest(path)
+        cost = _cost(manifest.restorer, manifest.preset, manifest.settings)
+        entries[name] = WeightsEntry(manifest, cost.macs_per_pixel, path.stat().st_size)
+    return entries
+
+
+def _cost(name: str, preset: str, settings: dict[str, Any]) -> PresetCost:
+    with torch.device("meta"):
+        network = build_restorer(name, preset, **settings)
+    return PresetCost(
+        parameters=sum(value.numel() for value in network.parameters()),
+        macs_per_pixel=macs(network) / 512**2,
+    )

@@ -31,6 +31,17 @@ def to_planes(image: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray 
     return np.ascontiguousarray(image.transpose(2, 0, 1)), None
 
 
+def stack_planes(planes: list[np.ndarray], multiple: int) -> np.ndarray:
+    """Return (C, H, W) uint8 planes as one (N, C, H', W') array, whose sides are multiples.
+
+    Replicating the last row and column leaves the 8×8 grid where it is.
+    """
+    batch = planes[0][None] if len(planes) == 1 else np.stack(planes)
+    height, width = batch.shape[-2:]
+    padding = ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple))
+    return np.pad(batch, padding, "edge") if np.any(padding) else batch
+
+
 def from_planes(planes: np.ndarray, rest: np.ndarray | None) -> np.ndarray:
     """Undo :func:`to_planes`.
 
@@ -48,5 +59,5 @@ def from_planes(planes: np.ndarray, rest: np.ndarray | None) -> np.ndarray:
         ycbcr[..., 0] = planes[0]
         return np.asarray(Image.fromarray(ycbcr, "YCbCr").convert("RGB"))
     if len(planes) == 1:
-        return planes[0]
+        return np.ascontiguousarray(planes[0])
     return np.rint(planes.astype(np.float32).mean(axis=0)).astype(np.uint8)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, overload
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from jpeg_preproc.errors import ImageReadError, QualityError, UnknownRestorerError
 from jpeg_preproc.jpeg import (
@@ -22,12 +21,15 @@ from jpeg_preproc.jpeg import (
     qtables_from_qf,
     validate_qf,
 )
-from jpeg_preproc.restorers.colour import from_planes, to_planes
+from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
 from jpeg_preproc.restorers.contract import Quality, Restorer
+from jpeg_preproc.restorers.device import usable_device
 from jpeg_preproc.restorers.tiling import run_tiled
 from jpeg_preproc.restorers.weights import Manifest, load_weights
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | np.ndarray"
+#: Called with how many tiles are done, and of how many.
+OnTile = Callable[[int, int], None]
 Source = Literal["file", "estimated", "given", "blind"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -80,6 +82,7 @@ class JpegRestorer:
 
     Raises:
         UnknownRestorerError: Unknown name or ``dtype``.
+        DeviceError: An unknown or absent ``device``.
         WeightsError: A damaged or ill-fitting weights file.
 
     Example:
@@ -102,14 +105,14 @@ class JpegRestorer:
             raise UnknownRestorerError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
         if batch_size < 1 or (tile is not None and tile < 1):
             raise ValueError(f"batch_size ({batch_size}) and tile ({tile}) must be at least 1")
+        self.device = usable_device(device)
         self.manifest: Manifest | None = None
         if isinstance(restorer, Restorer):
             network = restorer.eval()
         else:
             network, self.manifest = load_weights(restorer)
         self.name = self.manifest.name if self.manifest else type(network).__name__
-        self.network = network.to(device)
-        self.device = torch.device(device)
+        self.network = network.to(self.device)
         self.dtype = DTYPES[dtype]
         self.tile = tile
         self.batch_size = batch_size
@@ -120,23 +123,26 @@ class JpegRestorer:
         image: ImageInput,
         qf: int | Literal["auto", "blind"] = ...,
         qtables: np.ndarray | None = ...,
+        on_tile: OnTile | None = ...,
     ) -> Restored: ...
 
     @overload
     def __call__(
         self,
-        image: list[ImageInput],
+        image: list[Any] | tuple[Any, ...],
         qf: int | Literal["auto", "blind"] = ...,
         qtables: np.ndarray | None = ...,
+        on_tile: OnTile | None = ...,
     ) -> list[Restored]: ...
 
     def __call__(
         self,
-        image: ImageInput | list[ImageInput],
+        image: ImageInput | list[Any] | tuple[Any, ...],
         qf: int | Literal["auto", "blind"] = "auto",
         qtables: np.ndarray | None = None,
+        on_tile: OnTile | None = None,
     ) -> Restored | list[Restored]:
-        """Restore one image or a list of them.
+        """Restore one image, or a list or tuple of them, to one result or a list.
 
         Args:
             image: A path, the bytes of an image file, or uint8 pixels as the decoder gave them:
@@ -144,25 +150,25 @@ class JpegRestorer:
             qf: ``'auto'`` takes a JPEG file's own tables, and estimates the quality of anything
                 else from its pixels; ``'blind'`` lets the network judge; or a factor, 1-100.
             qtables: (T, 8, 8) tables in natural order that overrule ``qf``.
+            on_tile: Called after each tile of an image, or of a batch of equal shape.
 
         Raises:
             ImageReadError: Not an image, a kind that is not supported, or pixels of another
                 dtype or shape.
             QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
         """
-        items = image if isinstance(image, list) else [image]
-        loaded = [_load(item) for item in items]
+        many = isinstance(image, (list, tuple))
+        loaded = [_load(item) for item in (image if many else [image])]
         qualities = [
             self.believe(pixels, qf, qtables if qtables is not None else own, given=qtables)
             for pixels, own, _ in loaded
         ]
-        restored = self._restore([pixels for pixels, _, _ in loaded], qualities)
-        results = []
-        for (pixels, own), (_, _, orientation), q in zip(restored, loaded, qualities, strict=True):
-            factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
-            upright = apply_orientation(pixels, orientation)
-            results.append(Restored(upright, factor, source, q.qtables))
-        return results if isinstance(image, list) else results[0]
+        restored = self.restore_pixels([pixels for pixels, _, _ in loaded], qualities, on_tile)
+        results = [
+            replace(result, image=apply_orientation(result.image, orientation))
+            for result, (_, _, orientation) in zip(restored, loaded, strict=True)
+        ]
+        return results if many else results[0]
 
     def believe(
         self,
@@ -194,21 +200,36 @@ class JpegRestorer:
         return BelievedQuality("estimated", factor, qtables_from_qf(factor))
 
     def restore_pixels(
-        self, images: Sequence[np.ndarray], qualities: Sequence[BelievedQuality]
-    ) -> list[np.ndarray]:
+        self,
+        images: Sequence[np.ndarray],
+        qualities: Sequence[BelievedQuality],
+        on_tile: OnTile | None = None,
+    ) -> list[Restored]:
         """Restore pixels in the decoder's orientation, batched by equal shape.
 
         Args:
             images: uint8, (H, W, 3) RGB or (H, W) each.
-            qualities: One for each image.
+            qualities: One for each image, as :meth:`believe` gives it.
+            on_tile: As in :meth:`__call__`.
+
+        Returns:
+            One result for each image, in the orientation of ``images``.
 
         Raises:
             QualityError: A network that needs the quality, and an image without.
         """
-        return [pixels for pixels, _ in self._restore(images, qualities)]
+        results = []
+        restored = self._restore(images, qualities, on_tile)
+        for (pixels, own), q in zip(restored, qualities, strict=True):
+            factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
+            results.append(Restored(pixels, factor, source, q.qtables))
+        return results
 
     def _restore(
-        self, images: Sequence[np.ndarray], qualities: Sequence[BelievedQuality]
+        self,
+        images: Sequence[np.ndarray],
+        qualities: Sequence[BelievedQuality],
+        on_tile: OnTile | None,
     ) -> list[tuple[np.ndarray, int | None]]:
         """Return the restored pixels, and the factor that the network says it went by."""
         if self.network.spec.quality == "required" and any(q.qtables is None for q in qualities):
@@ -221,7 +242,9 @@ class JpegRestorer:
             for start in range(0, len(members), self.batch_size):
                 chosen = members[start : start + self.batch_size]
                 restored = self._restore_batch(
-                    [images[index] for index in chosen], [qualities[index] for index in chosen]
+                    [images[index] for index in chosen],
+                    [qualities[index] for index in chosen],
+                    on_tile,
                 )
                 for index, result in zip(chosen, restored, strict=True):
                     results[index] = result
@@ -229,38 +252,38 @@ class JpegRestorer:
 
     @torch.inference_mode()
     def _restore_batch(
-        self, images: list[np.ndarray], beliefs: list[BelievedQuality]
+        self,
+        images: list[np.ndarray],
+        beliefs: list[BelievedQuality],
+        on_tile: OnTile | None,
     ) -> list[tuple[np.ndarray, int | None]]:
         """Restore images of one shape whose quality is known of all or of none."""
         planes = [to_planes(image, self.network.channels) for image in images]
-        batch = torch.stack([torch.from_numpy(plane) for plane, _ in planes])  # (N, C, H, W) u8
+        multiple = self.network.spec.size_multiple
+        batch = torch.from_numpy(stack_planes([plane for plane, _ in planes], multiple))
         tables = [belief.qtables for belief in beliefs if belief.qtables is not None]
         quality = Quality.from_qtables(tables).to(self.device) if tables else None
-        height, width = batch.shape[-2:]
-        multiple = self.network.spec.size_multiple
-        # Replicating right and below leaves the grid where it is.
-        padding = (0, -width % multiple, 0, -height % multiple)
-        padded = F.pad(batch.to(self.device).float() / 255, padding, mode="replicate")
-
         factors: list[int | None] = [None] * len(images)
 
+        # Whole images stay uint8 and on the host, before and after: only tiles become float.
         def run(tile: Tensor) -> Tensor:
+            values = tile.to(self.device).float() / 255
             with torch.autocast(
                 self.device.type, self.dtype, enabled=self.dtype is not torch.float32
             ):
-                output = self.network(tile, quality)
+                output = self.network(values, quality)
             if output.qf is not None:  # networks that predict it see the whole image, so once
                 believed = output.qf.float().round().clamp(1, 100)
                 factors[:] = [int(factor) for factor in believed.tolist()]
-            return output.image.float()
+            return (output.image.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
         radius = self.network.spec.receptive_radius
         tile = None if radius is None else self.tile
-        restored = run_tiled(run, padded, tile, radius or 0)[..., :height, :width]
-        pixels = (restored.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        restored = run_tiled(run, batch, tile, radius or 0, on_tile).numpy()
+        height, width = planes[0][0].shape[-2:]
         return [
-            (from_planes(plane, rest), factor)
-            for plane, (_, rest), factor in zip(pixels, planes, factors, strict=True)
+            (from_planes(plane[:, :height, :width], rest), factor)
+            for plane, (_, rest), factor in zip(restored, planes, factors, strict=True)
         ]
 
 
@@ -273,7 +296,8 @@ def _load(item: ImageInput) -> tuple[np.ndarray, np.ndarray | None, int]:
             )
         if item.ndim not in (2, 3) or (item.ndim == 3 and item.shape[2] != 3) or not item.size:
             raise ImageReadError(
-                f"an array of shape {item.shape}; give (H, W, 3) RGB or (H, W) grey pixels"
+                f"an array of shape {item.shape}; give (H, W, 3) RGB or (H, W) grey "
+                "pixels, or a list of these"
             )
         return item, None, 1
     loaded = load_image(item)

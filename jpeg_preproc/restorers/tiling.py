@@ -56,24 +56,34 @@ def tiles(height: int, width: int, size: int, overlap: int) -> Iterator[Tile]:
 
 
 def run_tiled(
-    run: Callable[[Tensor], Tensor], image: Tensor, size: int | None, overlap: int
+    run: Callable[[Tensor], Tensor],
+    image: Tensor,
+    size: int | None,
+    overlap: int,
+    on_tile: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Apply ``run`` to a batch whole, or tile by tile where it is larger than a tile.
 
     The result equals that of the whole image if ``run`` looks no farther than ``overlap``.
 
     Args:
-        run: (N, C, h, w) to the same shape.
+        run: (N, C, h, w) to the same shape and dtype.
         image: (N, C, H, W).
         size: Side of a tile in pixels; ``None`` never tiles.
         overlap: Pixels of surroundings that each tile sees.
+        on_tile: Called after each tile with how many are done, and of how many.
     """
+    report = on_tile or (lambda done, total: None)
     height, width = image.shape[-2:]
     if size is None or max(height, width) <= size + 2 * overlap:
-        return run(image)
+        result = run(image)
+        report(1, 1)
+        return result
     result = torch.empty_like(image)
-    for tile in tiles(height, width, size, overlap):
+    pieces = list(tiles(height, width, size, overlap))
+    for done, tile in enumerate(pieces, start=1):
         restored = run(image[..., tile.read[0], tile.read[1]])
         rows, cols = tile.inner
         result[..., tile.keep[0], tile.keep[1]] = restored[..., rows, cols]
+        report(done, len(pieces))
     return result

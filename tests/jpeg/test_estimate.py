@@ -12,21 +12,6 @@ from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import QfEstimate, estimate_qf, load_image, roundtrip
 
 
-@pytest.fixture(scope="module")
-def scene() -> np.ndarray:
-    """A (240, 320, 3) image with the 1/f spectrum of photographs, edges on top, nothing clipped."""
-    rng = np.random.default_rng(11)
-    rows, cols = np.meshgrid(np.fft.fftfreq(240), np.fft.fftfreq(320), indexing="ij")
-    falloff = 1 / np.maximum(np.hypot(rows, cols), 1 / 320)
-    planes = [
-        np.fft.ifft2(np.fft.fft2(rng.normal(size=(240, 320))) * falloff).real for _ in range(3)
-    ]
-    shared, blue, red = (plane / plane.std() for plane in planes)
-    image = np.stack([shared + 0.3 * red, shared, shared + 0.3 * blue], axis=-1) * 28 + 125
-    image[60:130, 90:200] += (25, -20, 10)
-    return np.clip(np.rint(image), 12, 243).astype(np.uint8)
-
-
 @pytest.mark.parametrize("qf", [5, 8, 10, 15, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95])
 def test_the_quality_is_found(scene: np.ndarray, qf: int) -> None:
     estimate = estimate_qf(roundtrip(scene, qf))

@@ -49,6 +49,7 @@ def test_how_a_worker_was_started_decides(monkeypatch, method, refused):
     monkeypatch.setattr(device.multiprocessing, "current_process", lambda: process)
     monkeypatch.setattr(device, "get_worker_info", lambda: SimpleNamespace(id=0))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     if refused:
         with pytest.raises(PipelineError, match="forked dataloader worker"):
             require_device("cuda:0")

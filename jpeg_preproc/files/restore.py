@@ -1,0 +1,244 @@
+"""Image files restored: what is done is skipped, what is damaged is listed, sources stay."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from jpeg_preproc.datasets.tree import Problem
+from jpeg_preproc.errors import FileError, ImageReadError
+from jpeg_preproc.files.plan import Job
+from jpeg_preproc.io import sha256_file, write_bytes_atomic
+from jpeg_preproc.jpeg.encode import Encoding, encode_image, read_note
+from jpeg_preproc.jpeg.exif import upright_exif
+from jpeg_preproc.jpeg.metadata import read_metadata
+from jpeg_preproc.restorers import JpegRestorer
+
+# torch's messages, of CUDA and of the CPU.
+_NO_MEMORY = re.compile("out of memory|allocate memory")
+
+#: Called with how many files are done, the parts of large ones included, and the file at hand.
+OnProgress = Callable[[float, Path], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file.
+
+    Attributes:
+        job: the file.
+        is_new: it was restored now; otherwise it was found done.
+        qf: quality it was restored by; ``None`` when blind.
+        quality_from: where that is from: ``'file'``, ``'estimated'``, ``'given'`` or ``'blind'``.
+    """
+
+    job: Job
+    is_new: bool
+    qf: int | None
+    quality_from: str
+
+
+@dataclass
+class RestoreSummary:
+    """What a run did.
+
+    Attributes:
+        done: outcomes, in the order in which they came.
+        skipped: files that could not be restored, and why.
+    """
+
+    done: list[Outcome] = field(default_factory=list)
+    skipped: list[Problem] = field(default_factory=list)
+
+    @property
+    def new(self) -> int:
+        """How many files were restored."""
+        return sum(outcome.is_new for outcome in self.done)
+
+    def quality_counts(self) -> Counter[str]:
+        """Return how many restored files had their quality from where."""
+        return Counter(outcome.quality_from for outcome in self.done)
+
+
+@dataclass(frozen=True)
+class FileRestorer:
+    """Restores one file after the other with the same settings.
+
+    Attributes:
+        restorer: the network.
+        qf: as in :meth:`~jpeg_preproc.restorers.JpegRestorer.__call__`.
+        encoding: of the results. Colour profiles are kept: without its own, an image's colours
+            would mean others.
+        keep_exif: also keep EXIF, set to the upright orientation in which results are stored.
+        overwrite: also replace files that were not written by this class.
+    """
+
+    restorer: JpegRestorer
+    qf: int | Literal["auto", "blind"] = "auto"
+    encoding: Encoding = field(default_factory=Encoding)
+    keep_exif: bool = False
+    overwrite: bool = False
+
+    def __call__(
+        self, job: Job, on_tile: Callable[[int, int], None] = lambda done, total: None
+    ) -> Outcome:
+        """Restore one file, unless its result is there, from the same source and settings.
+
+        Which these were, each result says itself, in a note beside its pixels.
+
+        Raises:
+            ImageReadError: the source cannot be read or is of a kind that is not supported, or
+                another file is in the place of the result.
+            FileError: the result cannot be written.
+        """
+        settings = self._settings(job.source)
+        if job.target.exists():
+            known = _parse_note(read_note(job.target))
+            if known is None and not self.overwrite:
+                raise ImageReadError(
+                    f"{job.source}: {job.target} exists and was not made by this command; remove "
+                    "it, pass --overwrite, or give another output."
+                )
+            if known is not None and known["settings"] == settings and settings["weights_sha256"]:
+                return Outcome(job, False, known["qf"], known["quality_from"])
+        restored = self.restorer(job.source, qf=self.qf, on_tile=on_tile)
+        metadata = read_metadata(job.source)
+        height, width = restored.image.shape[:2]
+        exif = upright_exif(metadata.exif, width, height) if self.keep_exif else b""
+        outcome = Outcome(job, True, restored.qf, restored.source)
+        note = {"settings": settings, "qf": outcome.qf, "quality_from": outcome.quality_from}
+        data = encode_image(
+            restored.image, self.encoding, exif, metadata.icc, json.dumps(note, sort_keys=True)
+        )
+        try:
+            write_bytes_atomic(job.target, data)
+        except OSError as error:
+            raise FileError(
+                f"{job.target} cannot be written ({error.strerror}); see to it and run again: what "
+                "is done is kept."
+            ) from error
+        return outcome
+
+    def _settings(self, source: Path) -> dict[str, Any]:
+        """Return all that the result depends on, as JSON values."""
+        try:
+            digest = sha256_file(source)
+        except OSError as error:
+            raise ImageReadError(
+                f"{source} cannot be read ({error.strerror}); check its permissions."
+            ) from error
+        manifest = self.restorer.manifest
+        return {
+            "source_sha256": digest,
+            "restorer": self.restorer.name,
+            "weights_sha256": manifest.sha256 if manifest else None,
+            "qf": self.qf,
+            "dtype": str(self.restorer.dtype).removeprefix("torch."),
+            "quality": self.encoding.quality if self.encoding.format == "jpeg" else None,
+            "keep_exif": self.keep_exif,
+        }
+
+
+def restore_files(
+    jobs: Sequence[Job],
+    restore: FileRestorer,
+    workers: int = 1,
+    on_progress: OnProgress = lambda done, path: None,
+) -> RestoreSummary:
+    """Restore files, and go on behind those that cannot be.
+
+    Args:
+        jobs: from :func:`~jpeg_preproc.files.plan.plan_jobs`.
+        restore: the settings.
+        workers: files at a time, each in a thread; more than one is for a GPU, which would wait
+            while files are decoded and encoded.
+        on_progress: called as things get done.
+
+    Raises:
+        FileError: a result that cannot be written. What was done by then stays done, and the same
+            call goes on from there.
+    """
+    summary = RestoreSummary()
+    for job, result in _results(jobs, restore, workers, _Meter(on_progress)):
+        if isinstance(result, Outcome):
+            summary.done.append(result)
+        else:
+            summary.skipped.append(Problem(str(job.source), result))
+    summary.skipped.sort(key=lambda problem: problem.path)
+    return summary
+
+
+def _results(
+    jobs: Sequence[Job], restore: FileRestorer, workers: int, meter: _Meter
+) -> Iterator[tuple[Job, Outcome | str]]:
+    """Yield each job with its outcome, or with the reason why there is none."""
+    function = partial(_restore_or_say_why, restore=restore, meter=meter)
+    if workers == 1:
+        for job in jobs:
+            yield job, function(job)
+        return
+    waiting = iter(jobs)
+    running: dict[Future[Outcome | str], Job] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        while True:
+            for job in islice(waiting, workers - len(running)):
+                running[pool.submit(function, job)] = job
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+
+
+def _restore_or_say_why(job: Job, restore: FileRestorer, meter: _Meter) -> Outcome | str:
+    try:
+        return restore(job, partial(meter.tile_done, job))
+    except ImageReadError as error:
+        reason = str(error)
+        return reason if str(job.source) in reason else f"{job.source}: {reason}"
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        return f"{job.source}: too little memory for its size; try a smaller --tile."
+    finally:
+        meter.job_done(job)
+
+
+class _Meter:
+    """How much is done, parts of images included."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+        self._done = 0
+        self._parts: dict[Job, float] = {}
+
+    def tile_done(self, job: Job, done: int, total: int) -> None:
+        with self._lock:
+            # The last tile is not the end: the result is still to be encoded and written.
+            self._parts[job] = done / (total + 1)
+            self._on_progress(self._done + sum(self._parts.values()), job.source)
+
+    def job_done(self, job: Job) -> None:
+        with self._lock:
+            self._parts.pop(job, None)
+            self._done += 1
+            self._on_progress(self._done + sum(self._parts.values()), job.source)
+
+
+def _parse_note(note: str | None) -> dict[str, Any] | None:
+    """Return a result's note; None if the file has none, or one of something else."""
+    try:
+        value = json.loads(note or "")
+    except ValueError:
+        return None
+    expected = {"settings", "qf", "quality_from"}
+    return value if isinstance(value, dict) and expected <= value.keys() else None

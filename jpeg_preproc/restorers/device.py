@@ -1,0 +1,32 @@
+"""Whether a device is there."""
+
+from __future__ import annotations
+
+import torch
+
+from jpeg_preproc.errors import DeviceError
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """Return ``device`` as torch's, if torch knows it and, of CUDA, finds it.
+
+    Raises:
+        DeviceError: It is unknown, or a CUDA device that is not there.
+
+    >>> usable_device("cpu")
+    device(type='cpu')
+    """
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"device {device!r} is not torch's: {error}; give 'cpu' or 'cuda:0'"
+        ) from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"device {device!r}: torch finds no CUDA device here; set device='cpu'")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {device!r}: torch finds {torch.cuda.device_count()} CUDA device(s), counted "
+            "from 0; give one of these"
+        )
+    return found
