@@ -51,13 +51,6 @@ class Outcome(Generic[Task, Result]):
     error: BaseException | None = None
 
 
-def count_cores() -> int:
-    """Return how many CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Give a ``stop`` that Ctrl-C and SIGTERM make true; a second one raises KeyboardInterrupt.

@@ -60,9 +60,7 @@ def compress_jpeg(
     >>> len(compress_jpeg(np.zeros((8, 8, 3), np.uint8), qf=10)) > 100
     True
     """
-    return compress_picture(
-        Image.fromarray(check_image_array(image)), qf, subsampling, orientation
-    )
+    return compress_picture(Image.fromarray(check_image_array(image)), qf, subsampling, orientation)
 
 
 def compress_picture(

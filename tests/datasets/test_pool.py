@@ -21,7 +21,6 @@ from pool_functions import (
 
 from jpeg_preproc.datasets.pool import (
     WorkerCrashError,
-    count_cores,
     rewrite_images,
     stop_on_signals,
 )
@@ -135,7 +134,3 @@ def is_running(pid: int) -> bool:
         return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def test_count_cores():
-    assert 1 <= count_cores() <= os.cpu_count()
