@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,7 @@ def rewrite_image(
     written: list[Written] = []
     image: LoadedImage | None = None
     for variant, known in zip(task.variants, task.known, strict=True):
-        target = variant.folder / task.target
+        target = os.path.join(variant.folder, task.target)  # noqa: PTH118 - Path takes longer
         if known is not None and _is_in_place(known, source_sha256, target):
             written.append(Written(known, is_new=False))
             continue
@@ -123,7 +124,7 @@ def _entry(task: ImageTask, image: LoadedImage, source_sha256: str, encoded: Enc
     }
 
 
-def _is_in_place(known: Entry, source_sha256: str, target: Path) -> bool:
-    if known.get("source_sha256") != source_sha256 or not target.is_file():
+def _is_in_place(known: Entry, source_sha256: str, target: str) -> bool:
+    if known.get("source_sha256") != source_sha256 or not Path(target).is_file():
         return False
     return known.get("sha256") == sha256_file(target)
