@@ -35,3 +35,19 @@ def photo() -> np.ndarray:
     image[(rows - 70) ** 2 + (cols - 130) ** 2 < 900] = (40, 160, 90)
     image += rng.normal(0, 6, image.shape)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory) -> Path:
+    """The file of weights of a small network that changes each pixel a little."""
+    import torch
+
+    from jpeg_preproc.restorers import build_restorer, save_weights
+
+    torch.manual_seed(0)
+    network = build_restorer("GridUNet", "tiny")
+    with torch.no_grad():
+        network.tail.weight.normal_(0, 0.02)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_weights(network, path, preset="tiny")
+    return path

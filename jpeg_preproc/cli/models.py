@@ -1,7 +1,9 @@
 """List the networks that can be built, and the trained weights that come with the package.
 
-MACs are multiply-accumulates of convolutions and matrix products. PSNR is what the weights' own
-manifest says was measured, in dB.
+MACs are multiply-accumulates of convolutions and matrix products. 'quality is' says whether a
+network has to be told the quality, uses it where it is known, or ignores it. 'sees px around' is
+how far away a pixel changes another; 'whole' images cannot be cut into tiles. PSNR is what the
+weights' own manifest says was measured, in dB.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from jpeg_preproc.report.tables import Table
 if TYPE_CHECKING:
     from jpeg_preproc.restorers.catalogue import RestorerEntry, WeightsEntry
 
+# By channels. Luma is restored inside colour images too, whose chroma stays.
+_RESTORES = {1: "luma", 3: "colour"}
 _QFS = ("10", "20", "40")
 
 
@@ -61,10 +65,9 @@ def _network_table(networks: dict[str, RestorerEntry]) -> Table:
             preset,
             f"{cost.parameters / 1e6:.3f}",
             f"{cost.macs_per_pixel / 1000:.1f}",
-            "/".join({1: "luma", 3: "colour"}[count] for count in entry.spec.channels),
+            _RESTORES[cost.channels],
             entry.spec.quality,
             "whole" if entry.spec.receptive_radius is None else str(entry.spec.receptive_radius),
-            ", ".join(entry.weights) if preset == next(iter(entry.presets)) else "",
         )
         for name, entry in networks.items()
         for preset, cost in entry.presets.items()
@@ -78,8 +81,7 @@ def _network_table(networks: dict[str, RestorerEntry]) -> Table:
             "kMAC/pixel",
             "restores",
             "quality is",
-            "looks at px",
-            "weights",
+            "sees px around",
         ),
         tuple(rows),
     )
@@ -92,7 +94,8 @@ def _weights_table(weights: dict[str, WeightsEntry]) -> Table:
             entry.manifest.restorer,
             entry.manifest.preset,
             f"{entry.manifest.parameters / 1e6:.3f}",
-            f"{entry.macs_per_pixel / 1000:.1f}",
+            f"{entry.cost.macs_per_pixel / 1000:.1f}",
+            _RESTORES[entry.cost.channels],
             f"{entry.bytes / 1e6:.1f}",
             *(_gain(entry.manifest.measured, qf) for qf in _QFS),
             str(entry.manifest.measured.get("dataset", "")),
@@ -107,6 +110,7 @@ def _weights_table(weights: dict[str, WeightsEntry]) -> Table:
             "preset",
             "M parameters",
             "kMAC/pixel",
+            "restores",
             "MB",
             *(f"QF {qf}" for qf in _QFS),
             "measured on",

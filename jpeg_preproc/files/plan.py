@@ -67,11 +67,12 @@ def plan_jobs(inputs: Sequence[str], out: str, suffix: str, follow_links: bool =
         if not Path(text).exists() and not glob.has_magic(text):
             raise FileError(f"{text} does not exist; check the path.")
     problems: list[Problem] = []
-    if not _names_a_file(out, suffix):
+    if not _names_a_file(out):
         found, problems = _find(inputs, Path(out), follow_links)
         # A file that two globs match is one job.
         jobs = list(dict.fromkeys(Job(item.source, _target(out, item, suffix)) for item in found))
     elif len(inputs) == 1 and Path(inputs[0]).is_file():
+        _refuse_other_format(out, suffix)
         jobs = [Job(Path(inputs[0]), Path(out))]
     else:
         raise FileError(
@@ -82,22 +83,21 @@ def plan_jobs(inputs: Sequence[str], out: str, suffix: str, follow_links: bool =
     return Plan(tuple(jobs), tuple(problems))
 
 
-def _names_a_file(out: str, suffix: str) -> bool:
-    """Tell whether ``out`` is meant as a file: one that is there, or by its suffix.
-
-    Raises:
-        FileError: as an image of another format.
-    """
+def _names_a_file(out: str) -> bool:
+    """Tell whether ``out`` is meant as a file: one that is there, or by its suffix."""
     path = Path(out)
-    found = path.suffix.lower()
-    if out.endswith(os.sep) or path.is_dir() or not (path.exists() or found in IMAGE_SUFFIXES):
+    if out.endswith(os.sep) or path.is_dir():
         return False
+    return path.exists() or path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _refuse_other_format(out: str, suffix: str) -> None:
+    found = Path(out).suffix.lower()
     if found != suffix and not (suffix == ".jpg" and found in JPEG_SUFFIXES):
         raise FileError(
             f"{out} would be written as {suffix[1:]}; name it *{suffix}, or choose its format "
             "with --format (png and webp are lossless, jpeg is not)."
         )
-    return True
 
 
 def _target(out: str, item: _Found, suffix: str) -> Path:

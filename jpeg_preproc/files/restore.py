@@ -207,7 +207,13 @@ def _restore_or_say_why(job: Job, restore: FileRestorer, meter: _Meter) -> Outco
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
             raise
-        return f"{job.source}: too little memory for its size; try a smaller --tile."
+        tiled = restore.restorer.network.spec.receptive_radius is not None
+        mend = (
+            "try a smaller --tile"
+            if tiled
+            else f"{restore.restorer.name} takes whole images only: try another --restorer"
+        )
+        return f"{job.source}: too little memory for its size; {mend}."
     finally:
         meter.job_done(job)
 

@@ -15,10 +15,17 @@ from jpeg_preproc.restorers.weights import Manifest, read_manifest, shipped_name
 
 @dataclass(frozen=True)
 class PresetCost:
-    """Size of a preset: ``parameters``, and ``macs_per_pixel`` of multiply-accumulates."""
+    """Size of a preset.
+
+    Attributes:
+        parameters: Number of weights.
+        macs_per_pixel: Multiply-accumulates.
+        channels: 3 restores RGB, 1 luma.
+    """
 
     parameters: int
     macs_per_pixel: float
+    channels: int = 3
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,12 @@ class WeightsEntry:
 
     Attributes:
         manifest: What they are, and what was measured.
-        macs_per_pixel: Multiply-accumulates of the network they are for.
+        cost: Size of the network they are for.
         bytes: Size of the file.
     """
 
     manifest: Manifest
-    macs_per_pixel: float
+    cost: PresetCost
     bytes: int
 
 
@@ -85,7 +92,7 @@ def list_weights() -> dict[str, WeightsEntry]:
         path = weights_path(name)
         manifest = read_manifest(path)
         cost = _cost(manifest.restorer, manifest.preset, manifest.settings)
-        entries[name] = WeightsEntry(manifest, cost.macs_per_pixel, path.stat().st_size)
+        entries[name] = WeightsEntry(manifest, cost, path.stat().st_size)
     return entries
 
 
@@ -95,4 +102,5 @@ def _cost(name: str, preset: str, settings: dict[str, Any]) -> PresetCost:
     return PresetCost(
         parameters=sum(value.numel() for value in network.parameters()),
         macs_per_pixel=macs(network) / 512**2,
+        channels=network.channels,
     )

@@ -157,8 +157,7 @@ class JpegRestorer:
                 dtype or shape.
             QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
         """
-        many = isinstance(image, (list, tuple))
-        loaded = [_load(item) for item in (image if many else [image])]
+        loaded = [_load(item) for item in (image if isinstance(image, (list, tuple)) else [image])]
         qualities = [
             self.believe(pixels, qf, qtables if qtables is not None else own, given=qtables)
             for pixels, own, _ in loaded
@@ -168,7 +167,7 @@ class JpegRestorer:
             replace(result, image=apply_orientation(result.image, orientation))
             for result, (_, _, orientation) in zip(restored, loaded, strict=True)
         ]
-        return results if many else results[0]
+        return results if isinstance(image, (list, tuple)) else results[0]
 
     def believe(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,13 @@ def camera_exif(endian: str) -> bytes:
             ExifTags.Base.MakerNote: b"absolute offsets within",
         }
     )
-    exif.get_ifd(ExifTags.IFD.IFD1).update({ExifTags.Base.Compression: 6})
-    return exif.tobytes()
+    tiff = bytearray(exif.tobytes()[6:])
+    # Pillow reads IFD1, the thumbnail's, and does not write it: one entry, compression 6 (JPEG).
+    (main,) = struct.unpack_from(f"{endian}I", tiff, 4)
+    (count,) = struct.unpack_from(f"{endian}H", tiff, main)
+    struct.pack_into(f"{endian}I", tiff, main + 2 + 12 * count, len(tiff))
+    thumbnail = struct.pack(f"{endian}HHHIHHI", 1, ExifTags.Base.Compression, 3, 1, 6, 0, 0)
+    return b"Exif\0\0" + bytes(tiff) + thumbnail
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
