@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,15 +26,12 @@ from jpeg_preproc.errors import ImageReadError, QualityError, WeightsError
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding, encode_image
 from jpeg_preproc.jpeg.exif import apply_orientation, orientation_exif
 from jpeg_preproc.jpeg.image import LoadedImage
-from jpeg_preproc.restorers.device import usable_device
+from jpeg_preproc.restorers.device import is_out_of_memory, usable_device
 from jpeg_preproc.restorers.engine import JpegRestorer
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 #: Formats that a restored image is stored in.
 LOSSLESS_FORMATS = ("png", "webp")
-
-# torch's messages, of CUDA and of the CPU.
-_NO_MEMORY = re.compile("out of memory|allocate memory")
 
 
 @dataclass(frozen=True)
@@ -197,11 +193,11 @@ class ImageRestorer:
         try:
             return rewrite_image(task, self._encode)
         except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            if not is_out_of_memory(error):
                 raise
             raise ImageReadError(
-                f"{task.source}: too little memory for its size; try a smaller --tile, or fewer "
-                "--workers."
+                f"{task.source}: too little memory for its size; try fewer --workers, a smaller "
+                "--tile, or a restorer that works tile by tile."
             ) from error
 
     def _encode(self, image: LoadedImage, settings: Mapping[str, Any]) -> Encoded:
