@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.errors import DatasetError
-from jpeg_preproc.io import write_json_atomic, write_text_atomic
+from jpeg_preproc.io import write_text_atomic
 
 MANIFEST = "manifest.json"
 JOURNAL = "manifest.jsonl"
@@ -126,14 +126,14 @@ class Manifest:
     def finish(self, skipped: Iterable[Problem]) -> Path:
         """Write ``manifest.json``, remove the journals, and return the manifest's path."""
         self._journal.close()
-        write_json_atomic(
-            self.path,
-            {
-                "settings": self.settings,
-                "images": self.entries(),
-                "skipped": [{"path": item.path, "reason": item.reason} for item in skipped],
-            },
+        problems = [{"path": item.path, "reason": item.reason} for item in skipped]
+        # A line for each image: indenting everything takes as long as compressing some of them.
+        lists = (
+            f'"{name}": [' + ",".join("\n" + _line(item).rstrip() for item in items) + "\n]"
+            for name, items in (("images", self.entries()), ("skipped", problems))
         )
+        settings = json.dumps(self.settings, ensure_ascii=False, indent=2)
+        write_text_atomic(self.path, f'{{"settings": {settings},\n' + ",\n".join(lists) + "}\n")
         self._remove_journals()
         return self.path
 

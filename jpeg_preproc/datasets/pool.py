@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,6 @@ def rewrite_images(
     workers: int,
     stop: Callable[[], bool] = lambda: False,
     chunk: int = 1,
-    preload: Sequence[str] = (),
 ) -> Generator[Outcome[Task, Result], None, None]:
     """Yield the outcome of ``function`` for each task, as they are ready.
 
@@ -101,13 +101,11 @@ def rewrite_images(
             yield their outcome.
         chunk: tasks that a worker is handed at once: more than 1 where a task takes
             milliseconds, of which handing it over would be a large share.
-        preload: further modules, which a later run of this process is going to need: workers
-            share what was imported when the first of them began, and import the rest one by one.
     """
     if workers == 0:
         yield from _rewrite_here(tasks, function, stop)
         return
-    with _Pool(function, workers, preload) as pool:
+    with _Pool(function, workers) as pool:
         yield from _rewrite_in_pool(iter(tasks), pool, workers * _CHUNKS_PER_WORKER, chunk, stop)
 
 
@@ -189,16 +187,18 @@ def _portable(error: Exception) -> Exception:
 class _Pool(Generic[Task, Result]):
     """A process pool for one function that can be begun anew."""
 
-    def __init__(
-        self, function: Callable[[Task], Result], workers: int, preload: Sequence[str]
-    ) -> None:
+    def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
         self._function = function
         self._workers = workers
         # Not fork: torch has threads by now. The server imports these modules once, and the
-        # workers that it forks share that memory.
+        # workers that it forks share that memory. It lasts as long as this process, so that it
+        # is given what a later pool is going to need too, and what the script imports, which
+        # each worker runs again.
+        ours = {name for name in sys.modules if name.startswith("jpeg_preproc.")}
         self._context = multiprocessing.get_context("forkserver")
-        modules = (__name__, function.__module__, *preload)
-        self._context.set_forkserver_preload([name for name in modules if name != "__main__"])
+        self._context.set_forkserver_preload(
+            sorted({*ours, __name__, function.__module__} - {"__main__"})
+        )
         self._executor = self._start()
 
     def __enter__(self) -> _Pool[Task, Result]:

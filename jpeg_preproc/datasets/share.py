@@ -129,10 +129,7 @@ class Work:
         workers = how.workers if total else 0
         # A few images that take long must not all go to one worker.
         chunk = max(1, min(chunk, total // (4 * workers or 1)))
-        # The server that workers are forked from starts with the first phase.
-        preload = [self.function.__module__]
-        run = rewrite_images(tasks, function, workers, how.stop, chunk, preload)
-        with closing(run) as outcomes:
+        with closing(rewrite_images(tasks, function, workers, how.stop, chunk)) as outcomes:
             for done, outcome in enumerate(outcomes, start=1):
                 yield outcome
                 how.on_progress(phase, done, total)
