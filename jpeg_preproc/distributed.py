@@ -7,6 +7,7 @@ distributed layer (``mmengine.dist``) works from then on.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
@@ -186,6 +187,16 @@ def join_processes(launcher: str, backend: str | None = None) -> None:
         init_dist("pytorch", backend="nccl")
     else:
         distributed.init_process_group("gloo")
+    # A process that ends with gloo's threads still running is aborted ("terminate called").
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    """Part from the other processes, if that was not done before."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _first_machine(launcher: str, size: str) -> str:

@@ -57,3 +57,7 @@ class ReportedElsewhereError(JpegPreprocError, RuntimeError):
 
 class WeightsError(JpegPreprocError, ValueError):
     """A weights file that is damaged or does not fit the network it is loaded into."""
+
+
+class ModelError(JpegPreprocError, ValueError):
+    """A deployed model that cannot be run, or that its config does not describe."""

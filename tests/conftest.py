@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# There is one in several folders; --doctest-modules would import each under the same name.
+collect_ignore_glob = ["*conftest.py"]
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ import torch
 from mmengine.config import DictAction
 
 from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
-from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.errors import JpegPreprocError, ModelError
 from jpeg_preproc.evaluation.conditions import JpegSettings, choose_restorers, plan
-from jpeg_preproc.evaluation.downstream import ConditionStore, Outcome, run_task
-from jpeg_preproc.openmmlab.evaluate import SEED, OpenMMLabTask
-from jpeg_preproc.openmmlab.versions import package_version, versions
+from jpeg_preproc.evaluation.config import read_config
+from jpeg_preproc.evaluation.downstream import SEED, ConditionStore, Outcome, Task, run_task
+from jpeg_preproc.evaluation.onnx import OnnxTask, is_onnx_config
+from jpeg_preproc.evaluation.versions import package_version, versions
 from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
 from jpeg_preproc.report.plots import plot_metric_vs_qf
 
@@ -34,6 +35,10 @@ gives back the whole loss, a negative one harms. Behind it stands its 95 % inter
 drawn 1000 times from its own images, with the same draws in every condition; there is none where
 JPEG costs too little to tell.
 
+A config whose model is an OnnxDetector or OnnxSegmentor measures a .onnx file under onnxruntime,
+without mmcv, mmdet or mmseg. Its images are compressed and restored as stored, then turned
+upright; those of OpenMMLab as its loader gives them, upright.
+
 A run that was stopped goes on when started again with the same --out: finished conditions are
 kept in OUT/conditions and used again as long as nothing they depend on has changed.
 Exit code: 0, or 1 if images or conditions were left out (they are listed), or 2 on an error.
@@ -42,6 +47,8 @@ examples:
   python tools/eval_downstream.py
   python tools/eval_downstream.py configs/downstream/yolox_nano_coco.py yolox_nano.pth \\
       --data-root data/coco --qf 10 20 30 40 --restorers base --limit 50
+  python tools/eval_downstream.py configs/downstream/onnx_yolox_nano_coco.py yolox_nano.onnx \\
+      --data-root data/coco
 """
 
 
@@ -61,9 +68,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "config", nargs="?", type=Path, help="mmdet or mmseg config; without: the embedded demo"
+        "config",
+        nargs="?",
+        type=Path,
+        help="mmdet, mmseg or ONNX config; without: the embedded demo",
     )
-    parser.add_argument("checkpoint", nargs="?", type=Path, help="its weights")
+    parser.add_argument("checkpoint", nargs="?", type=Path, help="its weights, or .onnx file")
     parser.add_argument(
         "--qf", nargs="+", type=int, default=[10, 20, 30, 40], help="default: 10 20 30 40"
     )
@@ -144,13 +154,31 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     ]
 
 
-def _prepare(args: argparse.Namespace) -> list[OpenMMLabTask]:
+def _task_type(job: Job) -> Callable[..., Task]:
+    """Return what measures a job; OpenMMLab is imported for its own configs alone."""
+    if is_onnx_config(read_config(job.config, job.cfg_options)):
+        return OnnxTask
+    if job.checkpoint.suffix == ".onnx":
+        raise ModelError(
+            f"{job.config} is a config of OpenMMLab, and {job.checkpoint} an ONNX model; give a "
+            "config whose model is an OnnxDetector or OnnxSegmentor, see "
+            "configs/downstream/onnx_yolox_nano_coco.py"
+        )
+    try:
+        from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+    except ModuleNotFoundError as error:
+        raise JpegPreprocError(f"{job.config} is a config of OpenMMLab: {error}") from error
+    return OpenMMLabTask
+
+
+def _prepare(args: argparse.Namespace) -> list[Task]:
     tasks = []
     for job in _jobs(args):
+        task_type = _task_type(job)
         with progress(f"checking the images of {job.config.stem}") as bar:
             step = bar.add_task("", total=None)
             tasks.append(
-                OpenMMLabTask(
+                task_type(
                     job.config,
                     job.checkpoint,
                     args.out,
@@ -159,7 +187,7 @@ def _prepare(args: argparse.Namespace) -> list[OpenMMLabTask]:
                     limit=args.limit,
                     device=args.device,
                     num_workers=args.num_workers,
-                    on_check=lambda name, total, bar=bar, step=step: bar.update(  # type: ignore[misc]
+                    on_check=lambda name, total, bar=bar, step=step: bar.update(
                         step, advance=1, total=total, description=name
                     ),
                 )
@@ -168,7 +196,7 @@ def _prepare(args: argparse.Namespace) -> list[OpenMMLabTask]:
 
 
 def _measure(
-    tasks: Sequence[OpenMMLabTask],
+    tasks: Sequence[Task],
     conditions: Sequence[Any],
     store: ConditionStore,
     settings: JpegSettings,
@@ -192,7 +220,7 @@ def _measure(
 def _meta(
     args: argparse.Namespace,
     argv: Sequence[str] | None,
-    tasks: Sequence[OpenMMLabTask],
+    tasks: Sequence[Task],
     outcomes: Sequence[Outcome],
     settings: JpegSettings,
     started: float,
@@ -234,7 +262,7 @@ def _write(out: Path, meta: dict[str, Any], rows: Sequence[dict[str, Any]]) -> l
     return written
 
 
-def _list_left_out(tasks: Sequence[OpenMMLabTask], outcomes: Sequence[Outcome]) -> bool:
+def _list_left_out(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> bool:
     """Print which images and conditions no row includes, and tell whether there are any."""
     skipped = [entry for task in tasks for entry in task.skipped]
     failed = [entry for outcome in outcomes for entry in outcome.failed]

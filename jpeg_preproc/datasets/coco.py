@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jpeg_preproc.datasets.tree import (
@@ -81,15 +81,16 @@ def _take_annotations(
             _resolve(tree, annotation, names, folders, selection)
 
 
-def read_image_names(tree: Tree, annotation: str) -> list[str] | None:
-    """Return every ``images[].file_name`` of a JSON file, or None if it does not list images.
+def read_annotation_json(path: Path) -> Any:
+    """Return what a JSON file holds.
 
     Raises:
-        AnnotationError: it cannot be read, is no JSON, or some of its images have no name.
+        AnnotationError: it cannot be read, or is no JSON.
     """
-    path = tree.root / annotation
     try:
-        content: Any = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise AnnotationError(f"{path} does not exist; check the data root.") from error
     except OSError as error:
         raise AnnotationError(
             f"{path} cannot be read ({error.strerror}); check its permissions."
@@ -98,6 +99,16 @@ def read_image_names(tree: Tree, annotation: str) -> list[str] | None:
         raise AnnotationError(
             f"{path} is no valid JSON ({error}); fetch or export it again."
         ) from error
+
+
+def read_image_names(tree: Tree, annotation: str) -> list[str] | None:
+    """Return every ``images[].file_name`` of a JSON file, or None if it does not list images.
+
+    Raises:
+        AnnotationError: it cannot be read, is no JSON, or some of its images have no name.
+    """
+    path = tree.root / annotation
+    content = read_annotation_json(path)
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list):
         return None

@@ -10,9 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jpeg_preproc.errors import UnknownRestorerError
+import numpy as np
+import torch
+
+from jpeg_preproc.errors import PipelineError, UnknownRestorerError
 from jpeg_preproc.io import sha256_file
-from jpeg_preproc.jpeg import validate_qf
+from jpeg_preproc.jpeg import (
+    LoadedImage,
+    apply_orientation,
+    qtables_from_qf,
+    roundtrip,
+    validate_qf,
+)
+from jpeg_preproc.restorers.engine import JpegRestorer
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 ORIGINAL = "original"
@@ -127,3 +137,50 @@ def condition_transforms(condition: Condition, settings: JpegSettings) -> list[d
             }
         )
     return steps
+
+
+def load_restorer(condition: Condition, settings: JpegSettings) -> JpegRestorer | None:
+    """Return the restorer of a condition, loaded; ``None`` if it has none.
+
+    Raises:
+        PipelineError: A device that torch does not have.
+        WeightsError: A damaged weights file.
+    """
+    if condition.restorer is None:
+        return None
+    try:
+        torch.empty(0, device=settings.device)
+    except (RuntimeError, AssertionError) as error:
+        raise PipelineError(
+            f"the restorer cannot run on device {settings.device!r}: {error}; give 'cpu'"
+        ) from error
+    return JpegRestorer(condition.restorer.name, device=settings.device, dtype=settings.dtype)
+
+
+def condition_image(
+    image: LoadedImage,
+    condition: Condition,
+    settings: JpegSettings,
+    restorer: JpegRestorer | None = None,
+) -> np.ndarray:
+    """Return the pixels that a condition makes of an image.
+
+    It is compressed and restored in stored orientation, where the grid of 8x8 blocks starts at
+    the corner, and then turned upright.
+
+    Args:
+        image: As :func:`~jpeg_preproc.jpeg.load_image` gives it.
+        condition: What it goes through.
+        settings: How it is compressed.
+        restorer: Of :func:`load_restorer`; told the tables of the compression.
+
+    Returns:
+        uint8, (H, W, 3) RGB or (H, W) grey, upright.
+    """
+    pixels = image.pixels
+    if condition.qf is not None:
+        pixels = roundtrip(pixels, condition.qf, settings.subsampling)
+        if restorer is not None:
+            qtables = qtables_from_qf(condition.qf)[: 1 if pixels.ndim == 2 else 2]
+            pixels = restorer(pixels, qtables=qtables).image
+    return apply_orientation(pixels, image.orientation)

@@ -3,7 +3,8 @@
 A task (a model with its test set) is measured under a list of conditions: the original images,
 the images compressed at each QF, and those restored by each restorer. This module knows the
 conditions, their order, what makes a finished one reusable, and what is computed from them; how a
-task measures is the business of :mod:`jpeg_preproc.openmmlab`.
+task measures is the business of :mod:`jpeg_preproc.openmmlab` and of
+:mod:`jpeg_preproc.evaluation.onnx`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,28 @@ from typing import Any, Protocol
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.bootstrap import Interval, interval, recovery_interval
-from jpeg_preproc.evaluation.conditions import (
-    JPEG,
-    ORIGINAL,
-    Condition,
-    JpegSettings,
-    condition_transforms,
-)
+from jpeg_preproc.evaluation.conditions import JPEG, ORIGINAL, Condition, JpegSettings
 from jpeg_preproc.evaluation.store import codec_version
 from jpeg_preproc.io import sha256_bytes, write_json_atomic
+
+# Of whatever a task draws at random.
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric's value.
+
+    Attributes:
+        metric: ``'mAP'`` or ``'mIoU'``.
+        value: In percentage points.
+        replicates: The same of the bootstrap's draws, see
+            :mod:`~jpeg_preproc.evaluation.bootstrap`; ``None`` if the metric is not known there.
+    """
+
+    metric: str
+    value: float
+    replicates: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -51,20 +65,45 @@ class Measurement:
 
 
 class Task(Protocol):
-    """A model with its test set; :class:`jpeg_preproc.openmmlab.evaluate.OpenMMLabTask` is one."""
+    """A model with its test set.
+
+    :class:`jpeg_preproc.openmmlab.evaluate.OpenMMLabTask` is one, and
+    :class:`jpeg_preproc.evaluation.onnx.OnnxTask`.
+
+    Attributes:
+        dataset: Short name of the test data.
+        model: Short name of the model.
+        images: How many are evaluated.
+        fingerprint: What the result depends on besides the condition, as JSON values.
+    """
 
     dataset: str
     model: str
     images: int
     fingerprint: dict[str, Any]
 
+    @property
+    def skipped(self) -> Sequence[dict[str, str]]:
+        """``{'file': ..., 'reason': ...}`` of each image that cannot be evaluated."""
+
     def measure(
         self,
-        transforms: Sequence[Mapping[str, Any]],
+        condition: Condition,
+        settings: JpegSettings,
         name: str,
         on_image: Callable[[], None] | None = None,
     ) -> Measurement:
-        """Evaluate with ``transforms`` behind the image loader; see ``OpenMMLabTask``."""
+        """Evaluate the model on the images as a condition makes them.
+
+        Args:
+            condition: What they go through.
+            settings: How it compresses and restores.
+            name: Of the condition, for files that are kept.
+            on_image: Called after each image.
+
+        Raises:
+            JpegPreprocError: The condition cannot be measured.
+        """
 
 
 def condition_key(
@@ -181,8 +220,7 @@ def run_task(
                 advance()
         else:
             try:
-                transforms = condition_transforms(condition, settings)
-                measured = task.measure(transforms, store.name(key), advance)
+                measured = task.measure(condition, settings, store.name(key), advance)
             except JpegPreprocError as error:
                 failed.append({"file": title, "reason": str(error)})
                 continue

@@ -107,8 +107,9 @@ def _nearest_qf(first_steps: _Doubles, gains: _Doubles) -> int:
     """Return the quality whose steps are nearest, by the mean of their ratios' logarithms."""
     weights = np.where(gains > _LEAST_GAIN, np.minimum(gains, 1), 0)
     gaps = np.abs(np.log2(_luma_steps()[:, _MODES] / first_steps)) @ weights
-    # Neighbours may share all these steps; of equals the weaker: 50 and not 49.
-    return int(np.flatnonzero(gaps == gaps.min())[-1]) + 1
+    # Neighbours may share all these steps, as 49, 50 and 51 do; of equals the one in the middle.
+    nearest = np.flatnonzero(gaps == gaps.min())
+    return int(nearest[len(nearest) // 2]) + 1
 
 
 def _decode_luma(data: bytes, name: str) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,8 @@
 
 A config needs one line, ``custom_imports = dict(imports=['jpeg_preproc.openmmlab'],
 allow_failed_imports=False)``, and may then name ``JpegCompress`` and ``JpegRestore`` in any
-pipeline of mmdet, mmseg or another OpenMMLab project.
+pipeline of mmdet, mmseg or another OpenMMLab project, or restore on the model's device with
+``JpegDefer`` and a data preprocessor. :func:`with_jpeg_restore` makes either of a stock config.
 """
 
 try:
@@ -14,7 +15,21 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from jpeg_preproc.openmmlab.convert import with_jpeg_restore
+from jpeg_preproc.openmmlab.defer import JpegDefer
 from jpeg_preproc.openmmlab.place import check_pipeline
+from jpeg_preproc.openmmlab.preprocessor import (
+    JpegRestoreDetDataPreprocessor,
+    JpegRestoreSegDataPreprocessor,
+)
 from jpeg_preproc.openmmlab.transforms import JpegCompress, JpegRestore
 
-__all__ = ["JpegCompress", "JpegRestore", "check_pipeline"]
+__all__ = [
+    "JpegCompress",
+    "JpegDefer",
+    "JpegRestore",
+    "JpegRestoreDetDataPreprocessor",
+    "JpegRestoreSegDataPreprocessor",
+    "check_pipeline",
+    "with_jpeg_restore",
+]

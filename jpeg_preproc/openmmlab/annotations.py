@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from jpeg_preproc.datasets.coco import read_annotation_json
 from jpeg_preproc.errors import AnnotationError
 from jpeg_preproc.io import sha256_bytes, write_json_atomic, write_text_atomic
 
@@ -103,10 +104,7 @@ def shorten_annotations(metric: Any, ids: Collection[Any], folder: Path) -> None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AnnotationError(f"{path} cannot be read as JSON: {error}") from error
+    value = read_annotation_json(path)
     if not isinstance(value, dict):
         raise AnnotationError(f"{path} is not an annotation file of COCO's form")
     return value

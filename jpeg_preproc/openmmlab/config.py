@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from jpeg_preproc.errors import JpegPreprocError, PipelineError
+from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.openmmlab.place import JPEG_TRANSFORMS, check_pipeline, transform_name
 
 
@@ -29,16 +30,7 @@ def load_config(
     Raises:
         JpegPreprocError: The file is missing or no config, or has no test or validation part.
     """
-    try:
-        config = Config.fromfile(str(path))
-        if cfg_options:
-            config.merge_from_dict(dict(cfg_options))
-    except (OSError, SyntaxError, TypeError, ValueError, AttributeError, KeyError) as error:
-        raise JpegPreprocError(f"{path} cannot be read as an OpenMMLab config: {error}") from error
-    except ImportError as error:
-        raise JpegPreprocError(
-            f"{path} imports what is not installed: {error}; install it, or mend custom_imports"
-        ) from error
+    config = read_config(path, cfg_options)
     for part in ("dataloader", "evaluator"):
         if not config.get(f"test_{part}"):
             config[f"test_{part}"] = copy.deepcopy(config.get(f"val_{part}"))
@@ -55,15 +47,16 @@ def load_config(
 
 def leaf_datasets(config: Config) -> list[Any]:
     """Return the test datasets that hold images, wrappers such as ``ConcatDataset`` taken off."""
-    return list(_leaves(config.test_dataloader.dataset))
+    return list(leaves(config.test_dataloader.dataset))
 
 
-def _leaves(dataset: Any) -> Iterator[Any]:
+def leaves(dataset: Any) -> Iterator[Any]:
+    """Yield the datasets that hold images among ``dataset`` and those it wraps."""
     if "datasets" in dataset:
         for part in dataset.datasets:
-            yield from _leaves(part)
+            yield from leaves(part)
     elif "dataset" in dataset:
-        yield from _leaves(dataset.dataset)
+        yield from leaves(dataset.dataset)
     else:
         yield dataset
 
@@ -106,18 +99,46 @@ def with_transforms(config: Config, transforms: Sequence[Mapping[str, Any]]) -> 
     """
     edited = copy.deepcopy(config)
     for dataset in leaf_datasets(edited):
-        pipeline = list(dataset.get("pipeline", ()))
-        names = [transform_name(step) for step in pipeline]
-        if present := [name for name in names if name in JPEG_TRANSFORMS]:
-            raise PipelineError(
-                f"the test pipeline has {present[0]} already; take it out, since the conditions "
-                "are made by putting it there"
-            )
-        place = loader_index(pipeline) + 1
-        pipeline[place:place] = [dict(step) for step in transforms]
-        check_pipeline(pipeline)
-        dataset.pipeline = pipeline
+        dataset.pipeline = insert_transforms(dataset.get("pipeline", ()), transforms)
     return edited
+
+
+def insert_transforms(
+    pipeline: Sequence[Any], transforms: Sequence[Mapping[str, Any]], keep: Sequence[str] = ()
+) -> list[Any]:
+    """Return a pipeline with ``transforms`` directly behind its image loader.
+
+    Args:
+        pipeline: Configs of transforms.
+        transforms: Likewise.
+        keep: Names of JPEG transforms that may stand behind the loader already; the new ones go
+            behind those.
+
+    Raises:
+        PipelineError: It has no image loader, holds another JPEG transform already, or ones
+            where they cannot work.
+    """
+    place = decoded_index(pipeline, keep)
+    edited = [*pipeline[:place], *(dict(step) for step in transforms), *pipeline[place:]]
+    check_pipeline(edited)
+    return edited
+
+
+def decoded_index(pipeline: Sequence[Any], keep: Sequence[str] = ()) -> int:
+    """Return the position at which the image is as the decoder gave it, or one of ``keep``.
+
+    Raises:
+        PipelineError: There is none, or a JPEG transform besides ``keep``.
+    """
+    names = [transform_name(step) for step in pipeline]
+    if present := [name for name in names if name in JPEG_TRANSFORMS and name not in keep]:
+        raise PipelineError(
+            f"the pipeline has {present[0]} already; take it out, since this puts it there itself"
+        )
+    place = loader_index(pipeline) + 1
+    while place < len(names) and names[place] in keep:
+        place += 1
+    return place
 
 
 def loader_index(pipeline: Sequence[Any]) -> int:
@@ -131,8 +152,8 @@ def loader_index(pipeline: Sequence[Any]) -> int:
         if name.startswith("LoadImage") or name == "InferencerLoader":
             return index
     raise PipelineError(
-        f"the test pipeline ({', '.join(names) or 'empty'}) has no LoadImageFromFile, behind which "
-        "the image is compressed and restored"
+        f"the pipeline ({', '.join(names) or 'empty'}) has no LoadImageFromFile, behind which the "
+        "image is compressed and restored"
     )
 
 

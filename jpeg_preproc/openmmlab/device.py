@@ -24,7 +24,7 @@ def require_device(device: str) -> None:
         raise PipelineError(
             f"JpegRestore(device={device!r}) runs in a forked dataloader worker, where CUDA cannot "
             "be used: set num_workers=0 (and persistent_workers=False) in the dataloader, or "
-            "device='cpu', or restore on the model's side in its data preprocessor"
+            "device='cpu', or restore on the model's side: with_jpeg_restore(where='preprocessor')"
         )
     try:
         usable_device(device)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import json
 import os
 import pickle
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,13 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from jpeg_preproc.errors import JpegPreprocError, WeightsError
-from jpeg_preproc.evaluation.downstream import Measurement
-from jpeg_preproc.io import sha256_bytes, sha256_file
+from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, condition_transforms
+from jpeg_preproc.evaluation.config import config_digest
+from jpeg_preproc.evaluation.downstream import SEED, Measurement
+from jpeg_preproc.io import sha256_file
 from jpeg_preproc.openmmlab.config import dataset_name, load_config, with_transforms
 from jpeg_preproc.openmmlab.metrics import evaluate, keep_boxes
 from jpeg_preproc.openmmlab.selection import select_images
-
-SEED = 0
 
 # What loading a damaged or foreign checkpoint raises.
 _CHECKPOINT_ERRORS = (
@@ -95,11 +94,9 @@ class OpenMMLabTask:
         self.model = Path(config).stem
         self.device = device
         self.num_workers = num_workers
-        tested = {
-            key: self.config.get(key) for key in ("model", "test_dataloader", "test_evaluator")
-        }
-        digest = sha256_bytes(json.dumps(_plain(tested), sort_keys=True).encode())
-        with _quiet(), DefaultScope.overwrite_default_scope(self._scope):
+        tested = ("model", "test_dataloader", "test_evaluator")
+        digest = config_digest({key: self.config.get(key) for key in tested})
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope):
             self._network = load_model(self.config, checkpoint, device)
             selection = select_images(self.config, self.out_dir / "annotations", limit, on_check)
         self.images = selection.images
@@ -115,14 +112,16 @@ class OpenMMLabTask:
 
     def measure(
         self,
-        transforms: Sequence[Mapping[str, Any]],
+        condition: Condition,
+        settings: JpegSettings,
         name: str,
         on_image: Callable[[], None] | None = None,
     ) -> Measurement:
-        """Evaluate with ``transforms`` put directly behind the image loader.
+        """Evaluate with a condition's transforms put directly behind the image loader.
 
         Args:
-            transforms: Configs of ``JpegCompress`` and ``JpegRestore``; none for the original.
+            condition: What the images go through.
+            settings: How it compresses and restores.
             name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
             on_image: Called after each image.
 
@@ -132,9 +131,9 @@ class OpenMMLabTask:
         """
         started = time.perf_counter()
         set_random_seed(SEED)
-        config = with_transforms(self.config, transforms)
+        config = with_transforms(self.config, condition_transforms(condition, settings))
         scope = DefaultScope.overwrite_default_scope(self._scope)
-        with _quiet(), scope, torch.no_grad():
+        with quiet(), scope, torch.no_grad():
             loader = Runner.build_dataloader(_loader_config(config, self.num_workers), seed=SEED)
             evaluator = Evaluator(copy.deepcopy(config.test_evaluator))
             evaluator.dataset_meta = loader.dataset.metainfo
@@ -165,13 +164,7 @@ def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) 
     path = Path(checkpoint)
     if not path.is_file():
         raise WeightsError(f"{path} does not exist; give a checkpoint file, downloaded already")
-    try:
-        model = MODELS.build(config.model)
-    except (KeyError, TypeError, ImportError, AssertionError) as error:
-        raise JpegPreprocError(
-            f"{config.filename}: its model cannot be built: {error}; is the package it belongs to "
-            "installed (default_scope, custom_imports)?"
-        ) from error
+    model = build_model(config)
     try:
         loaded = CheckpointLoader.load_checkpoint(str(path), map_location="cpu", logger=None)
         state = loaded.get("state_dict", loaded)
@@ -192,14 +185,28 @@ def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) 
             f"{path} is not a checkpoint of {config.filename}: it has no {', '.join(random[:3])}"
             f"{f' and {len(random) - 3} more' if len(random) > 3 else ''}"
         )
-    if torch.device(device).type == "cpu":
-        model = revert_sync_batchnorm(model)
     model.cfg = config
     return model.to(device).eval()
 
 
+def build_model(config: Config) -> nn.Module:
+    """Build a config's model with random weights, on the CPU.
+
+    Raises:
+        JpegPreprocError: It cannot be built.
+    """
+    try:
+        # Synchronised batch norm runs on GPUs only; in eval mode the plain one is the same.
+        return revert_sync_batchnorm(MODELS.build(config.model))
+    except (KeyError, TypeError, ImportError, AssertionError) as error:
+        raise JpegPreprocError(
+            f"{config.filename}: its model cannot be built: {error}; is the package it belongs to "
+            "installed (default_scope, custom_imports)?"
+        ) from error
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what pycocotools prints and OpenMMLab warns of out of the progress display."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         for package in ("mmengine", "mmcv", "mmdet", "mmseg", "torch"):
@@ -219,12 +226,3 @@ def _loader_config(config: Config, num_workers: int) -> dict[str, Any]:
         sampler={"type": "DefaultSampler", "shuffle": False},
     )
     return loader
-
-
-def _plain(value: Any) -> Any:
-    """Return a config's value as JSON's types; classes and other objects by their names."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import cv2
 import mmengine.fileio as fileio
 from mmengine.registry import TRANSFORMS
-from PIL import Image
 
 from jpeg_preproc.errors import AnnotationError, ImageReadError, PipelineError
+from jpeg_preproc.evaluation.testset import read_mask
 from jpeg_preproc.jpeg import is_jpeg, read_jpeg_info
 from jpeg_preproc.openmmlab.config import loader_index
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
@@ -75,15 +74,12 @@ class ImageCheck:
 def _check_mask(path: str, shape: tuple[int, int], backend_args: dict[str, Any] | None) -> None:
     """Check that a segmentation mask can be decoded and has its image's (H, W) shape."""
     try:
-        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as mask:
-            mask.load()
-            size = mask.size
+        data = bytes(fileio.get(path, backend_args=backend_args))
     except FileNotFoundError as error:
         raise AnnotationError(f"{path}: the mask does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise AnnotationError(f"{path}: the mask cannot be decoded: {error}") from error
-    if size[::-1] != shape:
-        raise AnnotationError(f"{path}: the mask is {size[::-1]}, its image {shape} (H, W)")
+    except OSError as error:
+        raise AnnotationError(f"{path}: the mask cannot be read: {error}") from error
+    read_mask(data, path, shape)
 
 
 def _root(leaf: Any) -> str:

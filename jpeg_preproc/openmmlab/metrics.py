@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,9 @@ import numpy as np
 from mmengine.evaluator import Evaluator
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
-from jpeg_preproc.evaluation.bootstrap import (
-    REPLICATES,
-    CategoryDetections,
-    average_precision,
-    mean_iou,
-    resample_counts,
-)
+from jpeg_preproc.evaluation.bootstrap import mean_iou, resample_counts
+from jpeg_preproc.evaluation.box_ap import BoxAp, box_ap
+from jpeg_preproc.evaluation.downstream import Figure
 
 # Key of a result without its prefix, what it is called here, and its factor to percent.
 _KNOWN = (
@@ -25,22 +20,6 @@ _KNOWN = (
     ("mAP", "mAP", 100.0),  # VOCMetric: IoU 0.50 unless the config says otherwise
     ("mIoU", "mIoU", 1.0),  # IoUMetric
 )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A metric's value.
-
-    Attributes:
-        metric: ``'mAP'`` or ``'mIoU'``.
-        value: In percentage points.
-        replicates: The same of the bootstrap's draws; ``None`` for a metric other than
-            ``CocoMetric`` and ``IoUMetric``.
-    """
-
-    metric: str
-    value: float
-    replicates: tuple[float, ...] | None
 
 
 def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float]]:
@@ -62,10 +41,10 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
     by_name = {key.rsplit("/", 1)[-1]: value for key, value in results.items()}
     for metric in evaluator.metrics:
         if "bbox" in getattr(metric, "metrics", ()) and getattr(metric, "outfile_prefix", None):
-            exact, drawn = _coco_ap(metric)
+            exact = _coco_ap(metric)
             # A subclass may count differently; then its own figure stands.
-            if abs(exact - by_name.get("bbox_mAP", exact)) < 6e-4:
-                by_name["bbox_mAP"], replicates = exact, drawn
+            if abs(exact.mean - by_name.get("bbox_mAP", exact.mean)) < 6e-4:
+                by_name["bbox_mAP"], replicates = exact.mean, exact.replicates
     for key, name, factor in _KNOWN:
         if key in by_name:
             value = by_name[key]
@@ -100,68 +79,17 @@ def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
     return None
 
 
-def _coco_ap(metric: Any) -> tuple[float, tuple[float, ...] | None]:
-    """Return box AP as a fraction from the detections a ``CocoMetric`` wrote, and its replicates.
+def _coco_ap(metric: Any) -> BoxAp:
+    """Return box AP from the detections a ``CocoMetric`` wrote.
 
-    pycocotools, with the metric's own ground truth, images, categories and thresholds; 0 where
-    nothing was detected, -1 where there is no object.
+    With the metric's own ground truth, images, categories and thresholds.
     """
-    from pycocotools.cocoeval import COCOeval  # mmdet has it; a segmenter needs none
-
-    detections = json.loads(Path(f"{metric.outfile_prefix}.bbox.json").read_text(encoding="utf-8"))
-    if not detections:
-        return 0.0, (0.0,) * REPLICATES
-    truth = metric._coco_api  # no public name; mmdet keeps it from the first version on
-    evaluation = COCOeval(truth, truth.loadRes(detections), "bbox")
-    evaluation.params.catIds = metric.cat_ids
-    evaluation.params.imgIds = metric.img_ids
-    evaluation.params.maxDets = list(metric.proposal_nums)
-    evaluation.params.iouThrs = metric.iou_thrs
-    evaluation.evaluate()
-    evaluation.accumulate()
-    # (iou, recall, category, area, max detections): all areas, and the 100 detections of COCO.
-    allowed = evaluation.params.maxDets
-    wanted = allowed.index(100) if 100 in allowed else len(allowed) - 1
-    precision = evaluation.eval["precision"][:, :, :, 0, wanted]
-    precision = precision[precision > -1]
-    if not precision.size:
-        return -1.0, None
-    categories = _by_category(evaluation, allowed[wanted])
-    counts = resample_counts(len(evaluation.params.imgIds))
-    drawn = average_precision(categories, counts, np.asarray(evaluation.params.recThrs))
-    return float(precision.mean()), tuple(drawn.tolist())
-
-
-def _by_category(evaluation: Any, max_detections: int) -> list[CategoryDetections]:
-    """Return the matches of a ``COCOeval`` that has evaluated, over objects of all sizes."""
-    images = len(evaluation.params.imgIds)
-    per_category = len(evaluation.params.areaRng) * images
-    thresholds = len(evaluation.params.iouThrs)
-    categories = []
-    for first in range(0, len(evaluation.evalImgs), per_category):
-        scores: list[np.ndarray] = [np.empty(0)]
-        image: list[np.ndarray] = [np.empty(0, int)]
-        matched: list[np.ndarray] = [np.empty((thresholds, 0), bool)]
-        ignored: list[np.ndarray] = [np.empty((thresholds, 0), bool)]
-        objects = np.zeros(images, np.int64)
-        # All areas come first; a pair without boxes of either kind is None.
-        for index, pair in enumerate(evaluation.evalImgs[first : first + images]):
-            if pair is None:
-                continue
-            kept = len(pair["dtScores"][:max_detections])
-            scores.append(np.asarray(pair["dtScores"][:kept], float))
-            image.append(np.full(kept, index))
-            matched.append(np.asarray(pair["dtMatches"])[:, :kept] > 0)
-            ignored.append(np.asarray(pair["dtIgnore"])[:, :kept] > 0)
-            objects[index] = np.count_nonzero(np.asarray(pair["gtIgnore"]) == 0)
-        match, ignore = np.concatenate(matched, 1), np.concatenate(ignored, 1)
-        categories.append(
-            CategoryDetections(
-                scores=np.concatenate(scores),
-                image=np.concatenate(image),
-                hits=match & ~ignore,
-                misses=~match & ~ignore,
-                objects=objects,
-            )
-        )
-    return categories
+    written = Path(f"{metric.outfile_prefix}.bbox.json").read_text(encoding="utf-8")
+    return box_ap(
+        metric._coco_api,  # no public name; mmdet keeps it from the first version on
+        json.loads(written),
+        metric.cat_ids,
+        metric.img_ids,
+        metric.iou_thrs,
+        metric.proposal_nums,
+    )

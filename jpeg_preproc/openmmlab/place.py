@@ -16,7 +16,7 @@ import numpy as np
 
 from jpeg_preproc.errors import PipelineError
 
-JPEG_TRANSFORMS = ("JpegCompress", "JpegRestore")
+JPEG_TRANSFORMS = ("JpegCompress", "JpegRestore", "JpegDefer")
 
 _MOVE = "move it directly behind LoadImageFromFile"
 
@@ -49,7 +49,7 @@ def transform_name(transform: object) -> str:
 
 
 def check_pipeline(pipeline: Sequence[Any]) -> None:
-    """Check that ``JpegCompress`` and ``JpegRestore`` stand where they can work.
+    """Check that ``JpegCompress``, ``JpegRestore`` and ``JpegDefer`` stand where they can work.
 
     Args:
         pipeline: Transforms of a dataset config, as configs or built, in order; those inside
@@ -70,6 +70,12 @@ def _check(pipeline: Sequence[Any], before: list[str]) -> list[str]:
     for transform in pipeline:
         name = transform_name(transform)
         if name in JPEG_TRANSFORMS:
+            if "JpegDefer" in seen:
+                raise PipelineError(
+                    f"{name} stands behind JpegDefer, which leaves the image to the model's data "
+                    f"preprocessor, to be restored there: put JpegCompress before JpegDefer, and "
+                    "take JpegRestore out"
+                )
             for earlier in seen:
                 if _DISPLACING.search(earlier):
                     raise PipelineError(
@@ -83,6 +89,8 @@ def _check(pipeline: Sequence[Any], before: list[str]) -> list[str]:
                     )
             if not seen:
                 raise PipelineError(f"{name} stands before the image is loaded; {_MOVE}")
+        if name == "JpegDefer":  # what it holds runs behind it
+            seen.append(name)
         inside = [step for stage in _nested(transform) for step in _check(stage, seen)[len(seen) :]]
         seen += [name, *inside]
     return seen
@@ -156,10 +164,12 @@ def require_decoder_pixels(results: Mapping[str, Any], name: str) -> np.ndarray:
             f"{name}{where}: the image is {image.dtype}; give uint8 as decoded: set "
             "to_float32=False (and for 16-bit files color_type='color') in LoadImageFromFile"
         )
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+    channels = image.shape[2:] or (1,)
+    if image.ndim not in (2, 3) or channels[0] not in (1, 3) or not image.size:
         raise PipelineError(
             f"{name}{where}: the image has shape {image.shape}; give (H, W, 3) or (H, W): set "
-            "color_type='color' in LoadImageFromFile"
+            "color_type='color' in LoadImageFromFile, or drop the alpha channel of an array: "
+            "image[..., :3]"
         )
     return image
 

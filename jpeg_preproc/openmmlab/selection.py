@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, PipelineError
+from jpeg_preproc.evaluation.testset import evenly
 from jpeg_preproc.openmmlab.annotations import (
     annotation_digest,
     check_classes,
@@ -146,10 +147,7 @@ def _evenly(lengths: Sequence[int], limit: int | None) -> list[list[int]]:
     >>> _evenly([4, 2], 3)
     [[0, 2], [0]]
     """
-    total = sum(lengths)
-    if limit is None or limit >= total:
-        return [list(range(length)) for length in lengths]
-    wanted = [position * total // limit for position in range(limit)]
+    wanted = evenly(sum(lengths), limit)
     chosen, start = [], 0
     for length in lengths:
         chosen.append([index - start for index in wanted if start <= index < start + length])

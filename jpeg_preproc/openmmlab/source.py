@@ -1,8 +1,10 @@
-"""The file behind a pipeline's image: its quantisation tables, and how its pixels were turned."""
+"""What is known of a pipeline's image: its quantisation tables, and how its pixels were turned."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import mmengine.fileio as fileio
 import numpy as np
@@ -14,6 +16,69 @@ from jpeg_preproc.jpeg import JpegInfo, apply_orientation, decode_jpeg, is_jpeg,
 _UNDO = {6: 8, 8: 6}
 # ITU-R BT.601, red, green, blue.
 _LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """How an image was coded, as far as its pipeline knows.
+
+    Attributes:
+        qtables: (T, 8, 8) in natural order; ``None`` for what is not from a JPEG file.
+        source: Where they are from: the file, or a ``JpegCompress`` before.
+        orientation: EXIF orientation that the loader applied; 1 for none.
+        colour: Whether the transforms behind want three channels of a grey image too.
+    """
+
+    qtables: np.ndarray | None = None
+    source: Literal["file", "given"] = "file"
+    orientation: int = 1
+    colour: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Described)
+            and (self.source, self.orientation, self.colour)
+            == (other.source, other.orientation, other.colour)
+            and np.array_equal(self.qtables, other.qtables)  # type: ignore[arg-type]
+        )
+
+
+def describe(
+    results: Mapping[str, Any],
+    image: np.ndarray,
+    who: str,
+    backend_args: dict[str, Any] | None = None,
+    color_type: str = "unchanged",
+) -> Described:
+    """Tell how a pipeline's image was coded: by ``JpegCompress`` if one ran, else by its file.
+
+    Args:
+        results: Of an OpenMMLab pipeline; ``jpeg_quality`` and ``img_path`` are read.
+        image: uint8, (H, W, 3) BGR or grey, as loaded.
+        who: Name of the transform that asks, for messages.
+        backend_args: Of the file backend, as in ``LoadImageFromFile``.
+        color_type: Likewise; ``'color'`` sets :attr:`Described.colour`.
+
+    Raises:
+        PipelineError: The image was restored before, or is not what the decoder gave.
+        ImageReadError: The file is missing, corrupt or truncated, or CMYK.
+    """
+    colour = color_type.startswith("color")
+    compressed = results.get("jpeg_quality")
+    if compressed is not None:
+        if "restorer" in compressed:
+            raise PipelineError(
+                f"{who} ({results.get('img_path')}): the image was restored before, by "
+                f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
+            )
+        return Described(compressed["qtables"], "given", colour=colour)
+    path = results.get("img_path")
+    found = read_source(str(path), backend_args) if path else None
+    if found is None:
+        return Described(colour=colour)
+    data, info = found
+    orientation = loaded_orientation(image, data, info, str(path), who)
+    return Described(info.qtables, "file", orientation, colour)
 
 
 def read_source(
@@ -51,7 +116,9 @@ def read_source(
     return data, info
 
 
-def loaded_orientation(image: np.ndarray, data: bytes, info: JpegInfo, path: str) -> int:
+def loaded_orientation(
+    image: np.ndarray, data: bytes, info: JpegInfo, path: str, who: str = "JpegRestore"
+) -> int:
     """Return the EXIF orientation that the loader applied to ``image``: 1 if it applied none.
 
     Loaders differ: OpenCV and Pillow turn the image with ``color_type='color'``, not with
@@ -64,6 +131,7 @@ def loaded_orientation(image: np.ndarray, data: bytes, info: JpegInfo, path: str
         data: The file's bytes.
         info: The file's header.
         path: For the message.
+        who: Name of the transform that asks, for the message.
 
     Raises:
         PipelineError: ``image`` has neither shape, so it was resized or cropped.
@@ -73,9 +141,8 @@ def loaded_orientation(image: np.ndarray, data: bytes, info: JpegInfo, path: str
     turned = stored[::-1] if info.orientation >= 5 else stored
     if image.shape[:2] not in (stored, turned):
         raise PipelineError(
-            f"JpegRestore ({path}): the image is {image.shape[:2]} but its file is {stored} "
-            "(H, W): it was resized, cropped or padded before; move JpegRestore directly behind "
-            "LoadImageFromFile"
+            f"{who} ({path}): the image is {image.shape[:2]} but its file is {stored} (H, W): it "
+            f"was resized, cropped or padded before; move {who} directly behind LoadImageFromFile"
         )
     if info.orientation == 1 or stored != turned:
         return info.orientation if image.shape[:2] == turned else 1

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from jpeg_preproc.errors import JpegPreprocError, PipelineError, QualityError
-from jpeg_preproc.jpeg import (
-    SUBSAMPLINGS,
-    apply_orientation,
-    nearest_qf,
-    qtables_from_qf,
-    roundtrip,
-    validate_qf,
-)
+from jpeg_preproc.errors import PipelineError, QualityError
+from jpeg_preproc.jpeg import SUBSAMPLINGS, qtables_from_qf, roundtrip, validate_qf
 from jpeg_preproc.openmmlab.device import require_device
-from jpeg_preproc.openmmlab.pixels import is_colourless, like, rgb_or_grey
+from jpeg_preproc.openmmlab.pixels import like, rgb_or_grey
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
-from jpeg_preproc.openmmlab.source import loaded_orientation, read_source, undo_orientation
+from jpeg_preproc.openmmlab.restore import image_path, naming, restore_described
+from jpeg_preproc.openmmlab.source import describe
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
 from jpeg_preproc.restorers.weights import weights_path
 
@@ -70,7 +61,7 @@ class JpegCompress(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace ``results['img']`` by its compressed self; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
-        with _naming(results):
+        with naming(image_path(results)):
             decoded = roundtrip(rgb_or_grey(image), self.qf, self.subsampling)
         results["img"] = like(decoded, image)
         results["jpeg_quality"] = {
@@ -101,7 +92,7 @@ class JpegRestore(BaseTransform):
 
     Modified Keys:
 
-    - img (same shape and dtype)
+    - img (same shape and dtype; see ``color_type``)
 
     Added Keys:
 
@@ -124,6 +115,8 @@ class JpegRestore(BaseTransform):
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
         backend_args: File backend to read ``img_path`` with; as in ``LoadImageFromFile``.
+        color_type: As in ``LoadImageFromFile``: with ``'color'`` a grey array, which the loader
+            leaves grey, gets three equal channels as a grey file does.
 
     Raises:
         UnknownRestorerError: At construction: no such restorer.
@@ -142,6 +135,7 @@ class JpegRestore(BaseTransform):
         dtype: str = "fp32",
         tile: int | None = 1024,
         backend_args: dict[str, Any] | None = None,
+        color_type: str = "unchanged",
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
         if qf not in ("auto", "blind"):
@@ -154,50 +148,19 @@ class JpegRestore(BaseTransform):
         self.dtype = dtype
         self.tile = tile
         self.backend_args = dict(backend_args) if backend_args else None
+        self.color_type = color_type
         self._engine: JpegRestorer | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace ``results['img']`` by the restored image; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
-        qtables, orientation = self._describe(results, image)
-        source = results.get("jpeg_quality", {}).get("source", "file")
-        stored = undo_orientation(rgb_or_grey(image), orientation)
-        if qtables is not None and len(qtables) == 1 and is_colourless(stored):
-            stored = np.ascontiguousarray(stored[..., 0])  # a grey JPEG loaded as BGR
-        with _naming(results):
-            if qtables is not None:
-                restored = self.engine()(stored, qtables=qtables)
-            else:
-                restored = self.engine()(stored, qf=self.qf)
-                source = restored.source
-        results["img"] = like(apply_orientation(restored.image, orientation), image)
-        results["jpeg_quality"] = {
-            "qf": restored.qf if qtables is None else nearest_qf(qtables).qf,
-            "source": source,
-            "qtables": restored.qtables if qtables is None else qtables,
-            "restorer": self.restorer,
-        }
+        described = describe(
+            results, image, type(self).__name__, self.backend_args, self.color_type
+        )
+        ((results["img"], results["jpeg_quality"]),) = restore_described(
+            self.engine(), [image], [described], self.qf, self.restorer, [image_path(results)]
+        )
         return results
-
-    def _describe(
-        self, results: dict[str, Any], image: np.ndarray
-    ) -> tuple[np.ndarray | None, int]:
-        """Return the tables to go by, ``None`` for :attr:`qf`, and the orientation of the grid."""
-        compressed = results.get("jpeg_quality")
-        if compressed is not None:
-            if "restorer" in compressed:
-                raise PipelineError(
-                    f"JpegRestore ({results.get('img_path')}): the image was restored before, by "
-                    f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
-                )
-            return (compressed["qtables"] if self.qf == "auto" else None), 1
-        path = results.get("img_path")
-        source = read_source(str(path), self.backend_args) if path else None
-        if source is None:
-            return None, 1
-        data, info = source
-        orientation = loaded_orientation(image, data, info, str(path))
-        return (info.qtables if self.qf == "auto" else None), orientation
 
     def engine(self) -> JpegRestorer:
         """Return this process's restorer, loading it on the first call.
@@ -220,17 +183,5 @@ class JpegRestore(BaseTransform):
         return (
             f"{type(self).__name__}(restorer={self.restorer!r}, qf={self.qf!r}, "
             f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
-            f"backend_args={self.backend_args})"
+            f"backend_args={self.backend_args}, color_type={self.color_type!r})"
         )
-
-
-@contextmanager
-def _naming(results: dict[str, Any]) -> Iterator[None]:
-    """Put the image's path before the message of an error that only knows its pixels."""
-    try:
-        yield
-    except JpegPreprocError as error:
-        path = results.get("img_path")
-        if not path or str(path) in str(error):
-            raise
-        raise type(error)(f"{path}: {error}") from error

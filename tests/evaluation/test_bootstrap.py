@@ -113,10 +113,9 @@ def boxes(images: int, seed: int) -> tuple[dict, list[dict]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_average_precision_is_pycocotools(seed, capsys):
     coco_module = pytest.importorskip("pycocotools.coco")
-    pytest.importorskip("mmengine")
     from pycocotools.cocoeval import COCOeval
 
-    from jpeg_preproc.openmmlab.metrics import _by_category
+    from jpeg_preproc.evaluation.box_ap import _by_category
 
     images = 6
     document, found = boxes(images, seed)

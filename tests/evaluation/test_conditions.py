@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from jpeg_preproc.errors import QualityError, UnknownRestorerError, WeightsError
+from jpeg_preproc.errors import PipelineError, QualityError, UnknownRestorerError, WeightsError
 from jpeg_preproc.evaluation.conditions import (
     Condition,
     JpegSettings,
     RestorerChoice,
     choose_restorers,
+    condition_image,
     condition_transforms,
+    load_restorer,
     plan,
 )
+from jpeg_preproc.jpeg import load_image
+from jpeg_preproc.restorers.engine import JpegRestorer
 from jpeg_preproc.restorers.registry import build_restorer
 from jpeg_preproc.restorers.weights import save_weights
 
@@ -91,3 +98,74 @@ def test_two_rows_of_one_name_are_refused(weights, tmp_path, name):
         twin.with_suffix(suffix).write_bytes(Path(weights).with_suffix(suffix).read_bytes())
     with pytest.raises(UnknownRestorerError, match=name):
         choose_restorers([str(weights), str(twin)])
+
+
+# --- what an image goes through
+
+
+@pytest.fixture
+def turned(tmp_path, photo):
+    """A file whose pixels lie on their side, of odd sides; and how Pillow shows it upright."""
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photo[:101, :67]).save(path, quality=95, subsampling=0, exif=exif)
+    return path
+
+
+def pillow(pixels, qf, subsampling):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=qf, subsampling=subsampling)
+    return np.array(Image.open(stream))
+
+
+def test_an_original_is_the_file_upright(turned):
+    with Image.open(turned) as picture:
+        upright = np.array(picture)[::-1].swapaxes(0, 1)  # EXIF 6: a quarter clockwise
+    found = condition_image(load_image(turned), Condition(), JpegSettings())
+    assert found.shape == (67, 101, 3)
+    np.testing.assert_array_equal(found, upright)
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
+def test_an_image_is_compressed_as_stored(turned, subsampling):
+    with Image.open(turned) as picture:
+        expected = pillow(np.array(picture), 10, subsampling)[::-1].swapaxes(0, 1)
+    settings = JpegSettings(subsampling)
+    found = condition_image(load_image(turned), Condition(10), settings)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_an_image_is_restored_by_the_tables_of_the_compression(turned):
+    torch.manual_seed(0)
+    network = build_restorer("GridUNet", "tiny").eval()
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(torch.randn_like(value) * 0.02)
+    restorer = JpegRestorer(network)
+    found = condition_image(load_image(turned), Condition(10, BASE), JpegSettings(), restorer)
+    # A JPEG of that quality in memory, read as any file is: with its own tables.
+    stream = io.BytesIO()
+    with Image.open(turned) as picture:
+        Image.fromarray(np.array(picture)).save(stream, "JPEG", quality=10)
+    expected = restorer(stream.getvalue()).image[::-1].swapaxes(0, 1)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_grey_file_stays_grey(tmp_path, photo):
+    path = tmp_path / "grey.png"
+    Image.fromarray(photo[..., 0]).save(path)
+    assert condition_image(load_image(path), Condition(10), JpegSettings()).shape == (120, 184)
+
+
+def test_a_restorer_is_loaded_for_conditions_that_have_one(weights):
+    (choice,) = choose_restorers([str(weights)])
+    assert load_restorer(Condition(10), JpegSettings()) is None
+    restorer = load_restorer(Condition(10, choice), JpegSettings(dtype="bf16"))
+    assert restorer is not None and restorer.dtype is torch.bfloat16
+
+
+def test_a_device_that_torch_does_not_have_is_named(weights):
+    (choice,) = choose_restorers([str(weights)])
+    with pytest.raises(PipelineError, match="'nowhere'"):
+        load_restorer(Condition(10, choice), JpegSettings(device="nowhere"))

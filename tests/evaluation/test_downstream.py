@@ -19,24 +19,21 @@ VALUES = {None: 30.0, (10, False): 20.0, (10, True): 27.0, (90, False): 30.0, (9
 
 
 class FakeTask:
-    dataset, model, images = "coco", "yolo/x", 2
+    dataset, model, images, skipped = "coco", "yolo/x", 2, ()
 
     def __init__(self, fails=(), **fingerprint):
         self.fingerprint = {"checkpoint": "cd", **fingerprint}
         self.fails = fails
         self.measured = []
 
-    def measure(self, transforms, name, on_image=None):
-        qf = transforms[0]["qf"] if transforms else None
-        condition = (qf, len(transforms) == 2) if transforms else None
-        if condition in self.fails:
+    def measure(self, condition, settings, name, on_image=None):
+        what = (condition.qf, condition.restorer is not None) if condition.qf else None
+        if what in self.fails:
             raise PipelineError("cannot stand there")
-        self.measured.append(condition)
+        self.measured.append(what)
         for _ in range(self.images):
             on_image()
-        return Measurement(
-            "mAP", VALUES[condition], self.images, 0.5, {"x": 1.0}, self.drawn(condition)
-        )
+        return Measurement("mAP", VALUES[what], self.images, 0.5, {"x": 1.0}, self.drawn(what))
 
     def drawn(self, condition):
         return [VALUES[condition] + shift for shift in (-1.0, 0.0, 1.0)]
@@ -91,10 +88,10 @@ def test_finished_conditions_are_not_measured_again(tmp_path):
 
 def test_a_run_killed_midway_goes_on(tmp_path):
     class Killed(FakeTask):
-        def measure(self, transforms, name, on_image=None):
+        def measure(self, condition, settings, name, on_image=None):
             if len(self.measured) == 2:
                 raise KeyboardInterrupt
-            return super().measure(transforms, name, on_image)
+            return super().measure(condition, settings, name, on_image)
 
     with pytest.raises(KeyboardInterrupt):
         run(Killed(), tmp_path)

@@ -1,25 +1,24 @@
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import toysets
-from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError, PipelineError, WeightsError
 from jpeg_preproc.evaluation.bootstrap import interval
+from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
 from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
 
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
 
-COMPRESS = dict(type="JpegCompress", qf=2)
+SETTINGS = JpegSettings()
+ORIGINAL, JPEG = Condition(), Condition(2)
 
 
 @pytest.fixture
@@ -46,33 +45,11 @@ def segmenter(tmp_path, root, threshold=110.0, **settings):
     )
 
 
-def compressed(pixels, qf):
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=qf)
-    with Image.open(stream) as picture:
-        return np.array(picture)
-
-
-def expected_miou(indices, threshold, qf=None):
-    """Mean IoU of dark and bright over the set, from masks counted here."""
-    intersection, union = np.zeros(2), np.zeros(2)
-    for index in indices:
-        pixels, (left, top, right, bottom) = toysets.scene(index)
-        pixels = pixels if qf is None else compressed(pixels, qf)
-        truth = np.zeros(pixels.shape[:2], bool)
-        truth[top:bottom, left:right] = True
-        found = pixels.astype(np.float32).mean(-1) > threshold
-        for label in (0, 1):
-            intersection[label] += ((found == label) & (truth == label)).sum()
-            union[label] += ((found == label) | (truth == label)).sum()
-    return 100 * (intersection / union).mean()
-
-
 def test_a_detector_that_sees_everything_has_an_ap_of_100(tmp_path, coco):
     task = detector(tmp_path, coco)
     assert (task.dataset, task.model, task.images) == ("coco", "toy_detector", 6)
     steps = []
-    result = task.measure([], "original", lambda: steps.append(1))
+    result = task.measure(ORIGINAL, SETTINGS, "original", lambda: steps.append(1))
     assert (result.metric, result.images, len(steps)) == ("mAP", 6, 6)
     assert result.value == pytest.approx(100.0)
     assert result.all_metrics["coco/bbox_mAP"] == 1.0
@@ -81,7 +58,7 @@ def test_a_detector_that_sees_everything_has_an_ap_of_100(tmp_path, coco):
 
 def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
     task = detector(tmp_path, coco)
-    result = task.measure([COMPRESS], "jpeg")
+    result = task.measure(JPEG, SETTINGS, "jpeg")
     assert 0 < result.value < 99  # so that the comparison says something
     truth = COCO(str(coco / "annotations" / "val.json"))
     evaluation = COCOeval(
@@ -97,27 +74,29 @@ def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
 
 
 def test_a_detector_that_sees_nothing_has_an_ap_of_0(tmp_path, coco):
-    assert detector(tmp_path, coco, threshold=999.0).measure([], "original").value == 0.0
+    assert (
+        detector(tmp_path, coco, threshold=999.0).measure(ORIGINAL, SETTINGS, "original").value
+        == 0.0
+    )
 
 
 def test_voc_boxes_have_their_own_map(tmp_path):
     voc = toysets.write_voc(tmp_path / "VOC2007")
     config = toysets.voc_boxes(tmp_path, voc)
-    result = detector(tmp_path, voc, config=config).measure([], "original")
+    result = detector(tmp_path, voc, config=config).measure(ORIGINAL, SETTINGS, "original")
     assert (result.metric, result.images) == ("mAP", 6)
     assert result.value == pytest.approx(100.0)
     assert result.replicates is None  # VOC's own AP is not drawn again
     blind = detector(tmp_path, voc, threshold=999.0, config=config)
-    assert blind.measure([], "original").value == 0.0
+    assert blind.measure(ORIGINAL, SETTINGS, "original").value == 0.0
 
 
 @pytest.mark.parametrize("qf", [None, 2])
 def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
     task = segmenter(tmp_path, voc, threshold=160.0)
-    transforms = [] if qf is None else [dict(type="JpegCompress", qf=qf)]
-    result = task.measure(transforms, "x")
+    result = task.measure(Condition(qf), SETTINGS, "x")
     assert result.metric == "mIoU"
-    assert result.value == pytest.approx(expected_miou(range(6), 160.0, qf), abs=0.01)
+    assert result.value == pytest.approx(toysets.expected_miou(range(6), 160.0, qf), abs=0.01)
     low, high = interval(result.replicates, result.value)
     assert low < result.value < high
 
@@ -126,40 +105,44 @@ def test_images_left_out_count_in_no_condition(tmp_path, coco):
     (coco / "val" / "003.png").unlink()
     task = detector(tmp_path, coco)
     assert task.images == 5 and len(task.skipped) == 1
-    assert task.measure([], "original").value == pytest.approx(100.0)
+    assert task.measure(ORIGINAL, SETTINGS, "original").value == pytest.approx(100.0)
 
 
 def test_a_limit_is_the_metrics_limit_too(tmp_path, coco, voc):
-    assert detector(tmp_path, coco, limit=2).measure([], "original").value == pytest.approx(100)
+    assert detector(tmp_path, coco, limit=2).measure(
+        ORIGINAL, SETTINGS, "original"
+    ).value == pytest.approx(100)
     task = segmenter(tmp_path, voc, threshold=160.0, limit=2)
-    assert task.measure([], "x").value == pytest.approx(expected_miou([0, 3], 160.0), abs=0.01)
+    assert task.measure(ORIGINAL, SETTINGS, "x").value == pytest.approx(
+        toysets.expected_miou([0, 3], 160.0), abs=0.01
+    )
 
 
 def test_restored_images_reach_the_model(tmp_path, voc, weights):
     task = segmenter(tmp_path, voc, threshold=160.0)
-    restore = dict(type="JpegRestore", restorer=weights)
-    before = task.measure([COMPRESS], "jpeg").value
-    assert task.measure([COMPRESS, restore], "restored").value != before
+    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    before = task.measure(JPEG, SETTINGS, "jpeg").value
+    assert task.measure(restored, SETTINGS, "restored").value != before
 
 
 def test_workers_change_nothing(tmp_path, voc, weights):
-    restore = dict(type="JpegRestore", restorer=weights)
-    alone = segmenter(tmp_path, voc, threshold=160.0).measure([COMPRESS, restore], "a")
+    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    alone = segmenter(tmp_path, voc, threshold=160.0).measure(restored, SETTINGS, "a")
     two = segmenter(tmp_path, voc, threshold=160.0, num_workers=2)
-    assert two.measure([COMPRESS, restore], "b").value == alone.value
+    assert two.measure(restored, SETTINGS, "b").value == alone.value
 
 
 def test_detector_and_segmenter_take_turns_in_one_process(tmp_path, coco, voc):
     first, second = detector(tmp_path, coco), segmenter(tmp_path, voc, threshold=160.0)
-    assert first.measure([], "a").value == pytest.approx(100.0)
-    assert second.measure([], "b").metric == "mIoU"
-    assert first.measure([], "c").value == pytest.approx(100.0)
+    assert first.measure(ORIGINAL, SETTINGS, "a").value == pytest.approx(100.0)
+    assert second.measure(ORIGINAL, SETTINGS, "b").metric == "mIoU"
+    assert first.measure(ORIGINAL, SETTINGS, "c").value == pytest.approx(100.0)
 
 
 def test_another_data_root_serves(tmp_path, coco):
     config = toysets.detector_config(tmp_path, tmp_path / "nowhere")
     task = detector(tmp_path, coco, config=config, data_root=coco)
-    assert task.measure([], "original").value == pytest.approx(100.0)
+    assert task.measure(ORIGINAL, SETTINGS, "original").value == pytest.approx(100.0)
 
 
 def test_the_fingerprint_holds_what_the_result_depends_on(tmp_path, coco):
@@ -190,7 +173,7 @@ def test_a_metric_of_another_kind_is_refused(tmp_path, coco):
     )
     task = detector(tmp_path, coco, config=config)
     with pytest.raises(JpegPreprocError, match="bbox_mAP, mAP or mIoU"):
-        task.measure([], "original")
+        task.measure(ORIGINAL, SETTINGS, "original")
 
 
 def test_a_set_without_ground_truth_is_refused(tmp_path, coco):
@@ -199,7 +182,7 @@ def test_a_set_without_ground_truth_is_refused(tmp_path, coco):
     document["annotations"] = []
     annotations.write_text(json.dumps(document))
     with pytest.raises(AnnotationError, match="no ground truth"):
-        detector(tmp_path, coco).measure([], "original")
+        detector(tmp_path, coco).measure(ORIGINAL, SETTINGS, "original")
 
 
 def test_a_transform_that_cannot_stand_there_is_refused(tmp_path, coco):
@@ -211,7 +194,7 @@ def test_a_transform_that_cannot_stand_there_is_refused(tmp_path, coco):
     )
     task = detector(tmp_path, coco, config=config)
     with pytest.raises(PipelineError, match="JpegCompress already"):
-        task.measure([COMPRESS], "jpeg")
+        task.measure(JPEG, SETTINGS, "jpeg")
 
 
 def write(path, data):
@@ -280,4 +263,4 @@ def test_the_configs_for_real_models_fit_their_weights(
         limit=6,
     )
     assert task.skipped == ()
-    assert task.measure([], "original").value > floor
+    assert task.measure(ORIGINAL, SETTINGS, "original").value > floor

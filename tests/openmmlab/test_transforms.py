@@ -203,6 +203,17 @@ def test_a_grey_file_is_restored_as_grey(tmp_path, photo, weights, color_type):
     assert image.ndim == 2 or (image == image[..., :1]).all()
 
 
+@pytest.mark.parametrize("axis", [False, True])
+def test_a_grey_array_for_a_colour_pipeline_gets_three_channels(photo, weights, axis):
+    grey = photo[..., 1]
+    array = grey[..., None] if axis else grey
+    image = JpegRestore(weights, color_type="color")(array_results(array))["img"]
+    expected = JpegRestorer(weights)(grey).image
+    np.testing.assert_array_equal(image, np.stack([expected] * 3, axis=-1))
+    kept = JpegRestore(weights, color_type="grayscale")(array_results(array))["img"]
+    assert kept.shape == array.shape
+
+
 def test_behind_resize_it_is_refused_by_file(photo_file, weights):
     resize = dict(type="Resize", scale=(64, 64))
     for transform in (dict(type="JpegRestore", restorer=weights), dict(type="JpegCompress", qf=9)):
@@ -301,7 +312,7 @@ def test_repr_shows_every_setting(weights):
     assert repr(JpegCompress(10, "4:4:4")) == "JpegCompress(qf=10, subsampling='4:4:4')"
     assert repr(JpegRestore(weights, qf="blind", tile=None)) == (
         f"JpegRestore(restorer={weights!r}, qf='blind', device='cpu', dtype='fp32', tile=None, "
-        "backend_args=None)"
+        "backend_args=None, color_type='unchanged')"
     )
 
 

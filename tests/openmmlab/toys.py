@@ -14,8 +14,8 @@ THRESHOLD = 128.0
 
 
 class _Toy(BaseModel):
-    def __init__(self):
-        super().__init__(data_preprocessor=BaseDataPreprocessor())
+    def __init__(self, data_preprocessor=None):
+        super().__init__(data_preprocessor or BaseDataPreprocessor())
         self.threshold = nn.Parameter(torch.tensor(THRESHOLD))
 
     def forward(self, inputs, data_samples=None, mode="tensor"):

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "openmmlab"))
 import toysets  # noqa: E402  (the toy models are imported by the configs by this path)
 
+from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def tool():
@@ -152,7 +154,7 @@ def test_a_stopped_run_says_how_to_go_on(tool, tmp_path, model, capsys, monkeypa
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tool.OpenMMLabTask, "measure", stop)
+    monkeypatch.setattr(OpenMMLabTask, "measure", stop)
     assert run(tool, tmp_path, *model, "--restorers") == 130
     assert "goes on from here" in capsys.readouterr().err
 

@@ -9,7 +9,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 from jpeg_preproc.evaluation.store import codec_version
 
-_MODULES = ("torch", "numpy", "cv2", "pycocotools", "mmengine", "mmcv", "mmdet", "mmseg")
+_MODULES = (
+    "torch",
+    "numpy",
+    "cv2",
+    "pycocotools",
+    "onnxruntime",
+    "mmengine",
+    "mmcv",
+    "mmdet",
+    "mmseg",
+)
 
 
 def package_version() -> str:
@@ -23,7 +33,7 @@ def package_version() -> str:
 def versions() -> dict[str, str]:
     """Return name to version of the parts present, OpenMMLab's found by import, not by name.
 
-    >>> sorted({"python", "codec", "mmcv"} - versions().keys())
+    >>> sorted({"python", "codec", "torch"} - versions().keys())
     []
     """
     found = {

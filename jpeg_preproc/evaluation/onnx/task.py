@@ -1,0 +1,196 @@
+"""Measure a deployed model on its own test set, under the conditions of a downstream run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from jpeg_preproc.errors import JpegPreprocError, ModelError
+from jpeg_preproc.evaluation.conditions import (
+    Condition,
+    JpegSettings,
+    condition_image,
+    load_restorer,
+)
+from jpeg_preproc.evaluation.config import config_digest, read_config
+from jpeg_preproc.evaluation.downstream import Measurement
+from jpeg_preproc.evaluation.onnx.coco import CocoTruth
+from jpeg_preproc.evaluation.onnx.masks import MaskTruth
+from jpeg_preproc.evaluation.onnx.models import OnnxDetector, OnnxSegmentor
+from jpeg_preproc.evaluation.onnx.session import model_digest
+from jpeg_preproc.evaluation.onnx.settings import (
+    CocoSettings,
+    DetectorSettings,
+    MaskSettings,
+    SegmentorSettings,
+    data_settings,
+    is_onnx_model,
+    model_settings,
+)
+from jpeg_preproc.evaluation.onnx.truth import OnCheck, Truth
+from jpeg_preproc.jpeg import load_image
+from jpeg_preproc.restorers.engine import JpegRestorer
+
+
+def is_onnx_config(config: Mapping[str, Any]) -> bool:
+    """Tell whether a config is of an ONNX model, and not of OpenMMLab."""
+    return is_onnx_model(config.get("model"))
+
+
+class OnnxTask:
+    """One ONNX model with its test set, ready to be measured under several conditions.
+
+    It is run on one image at a time, in the order of the set.
+
+    Attributes:
+        dataset: Last folder of the data root.
+        model: The config's file name without its ending.
+        images: How many are evaluated.
+        skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be.
+        fingerprint: What the result depends on besides the condition.
+
+    Args:
+        config: Path of a config with ``model`` and ``data``; see
+            :mod:`jpeg_preproc.evaluation.onnx.settings`.
+        checkpoint: Path of the ``.onnx`` file.
+        out_dir: Where boxes are written.
+        cfg_options: Dotted keys and new values.
+        data_root: Replaces the one in ``data``.
+        limit: Evaluate this many images, evenly spaced over the set.
+        device: ``'cpu'``, or ``'cuda'`` with onnxruntime-gpu.
+        num_workers: Processes that load, compress and restore; 0 does it in this one.
+        on_check: Called with each image's name and their number while the set is checked.
+
+    Raises:
+        ModelError: The config, or the model, cannot be used, or they do not fit each other.
+        AnnotationError: The annotations or all images are unusable, or are of other classes.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike[str],
+        checkpoint: str | os.PathLike[str],
+        out_dir: str | os.PathLike[str],
+        *,
+        cfg_options: Mapping[str, Any] | None = None,
+        data_root: str | os.PathLike[str] | None = None,
+        limit: int | None = None,
+        device: str = "cpu",
+        num_workers: int = 0,
+        on_check: OnCheck | None = None,
+    ) -> None:
+        read = read_config(config, cfg_options)
+        model, data = dict(read.get("model") or {}), dict(read.get("data") or {})
+        if data_root is not None:
+            data["data_root"] = str(data_root)
+        try:
+            settings, where = model_settings(model), data_settings(data)
+        except ModelError as error:
+            raise ModelError(f"{config}: {error}") from error
+        self._model: OnnxDetector | OnnxSegmentor
+        self._truth: Truth
+        if isinstance(settings, DetectorSettings) and isinstance(where, CocoSettings):
+            self._model = OnnxDetector(checkpoint, settings, device)
+            self._truth = CocoTruth(where, settings.classes, limit, on_check)
+        elif isinstance(settings, SegmentorSettings) and isinstance(where, MaskSettings):
+            self._model = OnnxSegmentor(checkpoint, settings, device)
+            self._truth = MaskTruth(where, settings.classes, limit, on_check)
+        else:
+            raise ModelError(
+                f"{config}: an {model['type']} cannot be measured on data of type "
+                f"{data['type']!r}; a detector needs 'coco', a segmenter 'masks' or 'voc'"
+            )
+        self._model(_upright(self._truth.paths[0]))  # what does not fit fails here, and once
+        self.dataset = Path(where.data_root).resolve().name
+        self.model = Path(config).stem
+        self.images = len(self._truth.paths)
+        self.skipped = self._truth.skipped
+        self._out_dir = Path(out_dir)
+        self._num_workers = num_workers
+        del data["data_root"]
+        self.fingerprint: dict[str, Any] = {
+            "config": config_digest({"model": model, "data": data}),
+            "checkpoint": model_digest(Path(checkpoint)),
+            "data": self._truth.digest,
+            "images": self.images,
+            "device": device.partition(":")[0],
+        }
+
+    def measure(
+        self,
+        condition: Condition,
+        settings: JpegSettings,
+        name: str,
+        on_image: Callable[[], None] | None = None,
+    ) -> Measurement:
+        """Evaluate the model on the images as a condition makes them.
+
+        Args:
+            condition: What the images go through.
+            settings: How it compresses and restores.
+            name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
+            on_image: Called after each image.
+
+        Raises:
+            JpegPreprocError: The restorer or the model fails, or there is no ground truth.
+        """
+        started = time.perf_counter()
+        images = _ConditionImages(self._truth.paths, condition, settings)
+        loader = DataLoader(
+            images, batch_size=None, num_workers=self._num_workers, collate_fn=_as_it_is
+        )
+        tally = self._truth.tally()
+        for index, image in enumerate(loader):
+            if isinstance(image, JpegPreprocError):
+                raise image
+            tally.add(index, self._model(image))
+            if on_image:
+                on_image()
+        figure, measured = tally.figure(self._out_dir / "predictions" / name)
+        return Measurement(
+            metric=figure.metric,
+            value=figure.value,
+            images=self.images,
+            seconds=round(time.perf_counter() - started, 2),
+            all_metrics=measured,
+            replicates=figure.replicates,
+        )
+
+
+class _ConditionImages(Dataset):
+    """The images of a set as a condition makes them; the restorer is loaded in each process."""
+
+    def __init__(self, paths: Sequence[Path], condition: Condition, settings: JpegSettings) -> None:
+        self._paths = paths
+        self._condition = condition
+        self._settings = settings
+        self._restorer: JpegRestorer | None = None
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> np.ndarray | JpegPreprocError:
+        """Return the pixels, or what went wrong: a worker would hide it in a traceback."""
+        path = self._paths[index]
+        try:
+            if self._restorer is None:
+                self._restorer = load_restorer(self._condition, self._settings)
+            image = load_image(path)
+            return condition_image(image, self._condition, self._settings, self._restorer)
+        except JpegPreprocError as error:
+            return error if str(path) in str(error) else type(error)(f"{path}: {error}")
+
+
+def _as_it_is(image: Any) -> Any:
+    """Keep DataLoader from making a tensor of an image; a function, because workers pickle it."""
+    return image
+
+
+def _upright(path: Path) -> np.ndarray:
+    return condition_image(load_image(path), Condition(), JpegSettings())

@@ -1,0 +1,98 @@
+"""The configs of the DAGN paper's experiments: they parse, build, and run with random weights."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+import toysets
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import Runner
+
+from jpeg_preproc.openmmlab.config import load_config
+from jpeg_preproc.openmmlab.place import check_pipeline
+
+pytest.importorskip("mmdet")
+pytest.importorskip("mmseg")
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "downstream"
+SCALE = {"test_dataloader.dataset.pipeline.3.scale": (96, 96)}  # Resize
+
+
+@cache
+def stock(model):
+    return Config.fromfile(CONFIGS / f"{model}.py").to_dict()
+
+
+def without_scope(pipeline):
+    """mmengine marks what is from another package's config, in some of its copies."""
+    return [{key: value for key, value in step.items() if key != "_scope_"} for step in pipeline]
+
+
+@pytest.mark.parametrize("qf", [10, 20, 30, 40])
+@pytest.mark.parametrize("model", ["faster_rcnn_r50_coco", "pspnet_r101_voc"])
+def test_a_quality_is_simulated_right_behind_the_stock_loader(model, qf):
+    plain = stock(model)
+    config = Config.fromfile(CONFIGS / f"{model}_qf{qf}.py")
+    for part in (config.val_dataloader, config.test_dataloader):
+        load, compress, restore, *rest = part.dataset.pipeline
+        expected = plain["test_dataloader"]["dataset"]["pipeline"]
+        assert without_scope([load, *rest]) == without_scope(expected)
+        assert (compress.type, compress.qf, restore.type) == ("JpegCompress", qf, "JpegRestore")
+        check_pipeline(part.dataset.pipeline)
+    assert config.model.to_dict() == plain["model"]
+
+
+def run(config):
+    """Build with random weights; return what the config's own metric says of its own data."""
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(config.default_scope), torch.no_grad():
+        model = revert_sync_batchnorm(MODELS.build(config.model)).eval()
+        config.test_dataloader.update(num_workers=0, persistent_workers=False)
+        loader = Runner.build_dataloader(config.test_dataloader, seed=0)
+        evaluator = Evaluator(config.test_evaluator)
+        evaluator.dataset_meta = loader.dataset.metainfo
+        for batch in loader:
+            evaluator.process(data_samples=model.test_step(batch), data_batch=batch)
+        return evaluator.evaluate(len(loader.dataset))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_faster_rcnn_runs_with_random_weights(tmp_path):
+    from mmdet.datasets import CocoDataset
+
+    root = toysets.write_coco(tmp_path / "coco")
+    annotations = root / "annotations" / "val.json"
+    document = json.loads(annotations.read_text())
+    classes = CocoDataset.METAINFO["classes"]
+    document["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
+    annotations.write_text(json.dumps(document))
+    options = SCALE | {
+        "test_dataloader.dataset.ann_file": "annotations/val.json",
+        "test_dataloader.dataset.data_prefix.img": "val/",
+        "test_dataloader.dataset.indices": 2,
+        "test_evaluator.ann_file": str(annotations),
+        "model.test_cfg.rcnn.score_thr": 0.0,  # random weights are sure of nothing
+    }
+    config = load_config(CONFIGS / "faster_rcnn_r50_coco_qf10.py", options, root)
+    assert config.model.roi_head.bbox_head.num_classes == 80
+    assert 0 <= run(config)["coco/bbox_mAP"] <= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pspnet_runs_with_random_weights(tmp_path):
+    root = toysets.write_voc(tmp_path / "voc")
+    options = SCALE | {
+        "test_dataloader.dataset.ann_file": "ImageSets/val.txt",
+        "test_dataloader.dataset.img_suffix": ".png",
+        "test_dataloader.dataset.indices": 2,
+    }
+    config = load_config(CONFIGS / "pspnet_r101_voc_qf10.py", options, root)
+    assert (config.model.backbone.depth, config.model.decode_head.num_classes) == (101, 21)
+    assert 0 <= run(config)["mIoU"] <= 100

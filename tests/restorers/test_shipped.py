@@ -1,0 +1,60 @@
+"""What the shipped tiny variants of the papers' networks promise on photographs new to them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from skimage import data
+
+from jpeg_preproc import JpegRestorer, compress_jpeg
+from jpeg_preproc.evaluation.metrics import psnr
+from jpeg_preproc.jpeg import decode_jpeg
+from jpeg_preproc.restorers.weights import shipped_names, weights_path
+
+# Least gain in dB over the JPEG input, mean of the photographs, at each quality factor.
+GAINS = {
+    "d2lnet-tiny": {10: 0.8, 20: 0.85, 30: 0.85, 40: 0.8, 50: 0.65, 60: 0.55},
+    "dagn-tiny": {10: 0.6, 20: 0.75, 30: 0.85, 40: 0.85, 50: 0.8, 60: 0.8},
+    "qgcn-tiny": {10: 1.0, 20: 0.9, 30: 0.8, 40: 0.65, 50: 0.5, 60: 0.38},
+}
+
+
+@pytest.fixture(scope="module")
+def photos():
+    crops = (data.astronaut()[0:192, 128:320], data.coffee()[100:292, 200:392])
+    return [np.ascontiguousarray(crop) for crop in (*crops, data.chelsea()[60:252, 100:292])]
+
+
+@cache
+def restorer(name: str) -> JpegRestorer:
+    return JpegRestorer(name)
+
+
+def gains(name, photos, qf, told=None):
+    """Return the gain in dB on each photograph, told the file's quality or another one."""
+    for photo in photos:
+        jpeg = compress_jpeg(photo, qf=qf)
+        restored = restorer(name)(jpeg, qf="auto" if told is None else told).image
+        yield psnr(photo, restored) - psnr(photo, decode_jpeg(jpeg).pixels)
+
+
+def test_every_tiny_variant_is_tested_and_small():
+    tiny = {name for name in shipped_names() if "tiny" in name}
+    assert tiny == set(GAINS)
+    assert all(weights_path(name).stat().st_size <= 4e6 for name in tiny)
+
+
+@pytest.mark.parametrize("name,qf", [(name, qf) for name in GAINS for qf in GAINS[name]])
+def test_each_quality_is_improved(name, qf, photos):
+    measured = list(gains(name, photos, qf))
+    assert min(measured) > 0
+    assert np.mean(measured) > GAINS[name][qf]
+
+
+@pytest.mark.parametrize("qf,wrong,least", [(10, 60, 0.15), (60, 10, 0.5), (40, 5, 0.5)])
+def test_qgcn_told_the_files_tables_beats_itself_told_wrong_ones(qf, wrong, least, photos):
+    right = gains("qgcn-tiny", photos, qf)
+    misled = gains("qgcn-tiny", photos, qf, told=wrong)
+    assert all(a > b + least for a, b in zip(right, misled, strict=True))
