@@ -51,6 +51,10 @@ class LauncherError(JpegPreprocError, RuntimeError):
     """A process that the named launcher has not started, or cannot connect to the others."""
 
 
+class ReportedElsewhereError(JpegPreprocError, RuntimeError):
+    """An error of a run that several processes share, which the first of them reports."""
+
+
 class WeightsError(JpegPreprocError, ValueError):
     """A weights file that is damaged or does not fit the network it is loaded into."""
 
