@@ -31,6 +31,7 @@ from jpeg_preproc.openmmlab.metrics import evaluate, keep_boxes
 from jpeg_preproc.openmmlab.network import load_model, quiet
 from jpeg_preproc.openmmlab.selection import select_images
 from jpeg_preproc.openmmlab.timing import split_pipelines, time_pipelines
+from jpeg_preproc.restorers.device import usable_device
 
 # What each metric has kept of a process's share of the images, and how long that took.
 _Share = tuple[list[list[Any]], Seconds]
@@ -87,6 +88,7 @@ class OpenMMLabTask:
     ) -> None:
         # The latest instance is what mmengine's print_log writes to.
         MMLogger.get_instance("jpeg_preproc").setLevel("ERROR")
+        usable_device(device)
         clock = StageClock(device=device)
         self.out_dir = Path(out_dir)
         with clock.stage("prepare"):

@@ -27,6 +27,7 @@ _CHECKPOINT_ERRORS = (
     ValueError,
     pickle.UnpicklingError,
 )
+_MEND = "Give the checkpoint that was trained with this config, or the config of this checkpoint"
 
 
 def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) -> nn.Module:
@@ -52,13 +53,18 @@ def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) 
     try:
         missing = set(model.load_state_dict(state, strict=False).missing_keys)
     except RuntimeError as error:  # shapes differ
-        raise WeightsError(f"{path} is not a checkpoint of {config.filename}: {error}") from error
+        # torch lists every tensor, one on a line below a heading.
+        reasons = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+        raise WeightsError(
+            f"{path} is not a checkpoint of {config.filename}: {reasons[0]}"
+            f"{f' And {len(reasons) - 1} more.' if len(reasons) > 1 else ''} {_MEND}"
+        ) from error
     # Buffers may be younger than the checkpoint; a parameter left at random is always wrong.
     random = [name for name, _ in model.named_parameters() if name in missing]
     if random:
         raise WeightsError(
             f"{path} is not a checkpoint of {config.filename}: it has no {', '.join(random[:3])}"
-            f"{f' and {len(random) - 3} more' if len(random) > 3 else ''}"
+            f"{f' and {len(random) - 3} more' if len(random) > 3 else ''}. {_MEND}"
         )
     model.cfg = config
     return model.to(device).eval()

@@ -111,10 +111,12 @@ def select_images(
         reasons = "; ".join(entry["reason"] for entry in skipped[:3])
         raise AnnotationError(f"none of the {total} test images can be used: {reasons}")
     if images < sum(len(dataset) for dataset, _ in datasets):
-        # The metrics compute in the first process alone.
-        processes.first(
-            lambda: [shorten_annotations(metric, ids, folder) for metric in metric_configs(config)]
-        )
+
+        def shorten() -> None:
+            for metric in metric_configs(config):
+                shorten_annotations(metric, ids, folder)
+
+        processes.first(shorten)  # where the metrics compute
     return Selection(images, tuple(skipped), digest.hexdigest())
 
 
