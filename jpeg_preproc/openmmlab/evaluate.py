@@ -151,7 +151,7 @@ class OpenMMLabTask:
                 keep_boxes(evaluator, self.out_dir / "predictions" / name)
 
             def share() -> _Share:
-                with self._preprocessing(config, clock):
+                with self._preprocessing(config, clock), _without_traceback():
                     self._test(loader, evaluator, clock, on_image)
                 return [metric.results for metric in evaluator.metrics], clock.seconds()
 
@@ -263,3 +263,15 @@ class OpenMMLabTask:
                 "processes cannot share them; run it in one, without --launcher"
             )
         return merge(parts)
+
+
+@contextlib.contextmanager
+def _without_traceback() -> Iterator[None]:
+    """Take the worker's traceback, which DataLoader puts into an error's message, out of it."""
+    try:
+        yield
+    except JpegPreprocError as error:
+        _, worker, message = str(error).rpartition(f".{type(error).__name__}: ")
+        if not worker or "in DataLoader worker process" not in str(error):
+            raise
+        raise type(error)(message.strip()) from error
