@@ -172,7 +172,7 @@ def joined(launcher: str) -> Iterator[Processes]:
         rank, size = get_dist_info()
         yield Processes(rank, size, int(os.environ["LOCAL_RANK"]), group)
     finally:
-        distributed.destroy_process_group()
+        _leave()
 
 
 def join_processes(launcher: str, backend: str | None = None) -> None:
@@ -183,7 +183,8 @@ def join_processes(launcher: str, backend: str | None = None) -> None:
         backend: ``'gloo'`` for it also where there are GPUs; by default NCCL there.
 
     Raises:
-        LauncherError: It has not started this process, or does not say where the first one is.
+        LauncherError: It has not started this process, does not say where the first one is, or the
+            processes do not find each other.
     """
     if launcher == "none":
         return
@@ -207,12 +208,20 @@ def join_processes(launcher: str, backend: str | None = None) -> None:
         WORLD_SIZE=size,
         LOCAL_RANK=local_rank,
     )
-    if backend != "gloo" and torch.cuda.is_available():
-        from mmengine.dist import init_dist
+    try:
+        if backend != "gloo" and torch.cuda.is_available():
+            from mmengine.dist import init_dist
 
-        init_dist("pytorch", backend="nccl")
-    else:
-        distributed.init_process_group("gloo")
+            init_dist("pytorch", backend="nccl")
+        else:
+            distributed.init_process_group("gloo")
+    except distributed.DistError as error:
+        reason = str(error).partition("\n")[0]
+        raise LauncherError(
+            f"--launcher {launcher}: process {rank} of {size} did not find the others ({reason}); "
+            "see that all were started, and that MASTER_ADDR and MASTER_PORT name a free port of "
+            "the machine of rank 0"
+        ) from error
     # A process that ends with gloo's threads still running is aborted ("terminate called").
     atexit.register(_leave)
 
