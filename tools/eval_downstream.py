@@ -153,15 +153,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         with joined(args.launcher) as processes:
-            return processes.each(lambda: _run(args, argv, processes))[processes.rank]
+            try:
+                return processes.each(lambda: _run(args, argv, processes))[processes.rank]
+            except KeyboardInterrupt:
+                if processes.is_first:
+                    console(stderr=True).print("Stopped; the same command goes on from here.")
+                return INTERRUPTED
     except ReportedElsewhereError:
         return DONE  # a launcher would end the process that is about to report it
     except JpegPreprocError as error:
         console(stderr=True).print(f"error: {error}", markup=False, style="red")
         return REFUSED
-    except KeyboardInterrupt:
-        console(stderr=True).print("Stopped; the same command goes on from here.")
-        return INTERRUPTED
 
 
 def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Processes) -> int:
