@@ -135,8 +135,10 @@ class QualityEstimator(nn.Module):
     The start is our filling. The last layer's bias is 0.5: a ReLU follows, and an estimate that
     starts below zero would get no gradient. The first kernels have no mean: what tells the quality
     is differences of neighbours, an eighth of the brightness that Xavier's kernels pass on, and
-    from those an estimator was still at its constant after 1,000 steps. The pools leave out what does not fill a window;
-    images below 64 pixels are replicated at the right and lower edge up to 64 (our filling).
+    from those an estimator was still at its constant after 1,000 steps.
+
+    The pools leave out what does not fill a window; images below 64 pixels are replicated at the
+    right and lower edge up to 64 (our filling).
 
     The guards of a torch.export graph tell a map of one cell from a larger one, below and above
     128 pixels; the values are right at all sizes with ``module(check_guards=False)``.
