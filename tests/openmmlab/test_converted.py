@@ -257,7 +257,9 @@ def test_ten_images_of_coco_have_the_same_boxes(shared_data, models, batch_size)
     config = load_config(
         ROOT / "configs/downstream/yolox_nano_coco.py", data_root=shared_data / "coco"
     )
-    config.test_dataloader.dataset.indices = list(range(0, 180, 18))
+    # One by one these two show what ten in batches do not: that a batch may be of one.
+    indices = list(range(0, 180, 18)) if batch_size > 1 else [0, 18]
+    config.test_dataloader.dataset.indices = indices
     left = with_jpeg_restore(config)
     right = with_jpeg_restore(config, where="preprocessor")
     for converted in (left, right):
