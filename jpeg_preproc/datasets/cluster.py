@@ -21,6 +21,10 @@ from jpeg_preproc.errors import LauncherError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+# Of a chunk, then of each task that was in it. Workers are lost for other reasons too, as when a
+# machine goes.
+_TRIES = 2
+
 
 def join_cluster() -> Any:
     """Connect to the Ray cluster that there is, and return Ray's module.
@@ -120,7 +124,14 @@ def _run(
         for index, task in tasks.items()
     ]
     data = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // chunk))
-    data = data.map_batches(_work, batch_size=None, compute=compute, num_cpus=1, num_gpus=gpus)
+    data = data.map_batches(
+        _work,
+        batch_size=None,
+        compute=compute,
+        num_cpus=1,
+        num_gpus=gpus,
+        ray_remote_args_fn=lambda: {"max_retries": _TRIES - 1},  # endless by default
+    )
     seen: set[int] = set()
     try:
         for row in data.iter_rows():
