@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from jpeg_preproc.errors import JpegPreprocError, LauncherError, ReportedElsewhereError
 
 Value = TypeVar("Value")
+Result = TypeVar("Result")
 
 #: What may have started the processes; ``'pytorch'`` is torchrun.
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
@@ -65,7 +66,15 @@ class Processes:
 
     def share(self, items: Sequence[Value]) -> Sequence[Value]:
         """Return this process's part: every ``size``-th, so that all have a like mixture."""
-        return items[self.rank :: self.size]
+        return self.of(self.rank, items)
+
+    def of(self, rank: int, items: Sequence[Value]) -> Sequence[Value]:
+        """Return the part that the process of a rank has of ``items``."""
+        return items[rank :: self.size]
+
+    def spread(self, function: Callable[[Value], Result], items: Sequence[Value]) -> list[Result]:
+        """Return ``function`` of each item, in order, each from the one process that has it."""
+        return merge(self.each(lambda: [function(item) for item in self.share(items)]))
 
     def each(self, function: Callable[[], Value]) -> list[Value]:
         """Return what ``function`` returns in each process, by rank; every process calls this.
@@ -82,11 +91,16 @@ class Processes:
         try:
             result = (function(), None)
         except JpegPreprocError as error:
+            # In a call within a call all processes have raised it already, and none waits.
+            if error.is_shared:
+                raise
             result = (None, error)
         values: list[Value] = []
         for value, failure in self._gather(result):
             if failure is not None:
-                raise failure if self.is_first else ReportedElsewhereError(str(failure))
+                raised = failure if self.is_first else ReportedElsewhereError(str(failure))
+                raised.is_shared = True
+                raise raised
             values.append(value)
         return values
 
@@ -100,10 +114,12 @@ class Processes:
         try:
             return list(all_gather_object(value, self.group))
         except RuntimeError as error:
-            raise LauncherError(
+            lost = LauncherError(
                 f"Process {self.rank} of {self.size} has lost the others, of which one has ended; "
                 "see to the cause and run again: what is done is kept."
-            ) from error
+            )
+            lost.is_shared = True  # there is no one to tell
+            raise lost from error
 
     def cores(self) -> int:
         """Return how many CPU cores are for each process, at least 1; every process calls this."""
@@ -117,6 +133,16 @@ class Processes:
 
 #: A run in one process.
 ALONE = Processes()
+
+
+def merge(shares: Sequence[Sequence[Value]]) -> list[Value]:
+    """Return what was shared out by :meth:`Processes.share` in its order.
+
+    >>> merge([[0, 2, 4], [1, 3]])
+    [0, 1, 2, 3, 4]
+    """
+    processes, total = len(shares), sum(map(len, shares))
+    return [shares[index % processes][index // processes] for index in range(total)]
 
 
 @contextmanager

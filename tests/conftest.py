@@ -15,6 +15,14 @@ collect_ignore_glob = ["*conftest.py"]
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Each test draws the same numbers, whichever others have run in its process."""
+    np.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The development data beside the checkout; a test that wants it skips where it is absent."""

@@ -107,7 +107,10 @@ class AGARNetModel(RestorationModel):
 
 @MODELS.register_module()
 class AGARNetEstimatorModel(RestorationModel):
-    """AGARNet's quality estimator alone: L1 between the mean of its map and QF / 100."""
+    """AGARNet's quality estimator alone: squared error of its map's mean against QF / 100.
+
+    With L1, of which the median is a flat optimum, it learns to tell qualities apart much later.
+    """
 
     restorer: AGARNet
 
@@ -119,4 +122,4 @@ class AGARNetEstimatorModel(RestorationModel):
     def losses(self, image: Tensor, target: Tensor, quality: Quality) -> dict[str, Tensor]:
         """Return the estimator's loss; see :class:`RestorationModel`."""
         estimate = self.restorer.estimator(image).float().mean(dim=(1, 2, 3))
-        return {"loss_quality": F.l1_loss(estimate, quality.qf / 100)}
+        return {"loss_quality": F.mse_loss(estimate, quality.qf / 100)}

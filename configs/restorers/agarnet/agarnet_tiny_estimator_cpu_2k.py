@@ -13,11 +13,11 @@ model = dict(
 )
 train_dataloader = dict(dataset=dict(luma=True, crop=128, coding=dict(qf_ranges=[(1, 100, 1.0)])))
 val_dataloader = dict(dataset=dict(luma=True))
-train_cfg = dict(max_iters=1000, val_interval=1000)
+train_cfg = dict(max_iters=2000, val_interval=1000)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=50),
     dict(
-        type="CosineAnnealingLR", by_epoch=False, begin=50, end=1000, T_max=950, eta_min_ratio=0.01
+        type="CosineAnnealingLR", by_epoch=False, begin=50, end=2000, T_max=1950, eta_min_ratio=0.01
     ),
 ]
 weights_name = "agarnet-tiny"
