@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
@@ -124,14 +125,18 @@ def _run(
         for index, task in tasks.items()
     ]
     data = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // chunk))
-    data = data.map_batches(
-        _work,
-        batch_size=None,
-        compute=compute,
-        num_cpus=1,
-        num_gpus=gpus,
-        ray_remote_args_fn=lambda: {"max_retries": _TRIES - 1},  # endless by default
-    )
+    with warnings.catch_warnings():
+        # Going away in Ray 2.64 (see setup.cfg); retries are endless without, and there is no
+        # other way to say so.
+        warnings.filterwarnings("ignore", ".*ray_remote_args")
+        data = data.map_batches(
+            _work,
+            batch_size=chunk,
+            compute=compute,
+            num_cpus=1,
+            num_gpus=gpus,
+            max_retries=_TRIES - 1,
+        )
     seen: set[int] = set()
     try:
         for row in data.iter_rows():
