@@ -62,11 +62,11 @@ def test_a_worker_killed_in_the_middle_costs_nothing(tmp_path, large, compress, 
 
 
 def test_restored_as_in_one_process(tmp_path, coco, restore, small_weights, ray_cluster, capsys):
-    bad = add_bad_images(coco)
+    add_bad_images(coco)
     arguments = ("--restorer", small_weights)
     assert restore(coco, tmp_path / "ray", *arguments, "--executor", "ray") == 1
     errors = capsys.readouterr().err
-    assert all(name in errors for name in bad)
+    assert "cmyk.jpg" in errors and "truncated.jpg" in errors
     assert restore(coco, tmp_path / "alone", *arguments, "--workers", 0) == 1
     assert content(tmp_path / "ray") == content(tmp_path / "alone")
 
