@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -63,3 +64,22 @@ def small_weights(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_weights(network, path, preset="tiny")
     return path
+
+
+@pytest.fixture
+def ray_cluster(monkeypatch):
+    """A Ray cluster of this machine with two workers, for as long as the session."""
+    ray = pytest.importorskip("ray", reason="needs Ray, of the extra 'scale'")
+    pytest.importorskip("ray.data", reason="needs Ray Data, of the extra 'scale'")
+    if not ray.is_initialized():
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Workers import the checkout, and functions of tests.
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(entry for entry in sys.path if entry))
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=2 * 10**8,
+            log_to_driver=False,
+        )
+    return ray

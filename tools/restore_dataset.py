@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from jpeg_preproc.cli.arguments import positive, quality_policy
 from jpeg_preproc.cli.dataset import DatasetCommand, dataset_parser, run_dataset_command
+from jpeg_preproc.datasets import DatasetTree, Execution, RewriteSummary
 from jpeg_preproc.datasets.restore import (
     LOSSLESS_FORMATS,
     Restoration,
@@ -88,15 +89,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             return processes.cores()
         return len(local_devices(args.device, processes))
 
+    def rewrite(tree: DatasetTree, execution: Execution) -> RewriteSummary:
+        devices: Sequence[str] = [args.device]
+        if execution.executor != "ray":
+            devices = local_devices(args.device, execution.processes)
+        return restore_dataset(tree, args.out, how, devices, execution)
+
     command = DatasetCommand(
         name="restore_dataset",
         doing="restoring",
         written="images restored",
-        check=lambda: restoration_variant(args.out, how, [args.device]),
-        workers=workers,
-        rewrite=lambda tree, execution: restore_dataset(
-            tree, args.out, how, local_devices(args.device, execution.processes), execution
+        check=lambda: restoration_variant(
+            args.out, how, [args.device], check_devices=args.executor != "ray"
         ),
+        workers=workers,
+        rewrite=rewrite,
         rows=restoration_rows,
     )
     return run_dataset_command(args, command)

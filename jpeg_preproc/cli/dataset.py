@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from jpeg_preproc.datasets import (
     stop_on_signals,
 )
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
-from jpeg_preproc.errors import JpegPreprocError, ReportedElsewhereError
+from jpeg_preproc.errors import JpegPreprocError, LauncherError, ReportedElsewhereError
 from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
 
 
@@ -87,13 +87,21 @@ def dataset_parser(description: str | None, example: str) -> argparse.ArgumentPa
         type=_count,
         metavar="N",
         help="processes, 0 for none beside this one; default: one for each core, or for each GPU "
-        "that is used; with a launcher, of each of its processes' share",
+        "that is used; with a launcher, of each of its processes' share; on Ray at most so many "
+        "at a time, by default as many as it has room for",
     )
     parser.add_argument(
         "--launcher",
         choices=LAUNCHERS,
         default="none",
         help="that has started this command several times, to share the work; pytorch is torchrun",
+    )
+    parser.add_argument(
+        "--executor",
+        choices=("processes", "ray"),
+        default="processes",
+        help="ray: images are written by the workers of the Ray cluster that RAY_ADDRESS names or "
+        "that was started here; SRC, OUT and weights must be at the same path on all its machines",
     )
     # torch.distributed.launch gives each process its rank this way.
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
@@ -104,6 +112,10 @@ def run_dataset_command(args: argparse.Namespace, command: DatasetCommand) -> in
     """Run the command and return the exit code."""
     notes = console(stderr=True)
     try:
+        if args.executor == "ray" and args.launcher != "none":
+            raise LauncherError(
+                f"--executor ray shares the work itself; leave --launcher {args.launcher} away."
+            )
         with joined(args.launcher) as processes:
             return _run(args, command, processes)
     except ReportedElsewhereError:
@@ -122,8 +134,10 @@ def _run(args: argparse.Namespace, command: DatasetCommand, processes: Processes
         return scan_dataset(args.src, args.format, args.splits, args.img_dirs, args.follow_links)
 
     tree = processes.first(look)
-    workers = command.workers(processes) if args.workers is None else args.workers
-    summary = _rewrite(command, tree, workers, processes)
+    workers = args.workers
+    if workers is None:
+        workers = 0 if args.executor == "ray" else command.workers(processes)
+    summary = _rewrite(command, tree, Execution(workers, executor=args.executor), processes)
     if not processes.is_first:
         return DONE
     written = [] if summary.interrupted else _write(args, command, tree, summary)
@@ -134,7 +148,7 @@ def _run(args: argparse.Namespace, command: DatasetCommand, processes: Processes
 
 
 def _rewrite(
-    command: DatasetCommand, tree: DatasetTree, workers: int, processes: Processes
+    command: DatasetCommand, tree: DatasetTree, how: Execution, processes: Processes
 ) -> RewriteSummary:
     whose = "" if processes.size == 1 else f" of the first of {processes.size} processes"
     output = None if processes.is_first else Console(quiet=True)
@@ -143,13 +157,12 @@ def _rewrite(
             name: bar.add_task(f"{name}{whose}", total=len(processes.share(items)))
             for name, items in (("other files", tree.carried), ("images", tree.images))
         }
-        execution = Execution(
-            workers,
-            stop,
-            lambda phase, done, total: bar.update(phases[phase], completed=done, total=total),
-            processes,
-        )
-        return command.rewrite(tree, execution)
+
+        def on_progress(phase: str, done: int, total: int) -> None:
+            bar.update(phases[phase], completed=done, total=total)
+
+        how = replace(how, stop=stop, on_progress=on_progress, processes=processes)
+        return command.rewrite(tree, how)
 
 
 def _write(

@@ -162,10 +162,10 @@ def _rewrite_in_pool(
                 suspects.extend(some)
 
 
-def _run(
-    function: Callable[[Task], Result], tasks: list[Task]
+def outcomes_of(
+    function: Callable[[Task], Result], tasks: Iterable[Task]
 ) -> list[tuple[Result | None, Exception | None]]:
-    """Return for each task, in a worker, what ``function`` returned or raised."""
+    """Return for each task, in a worker, what ``function`` returned or raised; it can be sent."""
     results: list[tuple[Result | None, Exception | None]] = []
     for task in tasks:
         try:
@@ -209,10 +209,10 @@ class _Pool(Generic[Task, Result]):
 
     def submit(self, tasks: list[Task]) -> _Future[Result]:
         try:
-            return self._executor.submit(_run, self._function, tasks)
+            return self._executor.submit(outcomes_of, self._function, tasks)
         except BrokenExecutor:  # a worker died between two tasks: nobody's fault here
             self.restart()
-            return self._executor.submit(_run, self._function, tasks)
+            return self._executor.submit(outcomes_of, self._function, tasks)
 
     def restart(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.share import Execution
 from jpeg_preproc.distributed import ALONE, Processes
-from jpeg_preproc.errors import ImageReadError, QualityError, WeightsError
+from jpeg_preproc.errors import DeviceError, ImageReadError, QualityError, WeightsError
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding, encode_image
 from jpeg_preproc.jpeg.exif import apply_orientation, orientation_exif
 from jpeg_preproc.jpeg.image import LoadedImage
@@ -72,7 +72,8 @@ def restore_dataset(
         tree: from :func:`~jpeg_preproc.datasets.scan.scan_dataset`.
         out: outside the source.
         restoration: by ``base`` into PNG with the images' names kept, by default.
-        devices: of torch; the workers take them in turn.
+        devices: of torch; the workers take them in turn. On a Ray cluster ``'cuda'`` gives a GPU
+            to each.
         execution: in this process alone by default.
 
     Raises:
@@ -80,21 +81,33 @@ def restore_dataset(
         DatasetError: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
         LauncherError: likewise.
     """
-    how = restoration or Restoration()
-    variant = restoration_variant(out, how, devices)
+    how, execution = restoration or Restoration(), execution or Execution()
+    on_cluster = execution.executor == "ray"
+    variant = restoration_variant(out, how, devices, check_devices=not on_cluster)
+    if on_cluster and any(torch.device(device).type == "cuda" for device in devices):
+        execution = replace(execution, gpus=1)
     return rewrite_dataset(
         tree,
         [variant],
-        ImageRestorer(str(weights_path(how.restorer)), tuple(devices)),
-        execution or Execution(),
+        ImageRestorer(str(weights_path(how.restorer).resolve()), tuple(devices)),
+        execution,
         suffix=SUFFIXES[how.format] if how.rename else None,
     )
 
 
 def restoration_variant(
-    out: str | os.PathLike[str], restoration: Restoration, devices: Sequence[str] = ("cpu",)
+    out: str | os.PathLike[str],
+    restoration: Restoration,
+    devices: Sequence[str] = ("cpu",),
+    check_devices: bool = True,
 ) -> Variant:
     """Return the tree that a restoration makes, with all that its images depend on.
+
+    Args:
+        out: its parent.
+        restoration: how.
+        devices: of torch.
+        check_devices: whether they are to be in this machine.
 
     Raises:
         UnknownRestorerError: no such restorer.
@@ -108,7 +121,15 @@ def restoration_variant(
             f"Images of format {restoration.format!r} would not be lossless; give one of "
             f"{', '.join(LOSSLESS_FORMATS)}."
         )
-    kinds = {usable_device(device).type for device in devices}
+    if check_devices:
+        kinds = {usable_device(device).type for device in devices}
+    else:
+        kinds = set(devices)
+        if not kinds <= {"cpu", "cuda"}:
+            raise DeviceError(
+                f"Device {', '.join(devices)} is none of a cluster's; give cpu, or cuda for a GPU "
+                "for each of its workers."
+            )
     network, weights = load_weights(restoration.restorer)
     if restoration.qf == "blind" and network.spec.quality == "required":
         raise QualityError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jpeg_preproc.datasets.carry import CarryTask, carry_file
 from jpeg_preproc.datasets.image import ImageTask, Variant, Written
@@ -27,17 +27,23 @@ class Execution:
 
     Attributes:
         workers: processes beside this one; 0 works in this one. See
-            :func:`~jpeg_preproc.datasets.pool.rewrite_images`.
+            :func:`~jpeg_preproc.datasets.pool.rewrite_images`. On Ray at most so many at a time,
+            0 for as many as there is room for.
         stop: once true, no more is begun.
         on_progress: called as things get done, with the phase (``'other files'`` or ``'images'``),
             how many are done, and of how many.
         processes: those that share the work; every one of them makes the same call.
+        executor: ``'ray'`` has images written by the workers of a Ray cluster; see
+            :func:`~jpeg_preproc.datasets.cluster.rewrite_on_cluster`.
+        gpus: of the cluster, for each of its workers.
     """
 
     workers: int = 0
     stop: Callable[[], bool] = lambda: False
     on_progress: Callable[[str, int, int], None] = lambda phase, done, total: None
     processes: Processes = ALONE
+    executor: Literal["processes", "ray"] = "processes"
+    gpus: float = 0
 
 
 @dataclass
@@ -129,7 +135,15 @@ class Work:
         workers = how.workers if total else 0
         # A few images that take long must not all go to one worker.
         chunk = max(1, min(chunk, total // (4 * workers or 1)))
-        with closing(rewrite_images(tasks, function, workers, how.stop, chunk)) as outcomes:
+        if how.executor == "ray" and phase == "images":
+            from jpeg_preproc.datasets.cluster import rewrite_on_cluster
+
+            run = rewrite_on_cluster(
+                tasks, function, how.stop, chunk, how.workers or None, how.gpus
+            )
+        else:
+            run = rewrite_images(tasks, function, workers, how.stop, chunk)
+        with closing(run) as outcomes:
             for done, outcome in enumerate(outcomes, start=1):
                 yield outcome
                 how.on_progress(phase, done, total)
