@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class JpegPreprocError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Attributes:
+        is_shared: Whether it, or its like, is raised in every process of a shared run.
+    """
+
+    is_shared = False
 
     def __str__(self) -> str:
         # KeyError's own __str__ would quote the message.
@@ -49,6 +55,10 @@ class TrainingError(JpegPreprocError, RuntimeError):
 
 class LauncherError(JpegPreprocError, RuntimeError):
     """A process that the named launcher has not started, or cannot connect to the others."""
+
+
+class ReportedElsewhereError(JpegPreprocError, RuntimeError):
+    """An error of a run that several processes share, which the first of them reports."""
 
 
 class WeightsError(JpegPreprocError, ValueError):

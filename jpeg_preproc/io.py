@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,20 +20,35 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     parent folders are made. The temporary file lies beside the target, because a rename is atomic
     only within one file system.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    target = os.fspath(path)
+    handle, temporary = _open_beside(target)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
-        # mkstemp makes files private; give the result the permissions a plain open() would.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(target)
+        os.replace(temporary, target)  # noqa: PTH105 - Path is slow where files are small
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _open_beside(target: str) -> tuple[int, str]:
+    """Create a temporary file in the folder of ``target``, with the permissions of any new file.
+
+    ``tempfile`` would make it private, and changing that back takes more time than writing it.
+    """
+    folder, name = os.path.split(target)
+    made = False
+    while True:
+        temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}")  # noqa: PTH118
+        try:
+            return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), temporary
+        except FileExistsError:
+            continue
+        except FileNotFoundError:
+            if made:
+                raise
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            made = True
 
 
 def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> Path:

@@ -24,6 +24,9 @@ PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = ROOT / "tools" / "constraints.txt"
 SUPPORTED = ((3, 10), (3, 11), (3, 12))
 
+# Tests run in as many processes, each of one thread and at times of 2 GB.
+TEST_PROCESSES = min(os.cpu_count() or 1, 8)
+
 TORCH = ["torch", "torchvision"]
 BUILD_TOOLS = ["setuptools", "wheel", "ninja", "packaging", "psutil"]
 OPENMMLAB = ["onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmsegmentation", "imaug"]
@@ -176,7 +179,7 @@ def commands(action: str, extra: Sequence[str]) -> list[list[str]]:
             [python, "-m", "ruff", "check", "."],
             [python, "-m", "ruff", "format", "--check", "."],
             [python, "-m", "mypy", "jpeg_preproc", "tools"],
-            [python, "-m", "pytest", *extra],
+            [python, "-m", "pytest", "-n", str(TEST_PROCESSES), "--dist", "loadfile", *extra],
         ]
     return []
 
@@ -197,9 +200,12 @@ def main() -> int:
     parser.add_argument("extra", nargs=argparse.REMAINDER, help="passed on to the tool or pytest")
     args = parser.parse_args()
     set_up()
+    env = dict(os.environ)
+    if args.action == "test":
+        env.setdefault("OMP_NUM_THREADS", "1")  # of each of the processes
     for command in commands(args.action, args.extra):
         print(f"$ {' '.join(command)}".replace(str(ROOT) + "/", ""), flush=True)
-        code = subprocess.run(command, cwd=ROOT).returncode
+        code = subprocess.run(command, cwd=ROOT, env=env).returncode
         if code:
             return code
     return 0

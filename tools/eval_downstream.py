@@ -13,19 +13,22 @@ from typing import Any
 
 import torch
 from mmengine.config import DictAction
+from rich.console import Console
+from rich.progress import Progress
 
+from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
 from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
-from jpeg_preproc.errors import JpegPreprocError, ModelError
-from jpeg_preproc.evaluation.conditions import JpegSettings, choose_restorers, plan
+from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
+from jpeg_preproc.errors import JpegPreprocError, ModelError, ReportedElsewhereError
+from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, choose_restorers, plan
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.evaluation.downstream import SEED, ConditionStore, Outcome, Task, run_task
 from jpeg_preproc.evaluation.onnx import OnnxTask, is_onnx_config
+from jpeg_preproc.evaluation.stages import Seconds, Stopwatch, add_seconds, breakdown
 from jpeg_preproc.evaluation.versions import package_version, versions
 from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
 from jpeg_preproc.report.plots import plot_metric_vs_qf
-
-# Exit codes beside 0.
-_SOME_SKIPPED, _REFUSED, _INTERRUPTED = 1, 2, 130
+from jpeg_preproc.report.timing import breakdown_table
 
 _EPILOG = """\
 Every condition sees the same images, through the config's own dataset, model and metric. The
@@ -41,7 +44,13 @@ upright; those of OpenMMLab as its loader gives them, upright.
 
 A run that was stopped goes on when started again with the same --out: finished conditions are
 kept in OUT/conditions and used again as long as nothing they depend on has changed.
-Exit code: 0, or 1 if images or conditions were left out (they are listed), or 2 on an error.
+A run that several processes share (--launcher) gives the same results as one process; the device
+cuda is then one GPU for each.
+
+Below the results stands what took the time. "model" goes from pixels to detections or labels, the
+config's own resizing included; "rest" is imports, progress, and waiting for other processes.
+Exit code: 0, or 1 if images or conditions were left out (they are listed), or 2 on an error; with
+a launcher, that of the first process.
 
 examples:
   python tools/eval_downstream.py
@@ -49,6 +58,8 @@ examples:
       --data-root data/coco --qf 10 20 30 40 --restorers base --limit 50
   python tools/eval_downstream.py configs/downstream/onnx_yolox_nano_coco.py yolox_nano.onnx \\
       --data-root data/coco
+  torchrun --nproc-per-node 2 tools/eval_downstream.py configs/downstream/yolox_nano_coco.py \\
+      yolox_nano.pth --data-root data/coco --launcher pytorch
 """
 
 
@@ -102,6 +113,28 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--num-workers", type=int, default=0, metavar="N", help="processes that restore on the CPU"
     )
+    parser.add_argument(
+        "--where",
+        choices=("pipeline", "preprocessor"),
+        default="pipeline",
+        help="restore behind the image loader, or in the data preprocessor of an OpenMMLab model, "
+        "on its device; default: pipeline",
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="none",
+        help="that has started this command several times, to share the images; pytorch is "
+        "torchrun",
+    )
+    # torch.distributed.launch gives each process its rank this way.
+    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="measure each stage alone as well, to compare the run with their sum; holds all "
+        "images in memory",
+    )
     args = parser.parse_args(argv)
     if (args.config is None) != (args.checkpoint is None):
         parser.error("give CONFIG and CHECKPOINT, or neither for the embedded demo")
@@ -109,6 +142,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--data-root and --cfg-options belong to a CONFIG")
     if (args.limit is not None and args.limit < 1) or args.num_workers < 0:
         parser.error("--limit must be at least 1 and --num-workers at least 0")
+    if args.alone and args.launcher != "none":
+        parser.error("--alone is measured in one process; leave --launcher out")
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     return args
 
@@ -116,47 +151,83 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation and return the exit code."""
     args = parse_args(argv)
-    started = time.time()
     try:
-        restorers = choose_restorers(args.restorers)
-        conditions = plan(args.qf, restorers)
-        # A CUDA restorer cannot run in a forked worker; those restore on the CPU.
-        restore_on = "cpu" if args.num_workers else args.device
-        settings = JpegSettings(args.subsampling, restore_on, args.dtype)
-        tasks = _prepare(args)
-        outcomes = _measure(tasks, conditions, ConditionStore(args.out / "conditions"), settings)
-        meta = _meta(args, argv, tasks, outcomes, settings, started)
-        written = _write(args.out, meta, [row for outcome in outcomes for row in outcome.rows])
-    except (JpegPreprocError, OSError) as error:  # OSError: --out cannot be written, disk full
+        with joined(args.launcher) as processes:
+            try:
+                return processes.each(lambda: _run(args, argv, processes))[processes.rank]
+            except KeyboardInterrupt:
+                if processes.is_first:
+                    console(stderr=True).print("Stopped; the same command goes on from here.")
+                return INTERRUPTED
+    except ReportedElsewhereError:
+        return DONE  # a launcher would end the process that is about to report it
+    except JpegPreprocError as error:
         console(stderr=True).print(f"error: {error}", markup=False, style="red")
-        return _REFUSED
-    except KeyboardInterrupt:
-        console(stderr=True).print("Stopped; the same command goes on from here.")
-        return _INTERRUPTED
-    print_tables(result_tables([row for outcome in outcomes for row in outcome.rows]))
+        return REFUSED
+
+
+def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Processes) -> int:
+    """Do what the arguments ask for, as one of the processes, and return the exit code."""
+    watch = Stopwatch()
+    conditions = plan(args.qf, choose_restorers(args.restorers))
+    device = args.device
+    if device == "cuda" and processes.size > 1:
+        device = f"cuda:{processes.local_rank % torch.cuda.device_count()}"
+    # A CUDA restorer cannot run in a forked worker; those restore on the CPU.
+    in_worker = args.num_workers and args.where == "pipeline"
+    settings = JpegSettings(
+        args.subsampling, "cpu" if in_worker else device, args.dtype, args.where
+    )
+    try:
+        tasks = _prepare(args, device, processes)
+        store = ConditionStore(args.out / "conditions")
+        outcomes = _measure(tasks, conditions, store, settings, processes)
+        totals = processes.each(watch.seconds)
+        if not processes.is_first:
+            return DONE
+        stages = add_seconds([task.stages for task in tasks] + [run.stages for run in outcomes])
+        total = (sum(wall for wall, _ in totals), sum(cpu for _, cpu in totals))
+        meta = _meta(args, argv, tasks, outcomes, watch)
+        meta["breakdown"] = breakdown(stages, total)
+        if args.alone:
+            meta["alone"] = _stages_alone(tasks, conditions, settings)
+        rows = [row for outcome in outcomes for row in outcome.rows]
+        written = _write(args.out, meta, rows)
+    except OSError as error:  # --out cannot be written, disk full
+        raise JpegPreprocError(str(error)) from error
+    print_tables([*result_tables(rows), breakdown_table(meta["breakdown"], meta.get("alone"))])
     if reused := sum(outcome.reused for outcome in outcomes):
         console().print(f"{reused} condition(s) were there from an earlier run")
     for path in written:
         console().print(f"wrote {path}", markup=False, soft_wrap=True)
-    return _SOME_SKIPPED if _list_left_out(tasks, outcomes) else 0
+    return SOME_SKIPPED if _list_left_out(tasks, outcomes) else DONE
 
 
-def _jobs(args: argparse.Namespace) -> list[Job]:
+def _jobs(args: argparse.Namespace, processes: Processes) -> list[Job]:
     """Return what to measure; without a config the demo, made below ``--out`` if need be."""
     if args.config is not None:
         return [Job(args.config, args.checkpoint, args.cfg_options or {}, args.data_root)]
     root = args.out / "demo"
-    with progress("drawing the demo set") as bar:
-        make_demo_dataset(root, track=bar.track)
+
+    def draw() -> None:
+        with progress("drawing the demo set") as bar:
+            make_demo_dataset(root, track=bar.track)
+
+    processes.first(draw)
     return [
         Job(config, checkpoint, demo_cfg_options(root, name))
         for name, (config, checkpoint) in demo_configs().items()
     ]
 
 
-def _task_type(job: Job) -> Callable[..., Task]:
+def _task_type(job: Job, where: str) -> Callable[..., Task]:
     """Return what measures a job; OpenMMLab is imported for its own configs alone."""
     if is_onnx_config(read_config(job.config, job.cfg_options)):
+        if where != "pipeline":
+            raise ModelError(
+                f"--where {where}: {job.config} is of an ONNX model, which has no data "
+                "preprocessor; leave --where out"
+            )
         return OnnxTask
     if job.checkpoint.suffix == ".onnx":
         raise ModelError(
@@ -171,11 +242,11 @@ def _task_type(job: Job) -> Callable[..., Task]:
     return OpenMMLabTask
 
 
-def _prepare(args: argparse.Namespace) -> list[Task]:
+def _prepare(args: argparse.Namespace, device: str, processes: Processes) -> list[Task]:
     tasks = []
-    for job in _jobs(args):
-        task_type = _task_type(job)
-        with progress(f"checking the images of {job.config.stem}") as bar:
+    for job in _jobs(args, processes):
+        task_type = _task_type(job, args.where)
+        with _progress(f"checking the images of {job.config.stem}", processes) as bar:
             step = bar.add_task("", total=None)
             tasks.append(
                 task_type(
@@ -185,11 +256,12 @@ def _prepare(args: argparse.Namespace) -> list[Task]:
                     cfg_options=job.cfg_options,
                     data_root=job.data_root,
                     limit=args.limit,
-                    device=args.device,
+                    device=device,
                     num_workers=args.num_workers,
                     on_check=lambda name, total, bar=bar, step=step: bar.update(
                         step, advance=1, total=total, description=name
                     ),
+                    processes=processes,
                 )
             )
     return tasks
@@ -197,11 +269,12 @@ def _prepare(args: argparse.Namespace) -> list[Task]:
 
 def _measure(
     tasks: Sequence[Task],
-    conditions: Sequence[Any],
+    conditions: Sequence[Condition],
     store: ConditionStore,
     settings: JpegSettings,
+    processes: Processes,
 ) -> list[Outcome]:
-    with progress("measuring") as bar:
+    with _progress("measuring", processes) as bar:
         total = sum(task.images for task in tasks) * len(conditions)
         step = bar.add_task("", total=total)
         return [
@@ -212,9 +285,26 @@ def _measure(
                 settings,
                 package_version(),
                 on_image=lambda title: bar.update(step, advance=1, description=title),
+                processes=processes,
             )
             for task in tasks
         ]
+
+
+def _stages_alone(
+    tasks: Sequence[Task], conditions: Sequence[Condition], settings: JpegSettings
+) -> Seconds:
+    """Return the seconds of the stages of all conditions, each measured alone."""
+    with progress("measuring each stage alone") as bar:
+        pairs = [(task, condition) for task in tasks for condition in conditions]
+        return add_seconds(
+            task.stages_alone(condition, settings) for task, condition in bar.track(pairs)
+        )
+
+
+def _progress(description: str, processes: Processes) -> Progress:
+    """Return a bar, which is shown in the first process alone."""
+    return progress(description, None if processes.is_first else Console(quiet=True))
 
 
 def _meta(
@@ -222,23 +312,23 @@ def _meta(
     argv: Sequence[str] | None,
     tasks: Sequence[Task],
     outcomes: Sequence[Outcome],
-    settings: JpegSettings,
-    started: float,
+    watch: Stopwatch,
 ) -> dict[str, Any]:
     arguments = sys.argv[1:] if argv is None else argv
     return {
         "tool": "eval_downstream",
         "command": shlex.join(["python", "tools/eval_downstream.py", *map(str, arguments)]),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 1),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(watch.started)),
+        "seconds": round(watch.seconds()[0], 1),
         "protocol": (
             "load, compress in memory, restore by the compression's tables, then the config's own "
-            f"pipeline; {settings.subsampling}, batch size 1; mAP is COCO's at IoU 0.50:0.95 or "
+            f"pipeline; {args.subsampling}, batch size 1; mAP is COCO's at IoU 0.50:0.95 or "
             "VOC's at 0.50, mIoU is of the whole set; value in percentage points"
         ),
         "restorers": list(args.restorers),
         "device": args.device,
         "dtype": args.dtype,
+        "where": args.where,
         "seed": SEED,
         "limit": args.limit,
         "models": [

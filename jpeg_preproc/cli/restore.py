@@ -12,10 +12,10 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from jpeg_preproc.cli.arguments import positive, quality_policy
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.errors import QualityError
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding
-from jpeg_preproc.jpeg.tables import validate_qf
 from jpeg_preproc.report.console import console, progress
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--qf",
-        type=_qf,
+        type=quality_policy,
         default="auto",
         metavar="auto|blind|1-100",
         help="quality to restore by: auto takes that of the file, blind none; default: auto",
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--tile",
-        type=_positive,
+        type=positive,
         default=1024,
         metavar="N",
         help="side of the pieces that large images are cut into, pixels; less takes less memory; "
@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="images at a time; default: 1, on a GPU 4, to decode and encode while it computes",
     )
@@ -168,22 +168,3 @@ def _encoding(args: argparse.Namespace) -> Encoding:
             "--format jpeg."
         )
     return Encoding(args.format, args.quality)
-
-
-def _qf(text: str) -> int | str:
-    if text in ("auto", "blind"):
-        return text
-    try:
-        return validate_qf(int(text))
-    except (ValueError, QualityError):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, blind, 1-100") from None
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return value

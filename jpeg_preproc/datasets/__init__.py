@@ -1,19 +1,20 @@
 """COCO and VOC on disk: found, compressed, recorded."""
 
 from jpeg_preproc.datasets.compress import compress_dataset, compression_rows
-from jpeg_preproc.datasets.pool import count_cores, rewrite_images, stop_on_signals
+from jpeg_preproc.datasets.pool import rewrite_images, stop_on_signals
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
 from jpeg_preproc.datasets.scan import LAYOUTS, DatasetTree, scan_dataset
+from jpeg_preproc.datasets.share import Execution
 from jpeg_preproc.datasets.tree import Problem
 
 __all__ = [
     "LAYOUTS",
     "DatasetTree",
+    "Execution",
     "Problem",
     "RewriteSummary",
     "compress_dataset",
     "compression_rows",
-    "count_cores",
     "rewrite_dataset",
     "rewrite_images",
     "scan_dataset",

@@ -1,24 +1,30 @@
-"""The files of a dataset that are copied as they are, and the folders that everything lies in."""
+"""The files of a dataset that are no images, and the folders that everything lies in."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import posixpath
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jpeg_preproc.datasets.manifest import RESERVED_NAMES
+from jpeg_preproc.datasets.manifest import is_reserved
+from jpeg_preproc.datasets.names import rename_in_annotation
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.errors import AnnotationError, DatasetError
-from jpeg_preproc.io import open_atomic
+from jpeg_preproc.io import open_atomic, write_bytes_atomic
 
 # What open_atomic calls its temporary files.
 _TEMPORARY = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}")
+
+_LOCK = ".jpeg_preproc.lock"
+# What a file system without locks answers; there it is left to the user not to run twice.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @dataclass(frozen=True)
@@ -29,34 +35,56 @@ class CarryTask:
         source: the file.
         name: relative to the data root, with forward slashes; the same in every tree.
         folders: the trees' roots.
+        suffix: what images' names end in in these trees; None where they keep their names.
     """
 
     source: Path
     name: str
     folders: tuple[Path, ...]
+    suffix: str | None = None
 
 
 def carry_file(task: CarryTask) -> None:
     """Copy one file, with its time of change, wherever it is not in place already.
 
     A file of the same size and time counts as in place. Copies, not hard links: an annotation
-    edited in one tree must not change in the others.
+    edited in one tree must not change in the others. Where images change their names, a COCO
+    annotation file that names images is written with the new names instead.
 
     Raises:
         AnnotationError: the source cannot be read.
         DatasetError: a copy cannot be written.
     """
     try:
+        renamed = _renamed(task)
         with task.source.open("rb") as source:
             status = os.fstat(source.fileno())
             for folder in task.folders:
-                if not _is_copy(folder / task.name, status):
+                target = folder / task.name
+                if renamed is not None:
+                    _write_renamed(renamed, target)
+                elif not _is_copy(target, status):
                     source.seek(0)
-                    _copy(source.fileno(), status, folder / task.name)
+                    _copy(source.fileno(), status, target)
     except OSError as error:
         raise AnnotationError(
             f"{task.source} cannot be read ({error.strerror}); check its permissions."
         ) from error
+
+
+def _renamed(task: CarryTask) -> bytes | None:
+    """Return what becomes of an annotation file whose images change their names, or None."""
+    if task.suffix is None or not task.name.lower().endswith(".json"):
+        return None
+    return rename_in_annotation(task.source.read_bytes(), task.suffix)
+
+
+def _write_renamed(data: bytes, target: Path) -> None:
+    try:
+        if not target.is_file() or target.read_bytes() != data:
+            write_bytes_atomic(target, data)
+    except OSError as error:
+        raise _unwritable(target, error) from error
 
 
 def _is_copy(path: Path, status: os.stat_result) -> bool:
@@ -74,32 +102,48 @@ def _copy(source: int, status: os.stat_result, target: Path) -> None:
             writer.flush()
             os.utime(writer.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
     except OSError as error:
-        raise DatasetError(
-            f"{target} cannot be written ({error.strerror}); see to it and run again: what is "
-            "done is kept."
-        ) from error
+        raise _unwritable(target, error) from error
+
+
+def _unwritable(target: Path, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"{target} cannot be written ({error.strerror}); see to it and run again: what is done is "
+        "kept."
+    )
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, made if missing, against other processes; a kill lets go of it.
+def locked(folder: Path, shared: bool = False) -> Iterator[Callable[[], None]]:
+    """Hold ``folder``, made if missing, against other runs; a kill lets go of it.
+
+    The first process of a run holds it alone, makes it ready, and calls what this gives; then the
+    run's other processes hold it with it, and the lock lasts as long as any of them lives.
+
+    Args:
+        folder: what is written to.
+        shared: this process is one of these others.
 
     Raises:
-        DatasetError: another process holds it.
+        DatasetError: another run holds it.
         OSError: it cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    # A file, because NFS locks for one writer only what is open for writing.
+    with (folder / _LOCK).open("ab") as handle:
+        _lock(handle.fileno(), fcntl.LOCK_SH if shared else fcntl.LOCK_EX, folder)
+        yield lambda: _lock(handle.fileno(), fcntl.LOCK_SH, folder)
+
+
+def _lock(handle: int, kind: int, folder: Path) -> None:
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DatasetError(
-                f"{folder} is being written by another process; wait for it, or stop it."
-            ) from None
-        yield
-    finally:
-        os.close(handle)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DatasetError(
+            f"{folder} is being written by another process; wait for it, or stop it."
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def make_folders(tree: DatasetTree, folder: Path) -> None:
@@ -108,13 +152,14 @@ def make_folders(tree: DatasetTree, folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
 
 
-def remove_temporary_files(tree: DatasetTree, folder: Path) -> None:
-    """Remove what a killed run was writing: temporary names of files that the tree has."""
-    expected = {*tree.images, *tree.carried, *RESERVED_NAMES}
-    for place in {posixpath.dirname(name) for name in expected}:
+def remove_temporary_files(names: Iterable[str], folder: Path) -> None:
+    """Remove what a killed run was writing in ``folder``: temporary forms of these names."""
+    expected = set(names)
+    for place in {"", *(posixpath.dirname(name) for name in expected)}:
         for path in (folder / place).iterdir():
             match = _TEMPORARY.fullmatch(path.name)
             if match is None or posixpath.join(place, path.name) in expected:
                 continue
-            if posixpath.join(place, match["target"]) in expected:
+            target = posixpath.join(place, match["target"])
+            if target in expected or is_reserved(target):
                 path.unlink()

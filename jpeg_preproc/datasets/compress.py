@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import PIL
 from PIL import features
 
-from jpeg_preproc.datasets.image import ImageTask, Variant, Written, rewrite_image
-from jpeg_preproc.datasets.rewrite import OnProgress, RewriteSummary, rewrite_dataset
+from jpeg_preproc.datasets.image import Encoded, ImageTask, Variant, Written, rewrite_image
+from jpeg_preproc.datasets.manifest import totals
+from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
 from jpeg_preproc.datasets.scan import DatasetTree
+from jpeg_preproc.datasets.share import Execution
 from jpeg_preproc.errors import QualityError
-from jpeg_preproc.jpeg.codec import SUBSAMPLINGS, compress_jpeg
+from jpeg_preproc.jpeg.codec import SUBSAMPLINGS, compress_picture
 from jpeg_preproc.jpeg.image import LoadedImage
 from jpeg_preproc.jpeg.tables import validate_qf
+
+# An image takes a few milliseconds, of which handing it over one by one would be a tenth.
+_IMAGES_AT_ONCE = 8
 
 
 def compress_dataset(
@@ -24,9 +29,7 @@ def compress_dataset(
     out: str | os.PathLike[str],
     qfs: Sequence[int],
     subsampling: str = "4:2:0",
-    workers: int = 0,
-    stop: Callable[[], bool] = lambda: False,
-    on_progress: OnProgress = lambda phase, done, total: None,
+    execution: Execution | None = None,
 ) -> RewriteSummary:
     """Write a dataset as JPEG at each quality, into ``out/qf10`` and its like.
 
@@ -40,16 +43,17 @@ def compress_dataset(
         out: outside the source.
         qfs: libjpeg qualities, 1-100.
         subsampling: of colour images: one of :data:`~jpeg_preproc.jpeg.codec.SUBSAMPLINGS`.
-        workers: processes; 0 works in this one.
-        stop: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
-        on_progress: likewise.
+        execution: in this process alone by default.
 
     Raises:
         QualityError: a quality or subsampling that does not exist; nothing is written.
         DatasetError: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
+        LauncherError: likewise.
     """
     variants = compression_variants(out, qfs, subsampling)
-    return rewrite_dataset(tree, variants, compress_image, workers, stop, on_progress)
+    return rewrite_dataset(
+        tree, variants, compress_image, execution or Execution(), chunk=_IMAGES_AT_ONCE
+    )
 
 
 def compression_variants(
@@ -83,26 +87,16 @@ def encoder_versions() -> dict[str, str]:
 
 
 def compression_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:
-    """Return one row for each quality: how many images its tree has, and how large they are.
-
-    Bytes are the files'; bits per pixel are over all images together.
-    """
-    rows = []
-    for manifest in summary.manifests:
-        entries = manifest.entries()
-        size = sum(entry["bytes"] for entry in entries)
-        pixels = sum(entry["width"] * entry["height"] for entry in entries)
-        rows.append(
-            {
-                "dataset": tree.layout,
-                "qf": manifest.settings["qf"],
-                "subsampling": manifest.settings["subsampling"],
-                "images": len(entries),
-                "bytes": size,
-                "bits_per_pixel": round(8 * size / pixels, 4) if pixels else None,
-            }
-        )
-    return rows
+    """Return one row for each quality: how many images its tree has, and how large they are."""
+    return [
+        {
+            "dataset": tree.layout,
+            "qf": manifest.settings["qf"],
+            "subsampling": manifest.settings["subsampling"],
+            **totals(manifest.entries()),
+        }
+        for manifest in summary.manifests
+    ]
 
 
 def compress_image(task: ImageTask) -> list[Written]:
@@ -110,7 +104,7 @@ def compress_image(task: ImageTask) -> list[Written]:
     return rewrite_image(task, _encode)
 
 
-def _encode(image: LoadedImage, settings: Mapping[str, Any]) -> bytes:
-    return compress_jpeg(
-        image.pixels, settings["qf"], settings["subsampling"], orientation=image.orientation
+def _encode(image: LoadedImage, settings: Mapping[str, Any]) -> Encoded:
+    return Encoded(
+        compress_picture(image.picture, settings["qf"], settings["subsampling"], image.orientation)
     )

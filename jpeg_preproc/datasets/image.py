@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jpeg_preproc.datasets.manifest import Entry
-from jpeg_preproc.errors import DatasetError, ImageReadError
+from jpeg_preproc.errors import DatasetError
 from jpeg_preproc.io import sha256_bytes, sha256_file, write_bytes_atomic
 from jpeg_preproc.jpeg.image import LoadedImage, load_image
+from jpeg_preproc.jpeg.source import read_source
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,30 @@ class ImageTask:
 
     Attributes:
         source: the image file.
-        name: relative to the data root, with forward slashes; the same in every tree.
+        name: relative to the data root, with forward slashes.
+        target: likewise, in every tree.
         variants: the trees.
         known: for each of them the entry of an earlier run, or None.
     """
 
     source: Path
     name: str
+    target: str
     variants: tuple[Variant, ...]
     known: tuple[Entry | None, ...]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image in the form in which it is written.
+
+    Attributes:
+        data: the file's bytes.
+        facts: what the manifest is to say of it beside what it says of every image.
+    """
+
+    data: bytes
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,7 @@ class Written:
 
 
 def rewrite_image(
-    task: ImageTask, encode: Callable[[LoadedImage, Mapping[str, Any]], bytes]
+    task: ImageTask, encode: Callable[[LoadedImage, Mapping[str, Any]], Encoded]
 ) -> list[Written]:
     """Write one image into every variant that does not have it yet.
 
@@ -60,56 +77,54 @@ def rewrite_image(
 
     Args:
         task: the image.
-        encode: image and a variant's settings -> the file's bytes.
+        encode: image and a variant's settings -> what to write.
 
     Raises:
         ImageReadError: the source cannot be read or is of a kind that is not supported.
         DatasetError: the result cannot be written.
     """
-    try:
-        source_sha256 = sha256_file(task.source)
-    except OSError as error:
-        raise ImageReadError(
-            f"{task.source} cannot be read ({error.strerror}); check its permissions."
-        ) from error
+    source = read_source(task.source)
+    source_sha256 = sha256_bytes(source)
     written: list[Written] = []
     image: LoadedImage | None = None
     for variant, known in zip(task.variants, task.known, strict=True):
-        target = variant.folder / task.name
+        target = os.path.join(variant.folder, task.target)  # noqa: PTH118 - Path takes longer
         if known is not None and _is_in_place(known, source_sha256, target):
             written.append(Written(known, is_new=False))
             continue
-        image = image or load_image(task.source)
-        data = encode(image, variant.settings)
+        image = image or load_image(source, name=str(task.source))
+        encoded = encode(image, variant.settings)
         try:
-            write_bytes_atomic(target, data)
+            write_bytes_atomic(target, encoded.data)
         except OSError as error:
             raise DatasetError(
                 f"{target} cannot be written ({error.strerror}); see to it and run again: "
                 "what is done is kept."
             ) from error
-        written.append(Written(_entry(task.name, image, source_sha256, data), is_new=True))
+        written.append(Written(_entry(task, image, source_sha256, encoded), is_new=True))
     return written
 
 
-def _entry(name: str, image: LoadedImage, source_sha256: str, data: bytes) -> Entry:
+def _entry(task: ImageTask, image: LoadedImage, source_sha256: str, encoded: Encoded) -> Entry:
     """Return an image's line in the manifest; the source's QF is null if it is no JPEG."""
     info = image.info
     return {
-        "path": name,
-        "width": image.pixels.shape[1],
-        "height": image.pixels.shape[0],
+        "path": task.target,
+        **({"source_path": task.name} if task.name != task.target else {}),
+        "width": image.picture.width,
+        "height": image.picture.height,
         "orientation": image.orientation,
         "source_sha256": source_sha256,
         "source_qf": info.qf if info else None,
         "source_qf_exact": info.qf_exact if info else None,
         "source_subsampling": info.sampling if info else None,
-        "sha256": sha256_bytes(data),
-        "bytes": len(data),
+        "sha256": sha256_bytes(encoded.data),
+        "bytes": len(encoded.data),
+        **encoded.facts,
     }
 
 
-def _is_in_place(known: Entry, source_sha256: str, target: Path) -> bool:
-    if known.get("source_sha256") != source_sha256 or not target.is_file():
+def _is_in_place(known: Entry, source_sha256: str, target: str) -> bool:
+    if known.get("source_sha256") != source_sha256 or not Path(target).is_file():
         return False
     return known.get("sha256") == sha256_file(target)

@@ -1,29 +1,46 @@
 """What was made of a dataset, image by image: the record that a run resumes from.
 
 While a run lasts, ``manifest.jsonl`` takes one line per image as it is done (a kill loses at most
-the last line). At the end it becomes ``manifest.json``, sorted, so that a run that was killed and
-resumed leaves the same bytes as one that was not.
+the last line); where several processes share a run, each has a journal of its own,
+``manifest.1.jsonl`` and so on. At the end they become ``manifest.json``, sorted, so that a run that
+was killed and resumed, or shared, leaves the same bytes as one that was not.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.errors import DatasetError
-from jpeg_preproc.io import write_json_atomic, write_text_atomic
+from jpeg_preproc.io import write_text_atomic
 
 MANIFEST = "manifest.json"
 JOURNAL = "manifest.jsonl"
-#: Names at the root of a rewritten tree that are this tool's.
-RESERVED_NAMES = frozenset({MANIFEST, JOURNAL})
+_SHARED_JOURNAL = re.compile(r"manifest\.[0-9]+\.jsonl")
 
 #: One image of a manifest: ``path`` and what was read and written, as JSON values.
 Entry = dict[str, Any]
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a file at the root of a rewritten tree is one of this module's."""
+    return name in (MANIFEST, JOURNAL) or _SHARED_JOURNAL.fullmatch(name) is not None
+
+
+def totals(entries: Sequence[Entry]) -> dict[str, int | float | None]:
+    """Return ``images``, their ``bytes``, and ``bits_per_pixel`` over all of them together."""
+    size = sum(entry["bytes"] for entry in entries)
+    pixels = sum(entry["width"] * entry["height"] for entry in entries)
+    return {
+        "images": len(entries),
+        "bytes": size,
+        "bits_per_pixel": round(8 * size / pixels, 4) if pixels else None,
+    }
 
 
 class Manifest:
@@ -35,33 +52,40 @@ class Manifest:
         resumed: an unfinished run was found.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
         """Open the manifest in ``folder``, or begin one.
 
         Args:
             folder: the rewritten tree's root; made if missing.
             settings: what all images have in common (JSON values): encoder, quality and so on.
+            rank: of this process among those that share the run. The others open theirs after the
+                first one, which takes in the journals of an earlier run.
 
         Raises:
             DatasetError: the folder is not empty and has no manifest, or one with other settings,
                 or a damaged one. Two settings in one tree would make its numbers meaningless.
         """
         self.path = folder / MANIFEST
-        self._journal_path = folder / JOURNAL
+        self._journal_path = folder / (f"manifest.{rank}.jsonl" if rank else JOURNAL)
         self.settings = dict(settings)
         self._entries: dict[str, Entry] = {}
-        self.resumed = self._journal_path.exists()
         folder.mkdir(parents=True, exist_ok=True)
+        journals = self._journals()
+        self.resumed = bool(journals)
         if self.path.exists() or self.resumed:
             self._read_manifest()
-            self._read_journal()
-        elif any(folder.iterdir()):
+            for journal in journals:
+                self._read_journal(journal)
+        elif rank == 0 and any(folder.iterdir()):
             raise DatasetError(
                 f"{folder} is not empty and was not made by this tool (no {MANIFEST}); give "
                 "another output folder, or empty this one."
             )
-        lines = [{"settings": self.settings}, *self._entries.values()]
+        known = [] if rank else self._entries.values()
+        lines = [{"settings": self.settings}, *known]
         write_text_atomic(self._journal_path, "".join(map(_line, lines)))
+        if rank == 0:
+            self._remove_journals(but=self._journal_path)
         self._journal: IO[str] = self._journal_path.open("a", encoding="utf-8")
 
     def __enter__(self) -> Manifest:
@@ -87,6 +111,10 @@ class Manifest:
         self._journal.write(_line(entry))
         self._journal.flush()
 
+    def adopt(self, entries: Iterable[Entry]) -> None:
+        """Add entries that another process has written down."""
+        self._entries.update((entry["path"], entry) for entry in entries)
+
     def forget(self, path: str) -> None:
         """Drop the entry of an image whose source can no longer be read."""
         self._entries.pop(path, None)
@@ -96,18 +124,30 @@ class Manifest:
         return [self._entries[path] for path in sorted(self._entries)]
 
     def finish(self, skipped: Iterable[Problem]) -> Path:
-        """Write ``manifest.json``, remove the journal, and return the manifest's path."""
+        """Write ``manifest.json``, remove the journals, and return the manifest's path."""
         self._journal.close()
-        write_json_atomic(
-            self.path,
-            {
-                "settings": self.settings,
-                "images": self.entries(),
-                "skipped": [{"path": item.path, "reason": item.reason} for item in skipped],
-            },
+        problems = [{"path": item.path, "reason": item.reason} for item in skipped]
+        # A line for each image: indenting everything takes as long as compressing some of them.
+        lists = (
+            f'"{name}": [' + ",".join("\n" + _line(item).rstrip() for item in items) + "\n]"
+            for name, items in (("images", self.entries()), ("skipped", problems))
         )
-        self._journal_path.unlink()
+        settings = json.dumps(self.settings, ensure_ascii=False, indent=2)
+        write_text_atomic(self.path, f'{{"settings": {settings},\n' + ",\n".join(lists) + "}\n")
+        self._remove_journals()
         return self.path
+
+    def _journals(self) -> list[Path]:
+        """Return the journals in the folder: the first process's own, then the others'."""
+        folder = self.path.parent
+        shared = [path for path in folder.iterdir() if _SHARED_JOURNAL.fullmatch(path.name)]
+        own = folder / JOURNAL
+        return [*([own] if own.exists() else []), *sorted(shared)]
+
+    def _remove_journals(self, but: Path | None = None) -> None:
+        for journal in self._journals():
+            if journal != but:
+                journal.unlink()
 
     def _read_manifest(self) -> None:
         if not self.path.exists():
@@ -124,10 +164,8 @@ class Manifest:
         self._check_settings(settings)
         self._entries = entries
 
-    def _read_journal(self) -> None:
-        if not self.resumed:
-            return
-        for line in self._journal_path.read_bytes().splitlines():
+    def _read_journal(self, path: Path) -> None:
+        for line in path.read_bytes().splitlines():
             try:
                 value = json.loads(line)
             except ValueError:

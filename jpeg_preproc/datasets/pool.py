@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -13,16 +15,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from types import FrameType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from jpeg_preproc.errors import JpegPreprocError
 
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+_Future: TypeAlias = "Future[list[tuple[Result | None, Exception | None]]]"
 
-# Tasks in flight for each worker: enough that none waits for the parent, few enough that memory
+# Chunks in flight for each worker: enough that none waits for the parent, few enough that memory
 # and the work lost to a kill stay small.
-_TASKS_PER_WORKER = 4
+_CHUNKS_PER_WORKER = 4
+
+_worker_index = 0
 
 
 class WorkerCrashError(JpegPreprocError):
@@ -42,13 +50,6 @@ class Outcome(Generic[Task, Result]):
     task: Task
     result: Result | None
     error: BaseException | None = None
-
-
-def count_cores() -> int:
-    """Return how many CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager
@@ -72,11 +73,17 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def worker_index() -> int:
+    """Return which worker of its pool this process is, from 0; 0 outside a pool too."""
+    return _worker_index
+
+
 def rewrite_images(
     tasks: Iterable[Task],
     function: Callable[[Task], Result],
     workers: int,
     stop: Callable[[], bool] = lambda: False,
+    chunk: int = 1,
 ) -> Generator[Outcome[Task, Result], None, None]:
     """Yield the outcome of ``function`` for each task, as they are ready.
 
@@ -92,12 +99,14 @@ def rewrite_images(
         workers: processes; 0 works in this one, where only :class:`JpegPreprocError` is caught.
         stop: asked before each task; once true no more are started, and those running still
             yield their outcome.
+        chunk: tasks that a worker is handed at once: more than 1 where a task takes
+            milliseconds, of which handing it over would be a large share.
     """
     if workers == 0:
         yield from _rewrite_here(tasks, function, stop)
         return
     with _Pool(function, workers) as pool:
-        yield from _rewrite_in_pool(iter(tasks), pool, workers * _TASKS_PER_WORKER, stop)
+        yield from _rewrite_in_pool(iter(tasks), pool, workers * _CHUNKS_PER_WORKER, chunk, stop)
 
 
 def _rewrite_here(
@@ -114,40 +123,65 @@ def _rewrite_here(
 
 
 def _rewrite_in_pool(
-    tasks: Iterator[Task], pool: _Pool[Task, Result], window: int, stop: Callable[[], bool]
+    tasks: Iterator[Task],
+    pool: _Pool[Task, Result],
+    window: int,
+    chunk: int,
+    stop: Callable[[], bool],
 ) -> Iterator[Outcome[Task, Result]]:
-    in_flight: dict[Future[Result], Task] = {}
+    in_flight: dict[_Future[Result], list[Task]] = {}
     # After a crash: the tasks that were in flight. There are some only while none is in flight.
     suspects: deque[Task] = deque()
     while True:
         isolating = bool(suspects)
         if stop():
-            in_flight = {future: task for future, task in in_flight.items() if not future.cancel()}
+            in_flight = {future: some for future, some in in_flight.items() if not future.cancel()}
         elif isolating:
-            suspect = suspects.popleft()
+            suspect = [suspects.popleft()]
             in_flight[pool.submit(suspect)] = suspect
         else:
-            for task in islice(tasks, window - len(in_flight)):
-                in_flight[pool.submit(task)] = task
+            while len(in_flight) < window and (some := list(islice(tasks, chunk))):
+                in_flight[pool.submit(some)] = some
         if not in_flight:
             return
         done = wait(in_flight, return_when=FIRST_COMPLETED).done
-        if any(_has_crashed(future) for future in done):
+        if any(future.exception() for future in done):
             done = wait(in_flight).done  # the others were ready, or have failed with it
             pool.restart()
         for future in done:
-            task = in_flight.pop(future)
+            some = in_flight.pop(future)
             error = future.exception()
-            if not _has_crashed(future):
-                yield Outcome(task, None if error else future.result(), error)
+            if error is None:
+                for task, (result, failure) in zip(some, future.result(), strict=True):
+                    yield Outcome(task, result, failure)
             elif isolating:
-                yield Outcome(task, None, WorkerCrashError(f"The worker process died: {error}"))
+                if isinstance(error, BrokenExecutor):
+                    error = WorkerCrashError(f"The worker process died: {error}")
+                yield Outcome(some[0], None, error)
             else:
-                suspects.append(task)
+                suspects.extend(some)
 
 
-def _has_crashed(future: Future[Result]) -> bool:
-    return isinstance(future.exception(), BrokenExecutor)
+def _run(
+    function: Callable[[Task], Result], tasks: list[Task]
+) -> list[tuple[Result | None, Exception | None]]:
+    """Return for each task, in a worker, what ``function`` returned or raised."""
+    results: list[tuple[Result | None, Exception | None]] = []
+    for task in tasks:
+        try:
+            results.append((function(task), None))
+        except Exception as error:  # noqa: BLE001 - it becomes the task's outcome
+            results.append((None, _portable(error)))
+    return results
+
+
+def _portable(error: Exception) -> Exception:
+    """Return ``error``, or its text if it could not be sent to another process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - an exception class may raise anything here
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 class _Pool(Generic[Task, Result]):
@@ -157,10 +191,13 @@ class _Pool(Generic[Task, Result]):
         self._function = function
         self._workers = workers
         # Not fork: torch has threads by now. The server imports these modules once, and the
-        # workers that it forks share that memory.
+        # workers that it forks share that memory. It lasts as long as this process, so that it
+        # is given what a later pool is going to need too, and what the script imports, which
+        # each worker runs again.
+        ours = {name for name in sys.modules if name.startswith("jpeg_preproc.")}
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(
-            [name for name in (__name__, function.__module__) if name != "__main__"]
+            sorted({*ours, __name__, function.__module__} - {"__main__"})
         )
         self._executor = self._start()
 
@@ -170,23 +207,36 @@ class _Pool(Generic[Task, Result]):
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, task: Task) -> Future[Result]:
+    def submit(self, tasks: list[Task]) -> _Future[Result]:
         try:
-            return self._executor.submit(self._function, task)
+            return self._executor.submit(_run, self._function, tasks)
         except BrokenExecutor:  # a worker died between two tasks: nobody's fault here
             self.restart()
-            return self._executor.submit(self._function, task)
+            return self._executor.submit(_run, self._function, tasks)
 
     def restart(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._executor = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._workers, self._context, initializer=_begin_worker)
+        return ProcessPoolExecutor(
+            self._workers,
+            self._context,
+            initializer=_begin_worker,
+            initargs=(self._context.Value("i", 0),),
+        )
 
 
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent does, even if it was killed."""
+def _begin_worker(begun: Synchronized[int]) -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does, even if it was killed.
+
+    Args:
+        begun: how many of the pool's workers began before this one.
+    """
+    global _worker_index
+    with begun.get_lock():
+        _worker_index = begun.value
+        begun.value += 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jpeg_preproc.datasets.coco import select_coco_images
-from jpeg_preproc.datasets.manifest import RESERVED_NAMES
+from jpeg_preproc.datasets.manifest import is_reserved
 from jpeg_preproc.datasets.tree import Problem, Selection, Tree, walk_tree
 from jpeg_preproc.datasets.voc import is_voc, select_voc_images
 from jpeg_preproc.errors import DatasetError
@@ -82,7 +82,7 @@ def scan_dataset(
     # A manifest of this tool describes the tree that it lies in, and would lie in the next one.
     archives = {name for name in tree.files if name.lower().endswith(_ARCHIVE_SUFFIXES)}
     left_out = selection.left_out | archives
-    carried = tree.files - selection.images - left_out - RESERVED_NAMES
+    carried = {name for name in tree.files - selection.images - left_out if not is_reserved(name)}
     return DatasetTree(
         root=tree.root,
         layout="voc" if voc else "coco",

@@ -143,39 +143,49 @@ def average_precision(
 def _category_ap(
     category: CategoryDetections, counts: np.ndarray, recalls: np.ndarray
 ) -> np.ndarray:
-    """Return one category's AP in each replicate, (R,); NaN where it has no object."""
+    """Return one category's AP in each replicate, (R,); NaN where it has no object.
+
+    Precision is read at recalls, and recall grows at hits alone, of which there are few: a hit
+    contributes its precision as often as it is the first to reach one of the recalls.
+    """
     objects = counts @ category.objects  # (R,)
     order = np.argsort(-category.scores, kind="stable")
     image, hits, misses = category.image[order], category.hits[:, order], category.misses[:, order]
     precision = np.where(objects > 0, 0.0, np.nan)
-    if not image.size:
+    places = np.flatnonzero(hits.any(0))  # (P,)
+    if not places.size:
         return precision
-    thresholds, detections = hits.shape
-    step = max(1, _CHUNK // (thresholds * detections))
+    # Behind the last hit nothing matters.
+    image, hits, misses = (part[..., : places[-1] + 1] for part in (image, hits, misses))
+    reached = _recalls_reached(objects, counts[:, image[places]].sum(1).max(), recalls)
+    step = max(1, _CHUNK // len(image))
     for start in range(0, len(counts), step):
         rows = slice(start, start + step)
-        weight = counts[rows, None, image]  # (r, 1, D)
-        found = np.cumsum(weight * hits, axis=-1, dtype=np.float64)  # (r, T, D)
-        wrong = np.cumsum(weight * misses, axis=-1, dtype=np.float64)
-        recall = found / np.maximum(objects[rows, None, None], 1)
-        exact = found / (found + wrong + np.spacing(1))
-        best = np.maximum.accumulate(exact[..., ::-1], axis=-1)[..., ::-1]
-        precision[rows] += _read_at(recall, best, recalls).mean(axis=(1, 2))
+        weight = counts[rows, image]  # (r, D)
+        # What counts is mostly the same at every threshold.
+        counted, which = np.unique(hits | misses, axis=0, return_inverse=True)
+        sums = [np.cumsum(weight * part, axis=-1)[:, places] for part in counted]  # (r, P) each
+        for threshold, of in enumerate(which.ravel()):
+            at = np.flatnonzero(hits[threshold, places])  # (H,)
+            found = np.cumsum(weight[:, places[at]], axis=-1)  # (r, H)
+            exact = found / (sums[of][:, at] + np.spacing(1))
+            best = np.maximum.accumulate(exact[:, ::-1], axis=-1)[:, ::-1]
+            number = reached[objects[rows, None], found]
+            times = np.diff(number, prepend=0, axis=-1)
+            precision[rows] += (best * times).sum(-1) / (len(hits) * len(recalls))
     return precision
 
 
-def _read_at(recall: np.ndarray, precision: np.ndarray, recalls: np.ndarray) -> np.ndarray:
-    """Return the precision where each recall is first reached, 0 where it is not; (r, T, recalls).
+def _recalls_reached(objects: np.ndarray, most: int, recalls: np.ndarray) -> np.ndarray:
+    """Return how many of the recalls each number of hits reaches, (objects + 1, most + 1).
 
-    Both are (r, T, D); recall ascends along D.
+    Args:
+        objects: In each replicate, (R,).
+        most: Hits in any.
+        recalls: Ascending.
     """
-    lead, detections = recall.shape[:2], recall.shape[-1]
-    number = np.arange(lead[0] * lead[1])[:, None]
-    # Rows lifted by 2 each follow one another in one ascending line: a single search serves all.
-    line = (recall.reshape(-1, detections) + 2 * number).ravel()
-    reached = np.searchsorted(line, (recalls + 2 * number).ravel()).reshape(len(number), -1)
-    reached -= detections * number  # from here on within a row
-    rows = precision.reshape(-1, detections)
-    inside = reached < detections
-    values = np.take_along_axis(rows, np.minimum(reached, detections - 1), axis=1)
-    return (values * inside).reshape(*lead, -1)
+    table = np.zeros((int(objects.max()) + 1, int(most) + 1), np.int32)
+    for number in np.unique(objects):
+        share = np.arange(most + 1) / max(int(number), 1)
+        table[number] = np.searchsorted(recalls, share, side="right")
+    return table

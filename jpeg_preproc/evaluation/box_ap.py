@@ -64,7 +64,10 @@ def box_ap(
     evaluation = _coco_eval()(truth, iouType="bbox")
     evaluation.params.catIds = list(category_ids)
     evaluation.params.imgIds = list(image_ids)
-    evaluation.params.maxDets = list(max_detections)
+    # Detections behind the last that counts change nothing, and each number would take its time.
+    allowed = list(max_detections)
+    counted = _MAX_DETECTIONS if _MAX_DETECTIONS in allowed else allowed[-1]
+    evaluation.params.maxDets = [counted]
     if iou_thresholds is not None:
         evaluation.params.iouThrs = np.asarray(iou_thresholds)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what it does
@@ -72,9 +75,7 @@ def box_ap(
         evaluation.cocoDt = truth.loadRes(list(detections)) if detections else type(truth)()
         evaluation.evaluate()
         evaluation.accumulate()
-    allowed = evaluation.params.maxDets
-    wanted = allowed.index(_MAX_DETECTIONS) if _MAX_DETECTIONS in allowed else len(allowed) - 1
-    precision = evaluation.eval["precision"][..., wanted]  # (iou, recall, category, area)
+    precision = evaluation.eval["precision"][..., 0]  # (iou, recall, category, area)
     mean = _mean(precision[..., 0])
     parts = {"bbox_mAP": mean}
     for percent in (50, 75):
@@ -88,7 +89,7 @@ def box_ap(
     if not detections:
         return BoxAp(mean, parts, (0.0,) * REPLICATES)
     drawn = average_precision(
-        _by_category(evaluation, allowed[wanted]),
+        _by_category(evaluation, counted),
         resample_counts(len(evaluation.params.imgIds)),
         np.asarray(evaluation.params.recThrs),
     )

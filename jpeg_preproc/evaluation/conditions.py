@@ -5,7 +5,7 @@ The original images; the images compressed at each QF; those restored by each re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from jpeg_preproc.errors import PipelineError, UnknownRestorerError
+from jpeg_preproc.evaluation.stages import StageClock
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.jpeg import (
     LoadedImage,
@@ -24,6 +25,9 @@ from jpeg_preproc.jpeg import (
 )
 from jpeg_preproc.restorers.engine import JpegRestorer
 from jpeg_preproc.restorers.weights import load_weights, weights_path
+
+# Pixels as a file stores them, and the EXIF orientation still to be applied.
+_Stored = tuple[np.ndarray, int]
 
 ORIGINAL = "original"
 JPEG = "jpeg"
@@ -77,11 +81,13 @@ class JpegSettings:
         subsampling: Of the compression; see :func:`~jpeg_preproc.jpeg.compress_jpeg`.
         device: Of the restorer, for torch.
         dtype: Of the restorer: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
+        where: ``'pipeline'``, or ``'preprocessor'`` for the model's data preprocessor.
     """
 
     subsampling: str = "4:2:0"
     device: str = "cpu"
     dtype: str = "fp32"
+    where: str = "pipeline"
 
 
 def choose_restorers(names: Iterable[str]) -> list[RestorerChoice]:
@@ -120,13 +126,16 @@ def plan(qfs: Iterable[int], restorers: Sequence[RestorerChoice]) -> list[Condit
 
 
 def condition_transforms(condition: Condition, settings: JpegSettings) -> list[dict[str, Any]]:
-    """Return the transforms, as OpenMMLab configs, that stand behind the loader."""
+    """Return the transforms, as OpenMMLab configs, that stand behind the loader.
+
+    Restoring is not among them where the data preprocessor does it.
+    """
     if condition.qf is None:
         return []
     steps: list[dict[str, Any]] = [
         {"type": "JpegCompress", "qf": condition.qf, "subsampling": settings.subsampling}
     ]
-    if condition.restorer is not None:
+    if condition.restorer is not None and settings.where == "pipeline":
         steps.append(
             {
                 "type": "JpegRestore",
@@ -162,6 +171,7 @@ def condition_image(
     condition: Condition,
     settings: JpegSettings,
     restorer: JpegRestorer | None = None,
+    clock: StageClock | None = None,
 ) -> np.ndarray:
     """Return the pixels that a condition makes of an image.
 
@@ -173,14 +183,43 @@ def condition_image(
         condition: What it goes through.
         settings: How it is compressed.
         restorer: Of :func:`load_restorer`; told the tables of the compression.
+        clock: Times the steps.
 
     Returns:
         uint8, (H, W, 3) RGB or (H, W) grey, upright.
     """
-    pixels = image.pixels
-    if condition.qf is not None:
-        pixels = roundtrip(pixels, condition.qf, settings.subsampling)
+    clock = clock or StageClock()
+    made: Any = image
+    for stage, function in condition_steps(condition, settings, restorer):
+        with clock.stage(stage):
+            made = function(made)
+    return made
+
+
+def condition_steps(
+    condition: Condition, settings: JpegSettings, restorer: JpegRestorer | None = None
+) -> list[tuple[str, Callable[[Any], Any]]]:
+    """Return what :func:`condition_image` does, as stages and functions.
+
+    Each takes what the one before returns; the first takes a loaded image.
+    """
+    qf = condition.qf
+    steps: list[tuple[str, Callable[[Any], Any]]] = [
+        ("decode", lambda image: (image.pixels, image.orientation))
+    ]
+    if qf is not None:
+        tables = qtables_from_qf(qf)
+
+        def compress(image: _Stored) -> _Stored:
+            return roundtrip(image[0], qf, settings.subsampling), image[1]
+
+        steps.append(("compress", compress))
         if restorer is not None:
-            qtables = qtables_from_qf(condition.qf)[: 1 if pixels.ndim == 2 else 2]
-            pixels = restorer(pixels, qtables=qtables).image
-    return apply_orientation(pixels, image.orientation)
+
+            def restore(image: _Stored) -> _Stored:
+                pixels, orientation = image
+                used = tables[: 1 if pixels.ndim == 2 else 2]
+                return restorer(pixels, qtables=used).image, orientation
+
+            steps.append(("restore", restore))
+    return [*steps, ("model", lambda image: apply_orientation(*image))]

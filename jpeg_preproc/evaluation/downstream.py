@@ -12,13 +12,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.distributed import ALONE, Processes
+from jpeg_preproc.errors import JpegPreprocError, LauncherError
 from jpeg_preproc.evaluation.bootstrap import Interval, interval, recovery_interval
 from jpeg_preproc.evaluation.conditions import JPEG, ORIGINAL, Condition, JpegSettings
+from jpeg_preproc.evaluation.stages import Seconds, add_seconds
 from jpeg_preproc.evaluation.store import codec_version
 from jpeg_preproc.io import sha256_bytes, write_json_atomic
 
@@ -54,6 +56,8 @@ class Measurement:
         all_metrics: Everything the model's own metrics reported, in their own units.
         replicates: ``value`` of the bootstrap's draws of the images, see
             :mod:`~jpeg_preproc.evaluation.bootstrap`; ``None`` if the metric is not known there.
+        stages: What took this long, in all processes together; see
+            :mod:`~jpeg_preproc.evaluation.stages`.
     """
 
     metric: str
@@ -62,6 +66,7 @@ class Measurement:
     seconds: float
     all_metrics: dict[str, float]
     replicates: Sequence[float] | None
+    stages: Seconds = field(default_factory=dict)
 
 
 class Task(Protocol):
@@ -75,12 +80,14 @@ class Task(Protocol):
         model: Short name of the model.
         images: How many are evaluated.
         fingerprint: What the result depends on besides the condition, as JSON values.
+        stages: How long it took to get ready, in all processes together.
     """
 
     dataset: str
     model: str
     images: int
     fingerprint: dict[str, Any]
+    stages: Seconds
 
     @property
     def skipped(self) -> Sequence[dict[str, str]]:
@@ -99,7 +106,18 @@ class Task(Protocol):
             condition: What they go through.
             settings: How it compresses and restores.
             name: Of the condition, for files that are kept.
-            on_image: Called after each image.
+            on_image: Called after each image, of those of the other processes too.
+
+        Raises:
+            JpegPreprocError: The condition cannot be measured.
+        """
+
+    def stages_alone(self, condition: Condition, settings: JpegSettings) -> Seconds:
+        """Return how long each stage of an image's way takes where nothing else runs between.
+
+        Args:
+            condition: What the images go through.
+            settings: How it compresses and restores.
 
         Raises:
             JpegPreprocError: The condition cannot be measured.
@@ -129,6 +147,8 @@ def condition_key(
         key["restorer"] = asdict(condition.restorer)
         key["restorer_device"] = settings.device.partition(":")[0]
         key["restorer_dtype"] = settings.dtype
+        if settings.where != "pipeline":
+            key["restorer_where"] = settings.where
     return key
 
 
@@ -174,11 +194,13 @@ class Outcome:
             recovery_low, recovery_high``, ``None`` where there is none.
         failed: ``{'file': condition, 'reason': ...}`` of each that could not be measured.
         reused: How many were there from an earlier run.
+        stages: How long the others took, by stage.
     """
 
     rows: list[dict[str, Any]]
     failed: list[dict[str, str]]
     reused: int
+    stages: Seconds
 
 
 def run_task(
@@ -188,10 +210,12 @@ def run_task(
     settings: JpegSettings,
     version: str,
     on_image: Callable[[str], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Measure what is not stored yet and return the rows of all conditions.
 
     A condition that fails with one of this package's errors is recorded, and the rest goes on.
+    Several processes make the same call; what is stored is read and written by the first.
 
     Args:
         task: The model with its test set.
@@ -201,10 +225,15 @@ def run_task(
         version: Of this package.
         on_image: Called with the condition's title after each image measured, and as often for
             one that was reused.
+        processes: Those that share the images; the task knows them too.
+
+    Raises:
+        LauncherError: Another process has ended.
     """
     results: list[tuple[Condition, Measurement]] = []
     failed: list[dict[str, str]] = []
     reused = 0
+    spent: list[Seconds] = []
     for condition in conditions:
         key = condition_key(task, condition, settings, version)
         title = f"{task.model}: {condition.title}"
@@ -213,7 +242,7 @@ def run_task(
             if on_image:
                 on_image(title)
 
-        measured = store.load(key)
+        measured = processes.first(lambda key=key: store.load(key))  # type: ignore[misc]
         if measured is not None:
             reused += 1
             for _ in range(measured.images):
@@ -221,12 +250,32 @@ def run_task(
         else:
             try:
                 measured = task.measure(condition, settings, store.name(key), advance)
+            except LauncherError:
+                raise
             except JpegPreprocError as error:
                 failed.append({"file": title, "reason": str(error)})
                 continue
-            store.save(key, measured)
+            if processes.is_first:
+                store.save(key, measured)
+            spent.append(measured.stages)
         results.append((condition, measured))
-    return Outcome(_rows(task, results), failed, reused)
+    return Outcome(_rows(task, results), failed, reused, add_seconds(spent))
+
+
+def advance(
+    on_image: Callable[[], None] | None, position: int, images: int, processes: Processes
+) -> None:
+    """Call ``on_image`` for one image of a process's share, and for those of the others beside it.
+
+    Args:
+        on_image: What counts them.
+        position: Of the image in the share, from 0.
+        images: How many all have.
+        processes: Those that share them.
+    """
+    if on_image:
+        for _ in range(min(processes.size, images - position * processes.size)):
+            on_image()
 
 
 def recovery(original: float, compressed: float, restored: float) -> float | None:

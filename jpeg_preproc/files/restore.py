@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +21,7 @@ from jpeg_preproc.jpeg.encode import Encoding, encode_image, read_note
 from jpeg_preproc.jpeg.exif import upright_exif
 from jpeg_preproc.jpeg.metadata import read_metadata
 from jpeg_preproc.restorers import JpegRestorer
-
-# torch's messages, of CUDA and of the CPU.
-_NO_MEMORY = re.compile("out of memory|allocate memory")
+from jpeg_preproc.restorers.device import is_out_of_memory
 
 #: Called with how many files are done, the parts of large ones included, and the file at hand.
 OnProgress = Callable[[float, Path], None]
@@ -205,7 +202,7 @@ def _restore_or_say_why(job: Job, restore: FileRestorer, meter: _Meter) -> Outco
         reason = str(error)
         return reason if str(job.source) in reason else f"{job.source}: {reason}"
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+        if not is_out_of_memory(error):
             raise
         tiled = restore.restorer.network.spec.receptive_radius is not None
         mend = (

@@ -60,13 +60,31 @@ def compress_jpeg(
     >>> len(compress_jpeg(np.zeros((8, 8, 3), np.uint8), qf=10)) > 100
     True
     """
+    return compress_picture(Image.fromarray(check_image_array(image)), qf, subsampling, orientation)
+
+
+def compress_picture(
+    picture: Image.Image, qf: SupportsIndex, subsampling: str = "4:2:0", orientation: int = 1
+) -> bytes:
+    """Return a picture in Pillow's memory as a JPEG: :func:`compress_jpeg` without the copies.
+
+    Args:
+        picture: mode RGB or L, with nothing in its ``info``, which Pillow would write too.
+        qf: as there.
+        subsampling: as there.
+        orientation: as there.
+
+    Raises:
+        QualityError: as there.
+        ImageReadError: sides over 65500 pixels, or an orientation outside 1-8.
+    """
     quality = validate_qf(qf)
     if subsampling not in SUBSAMPLINGS:
         raise QualityError(
             f"JPEG subsampling {subsampling!r} is unknown; give one of {', '.join(SUBSAMPLINGS)}."
         )
     exif = b"" if orientation == 1 else orientation_exif(orientation)
-    picture = Image.fromarray(check_image_array(image))
+    _check_sides(*picture.size)
     if subsampling == "grey" and picture.mode != "L":
         picture = picture.convert("L")
     stream = io.BytesIO()
@@ -109,15 +127,31 @@ def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
     >>> decode_jpeg(compress_jpeg(np.zeros((9, 7, 3), np.uint8), qf=30)).pixels.shape
     (9, 7, 3)
     """
-    data = read_source(source)
     name = source_name(source) if name is None else name
+    picture, info = decode_picture(read_source(source), name)
+    return JpegImage(pixels=np.array(picture), info=info)
+
+
+def decode_picture(data: bytes, name: str) -> tuple[Image.Image, JpegInfo]:
+    """Decode a JPEG into Pillow's memory: :func:`decode_jpeg` without a copy.
+
+    Args:
+        data: the file's bytes.
+        name: what an error calls it.
+
+    Returns:
+        A picture of mode RGB or L with nothing in its ``info``, and the header.
+
+    Raises:
+        ImageReadError: as :func:`decode_jpeg`.
+    """
     info = read_jpeg_info(data, name=name)
     refuse_undecodable(info, name)
     # The plugin's class, not Image.open: that one also warns of large images and parses the index
     # of further images; a damaged EXIF block is taken away for the same reason.
     try:
         with JpegImagePlugin.JpegImageFile(io.BytesIO(metadata_removed(data))) as picture:
-            pixels = np.array(picture)
+            picture.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         # Whether libjpeg was built with arithmetic decoding differs between Pillow's builds.
         mend = (
@@ -126,7 +160,8 @@ def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
             else "fetch or export the file again"
         )
         raise ImageReadError(f"{name} cannot be decoded ({error}); {mend}.") from error
-    return JpegImage(pixels=pixels, info=info)
+    picture.info.clear()
+    return picture, info
 
 
 def check_pixel_count(width: int, height: int, name: str) -> None:
@@ -184,8 +219,12 @@ def check_image_array(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
             f"Image array has shape {image.shape}; give (H, W, 3) RGB or (H, W) grey."
         )
     height, width = image.shape[:2]
+    _check_sides(width, height)
+    return np.ascontiguousarray(image)
+
+
+def _check_sides(width: int, height: int) -> None:
     if not (1 <= height <= _MAX_SIDE and 1 <= width <= _MAX_SIDE):
         raise ImageReadError(
-            f"Image array is {width}x{height} pixels; a JPEG has sides of 1 to {_MAX_SIDE}."
+            f"Image is {width}x{height} pixels; a JPEG has sides of 1 to {_MAX_SIDE}."
         )
-    return np.ascontiguousarray(image)

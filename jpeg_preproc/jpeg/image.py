@@ -10,6 +10,7 @@ import threading
 import warnings
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import PIL
 from PIL import Image
 
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg.codec import check_pixel_count, decode_jpeg
+from jpeg_preproc.jpeg.codec import check_pixel_count, decode_picture
 from jpeg_preproc.jpeg.exif import apply_orientation, parse_orientation
 from jpeg_preproc.jpeg.header import JpegInfo, is_jpeg
 from jpeg_preproc.jpeg.source import Source, read_source, source_name
@@ -53,19 +54,25 @@ class LoadedImage:
     """An image file's pixels and what the file says about them.
 
     Attributes:
-        pixels: uint8, (H, W, 3) RGB or, from a grey file, (H, W); in stored orientation.
+        picture: the pixels in Pillow's memory, mode RGB or, from a grey file, L; in stored
+            orientation, and with nothing in its ``info``.
         info: the JPEG header; None for other formats.
         orientation: EXIF orientation still to be applied, 1-8.
         path: the file; None for bytes.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    picture: Image.Image
     info: JpegInfo | None
     orientation: int
     path: Path | None
 
+    @cached_property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """A copy of the picture as uint8, (H, W, 3) RGB or (H, W) grey."""
+        return np.array(self.picture)
 
-def load_image(source: Source) -> LoadedImage:
+
+def load_image(source: Source, name: str | None = None) -> LoadedImage:
     """Read an image file as uint8 RGB or grey, in stored orientation.
 
     Palettes are looked up, 1-bit images become 0 and 255, an alpha channel is dropped (colours
@@ -75,6 +82,7 @@ def load_image(source: Source) -> LoadedImage:
 
     Args:
         source: path or bytes.
+        name: what an error calls bytes that came from a file; the path is taken otherwise.
 
     Raises:
         ImageReadError: missing, no image, corrupt or truncated, CMYK, more than 8 bits per
@@ -85,19 +93,20 @@ def load_image(source: Source) -> LoadedImage:
     >>> load_image(stream.getvalue()).pixels.shape
     (9, 7)
     """
-    data, name = read_source(source), source_name(source)
+    data = read_source(source)
+    name = source_name(source) if name is None else name
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if is_jpeg(data):
-        decoded = decode_jpeg(data, name=name)
-        return LoadedImage(decoded.pixels, decoded.info, decoded.info.orientation, path)
+        picture, info = decode_picture(data, name)
+        return LoadedImage(picture, info, info.orientation, path)
     with WARNINGS_LOCK, warnings.catch_warnings():
         # Pillow warns of damaged metadata and of images that are merely large; neither matters.
         warnings.simplefilter("ignore")
-        pixels, orientation = _read_with_pillow(data, name)
-    return LoadedImage(pixels, None, orientation, path)
+        picture, orientation = _read_with_pillow(data, name)
+    return LoadedImage(picture, None, orientation, path)
 
 
-def _read_with_pillow(data: bytes, name: str) -> tuple[npt.NDArray[np.uint8], int]:
+def _read_with_pillow(data: bytes, name: str) -> tuple[Image.Image, int]:
     try:
         picture = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
@@ -124,11 +133,12 @@ def _read_with_pillow(data: bytes, name: str) -> tuple[npt.NDArray[np.uint8], in
                 upright = picture.convert("RGBA" if picture.mode == "RGBa" else "LA")
             else:
                 upright = picture
-            pixels = np.array(upright.convert("L" if grey else "RGB"))
+            plain = upright.convert("L" if grey else "RGB")
         except READING_ERRORS as error:
             raise _damaged(name, error) from error
         exif = picture.info.get("exif")
-    return pixels, parse_orientation(exif) if isinstance(exif, bytes) else 1
+    plain.info.clear()
+    return plain, parse_orientation(exif) if isinstance(exif, bytes) else 1
 
 
 def _refuse_unsupported(picture: Image.Image, data: bytes, name: str) -> None:

@@ -149,6 +149,13 @@ def nearest_qf(qtables: npt.ArrayLike) -> QfMatch:
             "Quantisation tables hold entries that are not whole numbers in 1-65535; "
             "check that they were read from an undamaged file."
         )
+    return _nearest(tables.astype(np.uint16).tobytes())
+
+
+@lru_cache(maxsize=256)
+def _nearest(entries: bytes) -> QfMatch:
+    """Return the match of (T, 8, 8) uint16 tables; most files of a dataset have the same ones."""
+    tables = np.frombuffer(entries, np.uint16).reshape(-1, 8, 8)
     # (100, T, 8, 8): every libjpeg table against the given one of the same role.
     role = np.minimum(np.arange(len(tables)), 1)
     gap = np.abs(_log2_of_all_tables()[:, role] - np.log2(tables.astype(np.float64)))

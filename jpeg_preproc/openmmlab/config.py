@@ -28,7 +28,8 @@ def load_config(
         data_root: Replaces the test data's root wherever it occurs; see :func:`set_data_root`.
 
     Raises:
-        JpegPreprocError: The file is missing or no config, or has no test or validation part.
+        JpegPreprocError: The file is missing or no config, or has no test or validation part, or
+            no pipeline in it.
     """
     config = read_config(path, cfg_options)
     for part in ("dataloader", "evaluator"):
@@ -40,6 +41,12 @@ def load_config(
             f"{path} has no {', '.join(lacking)}; give the config of a detector or segmenter that "
             "says how to test it"
         )
+    for dataset in leaf_datasets(config):
+        if not dataset.get("pipeline"):
+            raise JpegPreprocError(
+                f"{path}: its {transform_name(dataset)} to test on has no pipeline; set pipeline, "
+                "LoadImageFromFile first, in the dataset of test_dataloader"
+            )
     if data_root is not None:
         set_data_root(config, data_root)
     return config

@@ -4,43 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import io
 import os
-import pickle
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
-from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner, set_random_seed
-from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
 
-from jpeg_preproc.errors import JpegPreprocError, WeightsError
+from jpeg_preproc.distributed import ALONE, Processes, merge
+from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, condition_transforms
 from jpeg_preproc.evaluation.config import config_digest
-from jpeg_preproc.evaluation.downstream import SEED, Measurement
+from jpeg_preproc.evaluation.downstream import SEED, Measurement, advance
+from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.openmmlab.config import dataset_name, load_config, with_transforms
+from jpeg_preproc.openmmlab.convert import with_jpeg_restore
 from jpeg_preproc.openmmlab.metrics import evaluate, keep_boxes
+from jpeg_preproc.openmmlab.network import load_model, quiet
 from jpeg_preproc.openmmlab.selection import select_images
+from jpeg_preproc.openmmlab.timing import split_pipelines, time_pipelines
+from jpeg_preproc.restorers.device import usable_device
 
-# What loading a damaged or foreign checkpoint raises.
-_CHECKPOINT_ERRORS = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    pickle.UnpicklingError,
-)
+# What each metric has kept of a process's share of the images, and how long that took.
+_Share = tuple[list[list[Any]], Seconds]
 
 
 class OpenMMLabTask:
@@ -50,12 +44,17 @@ class OpenMMLabTask:
     dataset, model, ``test_step`` and metrics, at batch size 1 in the dataset's order. The model is
     built and loaded once.
 
+    Several processes share the images; each makes the same calls, and all get the same results,
+    which are those of one process: random numbers are drawn anew for each image, and the metrics
+    compute in the first process from what they have kept of each image, in the dataset's order.
+
     Attributes:
         dataset: Short name of the test data.
         model: The config's file name without its ending.
         images: How many are evaluated.
         skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be.
         fingerprint: What the result depends on besides the added transforms.
+        stages: How long it took to get ready, in all processes together.
 
     Args:
         config: Path of an OpenMMLab config.
@@ -67,6 +66,7 @@ class OpenMMLabTask:
         device: Of torch, for the model.
         num_workers: Processes that load, compress and restore; 0 does it in this one.
         on_check: Called with each image's name and their number while the set is checked.
+        processes: Those that share the images.
 
     Raises:
         JpegPreprocError: The config, the checkpoint, the annotations or all images are unusable.
@@ -84,23 +84,32 @@ class OpenMMLabTask:
         device: str = "cpu",
         num_workers: int = 0,
         on_check: Callable[[str, int], None] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         # The latest instance is what mmengine's print_log writes to.
         MMLogger.get_instance("jpeg_preproc").setLevel("ERROR")
+        usable_device(device)
+        clock = StageClock(device=device)
         self.out_dir = Path(out_dir)
-        self.config = load_config(config, cfg_options, data_root)
+        with clock.stage("prepare"):
+            self.config = load_config(config, cfg_options, data_root)
         self._scope = self.config.get("default_scope", "mmengine")
         self.dataset = dataset_name(self.config)
         self.model = Path(config).stem
         self.device = device
         self.num_workers = num_workers
+        self.processes = processes
         tested = ("model", "test_dataloader", "test_evaluator")
         digest = config_digest({key: self.config.get(key) for key in tested})
         with quiet(), DefaultScope.overwrite_default_scope(self._scope):
-            self._network = load_model(self.config, checkpoint, device)
-            selection = select_images(self.config, self.out_dir / "annotations", limit, on_check)
+            with clock.stage("prepare"):
+                self._network: Any = load_model(self.config, checkpoint, device)
+            with clock.stage("check"):
+                folder = self.out_dir / "annotations"
+                selection = select_images(self.config, folder, limit, on_check, processes)
         self.images = selection.images
         self.skipped = selection.skipped
+        self.stages = add_seconds(processes.each(clock.seconds))
         self.fingerprint: dict[str, Any] = {
             "config": digest,
             "checkpoint": sha256_file(checkpoint),
@@ -121,108 +130,148 @@ class OpenMMLabTask:
 
         Args:
             condition: What the images go through.
-            settings: How it compresses and restores.
+            settings: How it compresses and restores, and where.
             name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
-            on_image: Called after each image.
+            on_image: Called after each image, of those of the other processes too.
 
         Raises:
             PipelineError: They cannot stand in this pipeline.
-            JpegPreprocError: The metric gives no mAP or mIoU.
+            JpegPreprocError: The metric gives no mAP or mIoU, or keeps no results by image where
+                several processes share them.
         """
         started = time.perf_counter()
-        set_random_seed(SEED)
-        config = with_transforms(self.config, condition_transforms(condition, settings))
+        config = self._with_condition(condition, settings)
+        clock = StageClock(self.num_workers, self.device)
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
+            with clock.stage("prepare"):
+                loader = self._loader(config)
+                time_pipelines(loader.dataset, clock)
+                evaluator = Evaluator(copy.deepcopy(config.test_evaluator))
+                evaluator.dataset_meta = loader.dataset.metainfo
+                keep_boxes(evaluator, self.out_dir / "predictions" / name)
+
+            def share() -> _Share:
+                with self._preprocessing(config, clock), _without_traceback():
+                    self._test(loader, evaluator, clock, on_image)
+                return [metric.results for metric in evaluator.metrics], clock.seconds()
+
+            shares = self.processes.each(share)
+            clock.reset()
+
+            def finish() -> Measurement:
+                with clock.stage("metric"):
+                    kept = [results for results, _ in shares]
+                    for metric, *parts in zip(evaluator.metrics, *kept, strict=True):
+                        metric.results = self._merged(metric, parts)
+                    figure, results = evaluate(evaluator, self.images)
+                return Measurement(
+                    metric=figure.metric,
+                    value=figure.value,
+                    images=self.images,
+                    seconds=round(time.perf_counter() - started, 2),
+                    all_metrics=results,
+                    replicates=figure.replicates,
+                    stages=add_seconds([clock.seconds(), *(seconds for _, seconds in shares)]),
+                )
+
+            return self.processes.first(finish)
+
+    def stages_alone(self, condition: Condition, settings: JpegSettings) -> Seconds:
+        """Return how long each stage of an image's way takes where nothing else runs between.
+
+        Args:
+            condition: What the images go through.
+            settings: How it compresses and restores, and where.
+
+        Raises:
+            PipelineError: They cannot stand in this pipeline.
+        """
+        config = self._with_condition(condition, settings)
+        clock = StageClock(device=self.device)
+
+        def test(packed: Any) -> None:
+            self._network.test_step(pseudo_collate([packed]))
+
         scope = DefaultScope.overwrite_default_scope(self._scope)
-        with quiet(), scope, torch.no_grad():
-            loader = Runner.build_dataloader(_loader_config(config, self.num_workers), seed=SEED)
-            evaluator = Evaluator(copy.deepcopy(config.test_evaluator))
-            evaluator.dataset_meta = loader.dataset.metainfo
-            keep_boxes(evaluator, self.out_dir / "predictions" / name)
-            for batch in loader:
-                outputs = self._network.test_step(batch)  # type: ignore[operator]
+        with quiet(), scope, torch.no_grad(), self._preprocessing(config, clock):
+            for records, way in split_pipelines(self._loader(config).dataset):
+                time_alone([*way, ("model", test)], records, clock)
+        return clock.seconds()
+
+    def _with_condition(self, condition: Condition, settings: JpegSettings) -> Config:
+        """Return the config whose test images go through a condition."""
+        config = with_transforms(self.config, condition_transforms(condition, settings))
+        if condition.restorer is None or settings.where == "pipeline":
+            return config
+        name = condition.restorer.name
+        return with_jpeg_restore(config, name, "preprocessor", dtype=settings.dtype)
+
+    def _loader(self, config: Config) -> Any:
+        """Return a loader of this process's images, one at a time, in the dataset's order."""
+        loader = copy.deepcopy(dict(config.test_dataloader))
+        for key in ("batch_sampler", "prefetch_factor", "drop_last"):
+            loader.pop(key, None)
+        loader.update(
+            batch_size=1,
+            num_workers=self.num_workers,
+            persistent_workers=False,
+            sampler=self._indices(),
+        )
+        return Runner.build_dataloader(loader, seed=SEED)
+
+    def _indices(self) -> list[int]:
+        return list(self.processes.share(range(self.images)))
+
+    @contextlib.contextmanager
+    def _preprocessing(self, config: Config, clock: StageClock) -> Iterator[None]:
+        """Give the network the data preprocessor of a config while it restores; it has its own."""
+        stock = self._network.data_preprocessor
+        if config.model.get("data_preprocessor") == self.config.model.get("data_preprocessor"):
+            yield
+            return
+        own = MODELS.build(config.model.data_preprocessor).to(self.device)
+        own.restoring = lambda: clock.stage("restore")
+        self._network.data_preprocessor = own
+        try:
+            yield
+        finally:
+            self._network.data_preprocessor = stock
+
+    def _test(
+        self,
+        loader: Any,
+        evaluator: Evaluator,
+        clock: StageClock,
+        on_image: Callable[[], None] | None,
+    ) -> None:
+        for position, (index, batch) in enumerate(zip(self._indices(), loader, strict=True)):
+            set_random_seed(SEED + index)  # whatever images came before, in whichever process
+            with clock.stage("model"):
+                outputs = self._network.test_step(batch)
+            with clock.stage("metric"):
                 evaluator.process(data_samples=outputs, data_batch=batch)
-                if on_image:
-                    on_image()
-            figure, results = evaluate(evaluator, len(loader.dataset))
-        return Measurement(
-            metric=figure.metric,
-            value=figure.value,
-            images=len(loader.dataset),
-            seconds=round(time.perf_counter() - started, 2),
-            all_metrics=results,
-            replicates=figure.replicates,
-        )
+            advance(on_image, position, self.images, self.processes)
 
-
-def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) -> nn.Module:
-    """Build a config's model with a checkpoint's weights, in eval mode on ``device``.
-
-    Raises:
-        WeightsError: The checkpoint is missing, damaged, or not of this model.
-        JpegPreprocError: The model cannot be built.
-    """
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist; give a checkpoint file, downloaded already")
-    model = build_model(config)
-    try:
-        loaded = CheckpointLoader.load_checkpoint(str(path), map_location="cpu", logger=None)
-        state = loaded.get("state_dict", loaded)
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    except (*_CHECKPOINT_ERRORS, AttributeError) as error:
-        raise WeightsError(
-            f"{path} cannot be read as a checkpoint: {error}; fetch it again. (torch >= 2.6 reads "
-            "tensors only; for an old checkpoint you trust, set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1)"
-        ) from error
-    try:
-        missing = set(model.load_state_dict(state, strict=False).missing_keys)
-    except RuntimeError as error:  # shapes differ
-        raise WeightsError(f"{path} is not a checkpoint of {config.filename}: {error}") from error
-    # Buffers may be younger than the checkpoint; a parameter left at random is always wrong.
-    random = [name for name, _ in model.named_parameters() if name in missing]
-    if random:
-        raise WeightsError(
-            f"{path} is not a checkpoint of {config.filename}: it has no {', '.join(random[:3])}"
-            f"{f' and {len(random) - 3} more' if len(random) > 3 else ''}"
-        )
-    model.cfg = config
-    return model.to(device).eval()
-
-
-def build_model(config: Config) -> nn.Module:
-    """Build a config's model with random weights, on the CPU.
-
-    Raises:
-        JpegPreprocError: It cannot be built.
-    """
-    try:
-        # Synchronised batch norm runs on GPUs only; in eval mode the plain one is the same.
-        return revert_sync_batchnorm(MODELS.build(config.model))
-    except (KeyError, TypeError, ImportError, AssertionError) as error:
-        raise JpegPreprocError(
-            f"{config.filename}: its model cannot be built: {error}; is the package it belongs to "
-            "installed (default_scope, custom_imports)?"
-        ) from error
+    def _merged(self, metric: Any, parts: Sequence[Any]) -> Any:
+        """Return what a metric has kept of all images, in their order."""
+        if self.processes.size == 1:
+            return parts[0]
+        counts = [len(self.processes.of(rank, range(self.images))) for rank in range(len(parts))]
+        if any(not isinstance(part, list) for part in parts) or counts != list(map(len, parts)):
+            raise JpegPreprocError(
+                f"{type(metric).__name__} keeps no result of its own for each image, so several "
+                "processes cannot share them; run it in one, without --launcher"
+            )
+        return merge(parts)
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what pycocotools prints and OpenMMLab warns of out of the progress display."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        for package in ("mmengine", "mmcv", "mmdet", "mmseg", "torch"):
-            warnings.filterwarnings("ignore", module=rf"{package}\b")
+def _without_traceback() -> Iterator[None]:
+    """Take the worker's traceback, which DataLoader puts into an error's message, out of it."""
+    try:
         yield
-
-
-def _loader_config(config: Config, num_workers: int) -> dict[str, Any]:
-    """Return the test dataloader's settings for batches of one, in order."""
-    loader = copy.deepcopy(dict(config.test_dataloader))
-    for key in ("batch_sampler", "prefetch_factor", "drop_last"):
-        loader.pop(key, None)
-    loader.update(
-        batch_size=1,
-        num_workers=num_workers,
-        persistent_workers=False,
-        sampler={"type": "DefaultSampler", "shuffle": False},
-    )
-    return loader
+    except JpegPreprocError as error:
+        _, worker, message = str(error).rpartition(f".{type(error).__name__}: ")
+        if not worker or "in DataLoader worker process" not in str(error):
+            raise
+        raise type(error)(message.strip()) from error

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.dist import is_distributed
 from mmengine.evaluator import Evaluator
+from mmengine.evaluator.metric import _to_cpu
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.bootstrap import mean_iou, resample_counts
 from jpeg_preproc.evaluation.box_ap import BoxAp, box_ap
 from jpeg_preproc.evaluation.downstream import Figure
+from jpeg_preproc.openmmlab.place import transform_name
 
 # Key of a result without its prefix, what it is called here, and its factor to percent.
 _KNOWN = (
@@ -37,14 +40,23 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
         AnnotationError: There is no ground truth to compare with.
     """
     replicates = _iou_replicates(evaluator)  # before the metrics forget what they have collected
-    results = {key: float(number) for key, number in evaluator.evaluate(images).items()}
-    by_name = {key.rsplit("/", 1)[-1]: value for key, value in results.items()}
+    results: dict[str, float] = {}
+    exact: BoxAp | None = None
     for metric in evaluator.metrics:
+        own = {key: float(number) for key, number in _report(metric, images).items()}
         if "bbox" in getattr(metric, "metrics", ()) and getattr(metric, "outfile_prefix", None):
-            exact = _coco_ap(metric)
+            found = _coco_ap(metric)
+            if _is_plain_coco(metric):
+                name = f"{metric.prefix}/" if metric.prefix else ""
+                own = {f"{name}{key}": round(value, 3) for key, value in found.parts.items()}
             # A subclass may count differently; then its own figure stands.
-            if abs(exact.mean - by_name.get("bbox_mAP", exact.mean)) < 6e-4:
-                by_name["bbox_mAP"], replicates = exact.mean, exact.replicates
+            named = {key.rsplit("/", 1)[-1]: value for key, value in own.items()}
+            if abs(found.mean - named.get("bbox_mAP", found.mean)) < 6e-4:
+                exact = found
+        results |= own
+    by_name = {key.rsplit("/", 1)[-1]: value for key, value in results.items()}
+    if exact is not None:
+        by_name["bbox_mAP"], replicates = exact.mean, exact.replicates
     for key, name, factor in _KNOWN:
         if key in by_name:
             value = by_name[key]
@@ -59,11 +71,40 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
 
 
 def keep_boxes(evaluator: Evaluator, prefix: Path) -> None:
-    """Let a ``CocoMetric`` write its detections to ``PREFIX.bbox.json``, COCO's results format."""
+    """Let a ``CocoMetric`` write its detections to ``PREFIX.bbox.json``, COCO's results format.
+
+    One without options of its own does no more than that: :func:`evaluate` compares them with the
+    ground truth, as it would, and COCO's evaluation, which takes long, runs once instead of twice.
+    """
     for metric in evaluator.metrics:
         if "bbox" in getattr(metric, "metrics", ()) and hasattr(metric, "outfile_prefix"):
             prefix.parent.mkdir(parents=True, exist_ok=True)
             metric.outfile_prefix = str(prefix)
+            if _is_plain_coco(metric):
+                metric.format_only = True
+
+
+def _is_plain_coco(metric: Any) -> bool:
+    """Tell whether a metric is ``CocoMetric`` of boxes, at COCO's thresholds, and no more."""
+    return (
+        transform_name(metric) == "CocoMetric"
+        and list(metric.metrics) == ["bbox"]
+        and not metric.classwise
+        and metric.metric_items is None
+        and np.array_equal(metric.iou_thrs, np.linspace(0.5, 0.95, 10))
+    )
+
+
+def _report(metric: Any, images: int) -> dict[str, Any]:
+    """Return what a metric computes from the results it has, of all images.
+
+    ``BaseMetric.evaluate`` would collect those of other processes; where there are some, that was
+    done.
+    """
+    if not is_distributed():
+        return dict(metric.evaluate(images))
+    found = metric.compute_metrics(_to_cpu(metric.results))
+    return {f"{metric.prefix}/{key}" if metric.prefix else key: found[key] for key in found}
 
 
 def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:

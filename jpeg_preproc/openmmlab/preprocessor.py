@@ -8,6 +8,7 @@ see it resized, with its 8x8 grid gone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal, TypeGuard
 
 import numpy as np
@@ -56,6 +57,8 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         # parameters(), state_dict(), optimizers and checkpoints. _apply() lets it follow.
         self._engine = JpegRestorer(restorer, dtype=dtype, tile=tile, batch_size=batch_size)
         self._views: list[tuple[Tensor, DeferredImage, _Result]] = []
+        #: Entered while it restores; whoever wants to know how long that takes puts a clock here.
+        self.restoring: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Restore, run what the pipeline had left, and delegate.
@@ -113,17 +116,20 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
             for (known, other, _), image, sample in zip(self._views, inputs, samples, strict=True)
         ):
             return [(image.copy(), quality) for _, _, (image, quality) in self._views]
-        results = restore_described(
-            self._engine,
-            [
-                np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()).reshape(sample.layout)
-                for image, sample in zip(inputs, samples, strict=True)
-            ],
-            [sample.described for sample in samples],
-            self.qf,
-            self.restorer,
-            [sample.path for sample in samples],
-        )
+        with self.restoring():
+            results = restore_described(
+                self._engine,
+                [
+                    np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()).reshape(
+                        sample.layout
+                    )
+                    for image, sample in zip(inputs, samples, strict=True)
+                ],
+                [sample.described for sample in samples],
+                self.qf,
+                self.restorer,
+                [sample.path for sample in samples],
+            )
         if not all(sample.views > 1 for sample in samples):
             self._views = []
             return results

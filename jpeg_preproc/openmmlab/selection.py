@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, PipelineError
 from jpeg_preproc.evaluation.testset import evenly
 from jpeg_preproc.openmmlab.annotations import (
@@ -51,6 +52,7 @@ def select_images(
     folder: Path,
     limit: int | None = None,
     on_image: Callable[[str, int], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Selection:
     """Check the test images and narrow ``config``, in place, to the usable ones.
 
@@ -63,7 +65,8 @@ def select_images(
         config: Its default scope must be set. Datasets get ``indices``, metrics ``ann_file``.
         folder: Where shortened annotation files are written.
         limit: Take this many images, evenly spaced over the set, before checking them.
-        on_image: Called with each file's name and the number to check.
+        on_image: Called with each file's name and the number to check, in this process.
+        processes: Those that share the checking; each makes this call.
 
     Raises:
         AnnotationError: An annotation file is missing or malformed, names classes that are not
@@ -74,25 +77,33 @@ def select_images(
     datasets = [_build(leaf, folder) for leaf in leaves]
     chosen = _evenly([len(dataset) for dataset, _ in datasets], limit)
     total = sum(map(len, chosen))
+    own_total = sum(len(processes.share(indices)) for indices in chosen)
     skipped = [entry for _, missing in datasets for entry in missing]
     images, ids = 0, set()
     digest = hashlib.sha256()
     for leaf, (dataset, _), indices in zip(leaves, datasets, chosen, strict=True):
         check = ImageCheck(leaf)
         digest.update(annotation_digest(dataset))
-        usable = []
-        for index in indices:
+
+        def look(index: int, dataset: Any = dataset, check: ImageCheck = check) -> int | str:
+            """Return the file's size, or what is wrong with it."""
             record = dataset.get_data_info(index)
             if on_image:
-                on_image(Path(str(record["img_path"])).name, total)
+                on_image(Path(str(record["img_path"])).name, own_total)
             try:
-                size = check(record)
+                return check(record)
             except (ImageReadError, AnnotationError, PipelineError) as error:
-                skipped.append({"file": str(record["img_path"]), "reason": str(error)})
+                return str(error)
+
+        usable = []
+        for index, found in zip(indices, processes.spread(look, indices), strict=True):
+            record = dataset.get_data_info(index)
+            if isinstance(found, str):
+                skipped.append({"file": str(record["img_path"]), "reason": found})
                 continue
             usable.append(index)
             ids.add(record.get("img_id"))
-            digest.update(f"{Path(record['img_path']).name}:{size};".encode())
+            digest.update(f"{Path(record['img_path']).name}:{found};".encode())
         if len(usable) < len(dataset):
             leaf.indices = _compose(leaf.get("indices"), usable)
         images += len(usable)
@@ -100,8 +111,12 @@ def select_images(
         reasons = "; ".join(entry["reason"] for entry in skipped[:3])
         raise AnnotationError(f"none of the {total} test images can be used: {reasons}")
     if images < sum(len(dataset) for dataset, _ in datasets):
-        for metric in metric_configs(config):
-            shorten_annotations(metric, ids, folder)
+
+        def shorten() -> None:
+            for metric in metric_configs(config):
+                shorten_annotations(metric, ids, folder)
+
+        processes.first(shorten)  # where the metrics compute
     return Selection(images, tuple(skipped), digest.hexdigest())
 
 

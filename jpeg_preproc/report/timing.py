@@ -9,7 +9,7 @@ from typing import Any
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report.plots import COLOURS, new_figure, save_figure, tidy
-from jpeg_preproc.report.tables import Row
+from jpeg_preproc.report.tables import Row, Table
 
 _SAME = ("device", "dtype", "height", "width", "batch")
 
@@ -82,3 +82,30 @@ def plot_psnr_vs_time(
         tidy(axis)
     axes[0].set_ylabel(ylabel, fontsize=11)
     return save_figure(figure, path)
+
+
+def breakdown_table(
+    rows: Sequence[Mapping[str, Any]], alone: Mapping[str, tuple[float, float]] | None = None
+) -> Table:
+    """Return a table of what a run's time went to.
+
+    Args:
+        rows: ``stage, wall_s, wall_share, cpu_s, cpu_share``, the last one being the whole run.
+        alone: Wall-clock and CPU seconds of some of the stages, each measured alone; gives two
+            more columns, whose last line is how many times their sum the run took.
+    """
+    columns = ["stage", "wall clock", "CPU"]
+    lines = [[str(row["stage"]), _cell(row, "wall"), _cell(row, "cpu")] for row in rows]
+    if alone is not None:
+        columns += ["alone, wall clock", "alone, CPU"]
+        for line in lines[:-1]:
+            line += [f"{value:.1f} s" for value in alone.get(line[0], ())] or ["", ""]
+        for index, kind in enumerate(("wall", "cpu")):
+            total = sum(spent[index] for spent in alone.values())
+            times = rows[-1][f"{kind}_s"] / total
+            lines[-1].append(f"{total:.1f} s (the run: {times:.2f} times)")
+    return Table("Where the time went", tuple(columns), tuple(map(tuple, lines)))
+
+
+def _cell(row: Mapping[str, Any], kind: str) -> str:
+    return f"{row[f'{kind}_s']:.1f} s ({row[f'{kind}_share']:.0%})"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from jpeg_preproc.errors import DeviceError
+
+# torch's messages, of CUDA and of the CPU.
+_NO_MEMORY = re.compile("out of memory|allocate memory")
 
 
 def usable_device(device: str | torch.device) -> torch.device:
@@ -30,3 +35,14 @@ def usable_device(device: str | torch.device) -> torch.device:
             "from 0; give one of these"
         )
     return found
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether ``error`` says that the CPU's or a GPU's memory does not suffice.
+
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory.")), is_out_of_memory(ValueError("no"))
+    (True, False)
+    """
+    if isinstance(error, RuntimeError):
+        return _NO_MEMORY.search(str(error)) is not None
+    return isinstance(error, MemoryError)

@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from jpeg_preproc.datasets.pool import worker_index
 from jpeg_preproc.errors import ImageReadError
 
 
@@ -31,3 +32,21 @@ def square_or_die(value: int) -> int:
 def leave_pid_and_linger(folder: Path) -> None:
     (folder / str(os.getpid())).touch()
     time.sleep(60)
+
+
+class UnsendableError(Exception):
+    """Cannot be pickled back: its arguments are not those of its constructor."""
+
+    def __init__(self, name: str, place: int) -> None:
+        super().__init__(f"{name} at {place}")
+
+
+def square_or_fail_unsendably(value: int) -> int:
+    if value == 2:
+        raise UnsendableError("broken", value)
+    return value * value
+
+
+def index_of_worker(value: int) -> int:
+    time.sleep(0.2)
+    return worker_index()

@@ -11,34 +11,57 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from pool_functions import square, square_or_die, square_or_fail
+from pool_functions import (
+    index_of_worker,
+    square,
+    square_or_die,
+    square_or_fail,
+    square_or_fail_unsendably,
+)
 
 from jpeg_preproc.datasets.pool import (
     WorkerCrashError,
-    count_cores,
     rewrite_images,
     stop_on_signals,
 )
 from jpeg_preproc.errors import ImageReadError
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_every_task_has_one_outcome(workers):
-    outcomes = list(rewrite_images(range(50), square, workers))
+@pytest.mark.parametrize("workers,chunk", [(0, 1), (2, 1), (2, 8), (1, 100)])
+def test_every_task_has_one_outcome(workers, chunk):
+    outcomes = list(rewrite_images(range(50), square, workers, chunk=chunk))
     assert sorted(outcome.task for outcome in outcomes) == list(range(50))
     assert all(outcome.result == outcome.task**2 for outcome in outcomes)
 
 
-def test_what_a_task_raises_is_its_outcome():
-    outcomes = {outcome.task: outcome for outcome in rewrite_images(range(8), square_or_fail, 2)}
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_what_a_task_raises_is_its_outcome(chunk):
+    run = rewrite_images(range(8), square_or_fail, 2, chunk=chunk)
+    outcomes = {outcome.task: outcome for outcome in run}
     assert isinstance(outcomes[3].error, ImageReadError)
     assert str(outcomes[3].error) == "3.jpg is damaged."
     assert isinstance(outcomes[5].error, RuntimeError)
     assert sum(outcome.error is None for outcome in outcomes.values()) == 6
 
 
-def test_a_task_that_kills_its_worker_is_the_only_one_lost():
-    outcomes = list(rewrite_images(range(30), square_or_die, 2))
+def test_an_error_that_cannot_be_sent_from_a_worker_is_told_in_words():
+    outcomes = {
+        outcome.task: outcome
+        for outcome in rewrite_images(range(4), square_or_fail_unsendably, 1, chunk=4)
+    }
+    assert str(outcomes[2].error) == "UnsendableError: broken at 2"
+    assert [outcomes[task].result for task in (0, 1, 3)] == [0, 1, 9]
+
+
+def test_workers_are_numbered_from_nought():
+    indices = {outcome.result for outcome in rewrite_images(range(8), index_of_worker, 2)}
+    assert indices == {0, 1}
+    assert {outcome.result for outcome in rewrite_images([0], index_of_worker, 0)} == {0}
+
+
+@pytest.mark.parametrize("chunk", [1, 5])
+def test_a_task_that_kills_its_worker_is_the_only_one_lost(chunk):
+    outcomes = list(rewrite_images(range(30), square_or_die, 2, chunk=chunk))
     assert sorted(outcome.task for outcome in outcomes) == list(range(30))
     crashed = {outcome.task for outcome in outcomes if outcome.error is not None}
     assert crashed == {7, 19}
@@ -111,7 +134,3 @@ def is_running(pid: int) -> bool:
         return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def test_count_cores():
-    assert 1 <= count_cores() <= os.cpu_count()

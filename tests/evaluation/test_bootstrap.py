@@ -109,6 +109,47 @@ def boxes(images: int, seed: int) -> tuple[dict, list[dict]]:
     return document, found
 
 
+def accumulated(category: CategoryDetections, counts: np.ndarray) -> float:
+    """AP of one draw, step by step as pycocotools' ``COCOeval.accumulate`` has it."""
+    order = np.argsort(-category.scores, kind="mergesort")
+    weight = counts[category.image[order]]
+    per_threshold = []
+    for hits, misses in zip(category.hits[:, order], category.misses[:, order], strict=True):
+        found, wrong = np.cumsum(weight * hits), np.cumsum(weight * misses)
+        recall = found / (counts @ category.objects)
+        precision = found / (found + wrong + np.spacing(1))
+        for index in range(len(precision) - 1, 0, -1):
+            precision[index - 1] = max(precision[index - 1], precision[index])
+        read = np.zeros(len(RECALLS))
+        for number, place in enumerate(np.searchsorted(recall, RECALLS, side="left")):
+            if place < len(precision):
+                read[number] = precision[place]
+        per_threshold.append(read.mean())
+    return float(np.mean(per_threshold))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_draw_is_what_pycocotools_would_accumulate(seed):
+    rng = np.random.default_rng(seed)
+    images, detections = 20, 150
+    image = rng.integers(0, images, detections)
+    # Of 10, 20 or 40 objects, so that recall meets the hundredths exactly.
+    real = rng.permutation(detections) < (10, 20, 40)[seed % 3]
+    overlap, thresholds = rng.random(detections), np.linspace(0.5, 0.95, 10)[:, None]
+    ignored = (rng.random(detections) < 0.1) & (rng.random((10, detections)) < 0.8)
+    hits = real & (overlap > thresholds)
+    category = CategoryDetections(
+        scores=np.round(rng.random(detections), 2),
+        image=image,
+        hits=hits & ~ignored,
+        misses=~hits & ~ignored,
+        objects=np.bincount(image[real], minlength=images),
+    )
+    counts = np.concatenate([np.ones((1, images), np.int32), resample_counts(images, 50)])
+    expected = [100 * accumulated(category, row) for row in counts]
+    assert average_precision([category], counts, RECALLS) == pytest.approx(expected, abs=1e-9)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:pycocotools")
 @pytest.mark.parametrize("seed", range(4))
 def test_average_precision_is_pycocotools(seed, capsys):

@@ -22,7 +22,7 @@ from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.jpeg import compress_jpeg
 from jpeg_preproc.openmmlab import with_jpeg_restore
 from jpeg_preproc.openmmlab.config import load_config
-from jpeg_preproc.openmmlab.evaluate import load_model
+from jpeg_preproc.openmmlab.network import load_model
 from jpeg_preproc.restorers.engine import JpegRestorer
 
 pytest.importorskip("mmdet")
@@ -257,7 +257,9 @@ def test_ten_images_of_coco_have_the_same_boxes(shared_data, models, batch_size)
     config = load_config(
         ROOT / "configs/downstream/yolox_nano_coco.py", data_root=shared_data / "coco"
     )
-    config.test_dataloader.dataset.indices = list(range(0, 180, 18))
+    # One by one these two show what ten in batches do not: that a batch may be of one.
+    indices = list(range(0, 180, 18)) if batch_size > 1 else [0, 18]
+    config.test_dataloader.dataset.indices = indices
     left = with_jpeg_restore(config)
     right = with_jpeg_restore(config, where="preprocessor")
     for converted in (left, right):

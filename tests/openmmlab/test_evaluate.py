@@ -9,7 +9,14 @@ import toysets
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from jpeg_preproc.errors import AnnotationError, JpegPreprocError, PipelineError, WeightsError
+from jpeg_preproc.distributed import Processes
+from jpeg_preproc.errors import (
+    AnnotationError,
+    DeviceError,
+    JpegPreprocError,
+    PipelineError,
+    WeightsError,
+)
 from jpeg_preproc.evaluation.bootstrap import interval
 from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
 from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
@@ -73,6 +80,23 @@ def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
     assert low < result.value < high
 
 
+def test_boxes_are_compared_once_and_as_mmdets_own_metric_does(tmp_path, coco, monkeypatch):
+    from jpeg_preproc.openmmlab import metrics
+
+    found = detector(tmp_path, coco).measure(JPEG, SETTINGS, "a")
+    monkeypatch.setattr(metrics, "_is_plain_coco", lambda metric: False)
+    expected = detector(tmp_path, coco).measure(JPEG, SETTINGS, "b")
+    assert found.all_metrics == expected.all_metrics and len(found.all_metrics) == 6
+    assert (found.value, found.replicates) == (expected.value, expected.replicates)
+
+
+def test_the_options_of_a_metric_are_kept(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(config.read_text() + "test_evaluator.update(classwise=True)\n")
+    result = detector(tmp_path, coco, config=config).measure(ORIGINAL, SETTINGS, "original")
+    assert result.all_metrics["coco/box_precision"] == 1.0
+
+
 def test_a_detector_that_sees_nothing_has_an_ap_of_0(tmp_path, coco):
     assert (
         detector(tmp_path, coco, threshold=999.0).measure(ORIGINAL, SETTINGS, "original").value
@@ -123,6 +147,41 @@ def test_restored_images_reach_the_model(tmp_path, voc, weights):
     restored = Condition(2, RestorerChoice(weights, "noise", ""))
     before = task.measure(JPEG, SETTINGS, "jpeg").value
     assert task.measure(restored, SETTINGS, "restored").value != before
+
+
+def test_the_data_preprocessor_restores_as_the_pipeline_does(tmp_path, coco, weights):
+    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    task = detector(tmp_path, coco, threshold=160.0)
+    stock = task._network.data_preprocessor
+    inside = JpegSettings(where="preprocessor")
+    results = [task.measure(restored, settings, "x") for settings in (SETTINGS, inside)]
+    assert results[0].value == results[1].value
+    assert results[0].value != task.measure(JPEG, inside, "x").value
+    assert task._network.data_preprocessor is stock
+    assert [result.stages["restore"][0] > 0 for result in results] == [True, True]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stages_account_for_the_run(tmp_path, voc, weights, workers):
+    task = segmenter(tmp_path, voc, num_workers=workers)
+    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    result = task.measure(restored, SETTINGS, "x")
+    stages = ["prepare", "decode", "compress", "restore", "model", "metric"]
+    assert list(result.stages) == stages
+    if not workers:
+        assert sum(wall for wall, _ in result.stages.values()) <= result.seconds + 0.01
+    assert list(task.stages) == ["prepare", "check"]
+    assert list(task.stages_alone(restored, SETTINGS)) == stages[1:-1]
+    assert list(task.stages_alone(ORIGINAL, SETTINGS)) == ["decode", "model"]
+
+
+def test_a_metric_without_results_by_image_is_for_one_process(tmp_path, voc):
+    task = segmenter(tmp_path, voc)
+    task.processes = Processes(0, 2)
+    assert task._merged(None, [[0, 2, 4], [1, 3, 5]]) == list(range(6))
+    for parts in ([{"car": []}, {}], [[0, 2], [1, 3, 5]]):
+        with pytest.raises(JpegPreprocError, match=r"NoneType keeps no result .* without --launch"):
+            task._merged(None, parts)
 
 
 def test_workers_change_nothing(tmp_path, voc, weights):
@@ -223,7 +282,10 @@ def test_a_damaged_checkpoint_is_named(tmp_path, coco, make, words):
 
 @pytest.mark.parametrize(
     "state,words",
-    [({"other": torch.zeros(1)}, "has no threshold"), ({"threshold": torch.zeros(3)}, "size mis")],
+    [
+        ({"other": torch.zeros(1)}, r"has no threshold\. Give the checkpoint that was trained"),
+        ({"threshold": torch.zeros(3)}, r"size mismatch for threshold.*Give the checkpoint that"),
+    ],
 )
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, coco, state, words):
     path = tmp_path / "other.pth"
@@ -231,6 +293,30 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, coco, state, words):
     with pytest.raises(WeightsError, match=words) as error:
         OpenMMLabTask(toysets.detector_config(tmp_path, coco), path, tmp_path / "out")
     assert "other.pth" in str(error.value) and "toy_detector.py" in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_an_absent_device_is_one_error(tmp_path, coco):
+    with pytest.raises(DeviceError, match="no CUDA device here; set device='cpu'"):
+        detector(tmp_path, coco, device="cuda")
+
+
+def test_cuda_in_a_forked_worker_is_one_error(tmp_path, voc, weights):
+    task = segmenter(tmp_path, voc, num_workers=1)
+    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    words = r"^JpegRestore.device='cuda:0'. runs in a forked dataloader worker.*set num_workers=0"
+    with pytest.raises(PipelineError, match=words) as error:
+        task.measure(restored, JpegSettings(device="cuda:0"), "x")
+    assert "Traceback" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("pipeline", ["[]", "None"])
+def test_a_config_without_a_test_pipeline_is_refused(tmp_path, coco, pipeline):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(config.read_text() + f"test_dataloader['dataset']['pipeline'] = {pipeline}\n")
+    words = r"toy_detector.py: its CocoDataset to test on has no pipeline; set pipeline"
+    with pytest.raises(JpegPreprocError, match=words):
+        detector(tmp_path, coco, config=config)
 
 
 def test_a_model_that_is_not_installed_is_named(tmp_path, coco):

@@ -193,26 +193,3 @@ def test_weights_survive_the_disk(tmp_path):
 def test_wrong_settings_say_what_is_right(settings, message):
     with pytest.raises(ValueError, match=message):
         build_restorer("D2LNet", "tiny", **settings)
-
-
-@pytest.mark.slow
-def test_export_with_dynamic_sizes():
-    class Image(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network = small()
-
-        def forward(self, x):
-            return self.network(x).image
-
-    dim = torch.export.Dim
-    shapes = {
-        "x": {
-            0: dim("batch", max=64),
-            2: 8 * dim("rows", min=2, max=256),
-            3: 8 * dim("columns", min=2, max=256),
-        }
-    }
-    exported = torch.export.export(Image(), (torch.rand(2, 3, 16, 24),), dynamic_shapes=shapes)
-    image = torch.rand(1, 3, 40, 32)
-    torch.testing.assert_close(exported.module()(image), small()(image).image, rtol=0, atol=1e-4)

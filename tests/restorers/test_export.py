@@ -16,12 +16,17 @@ SMALL = [
     (name, "tiny" if "tiny" in restorer_class(name).presets else "base")
     for name in registered_names()
 ]
+# Fewer of the same blocks: exporting takes a time for each.
+FEWER = {
+    "AGARNet": {"num_blocks": 1, "num_middle_blocks": 1, "num_dct_blocks": 1},
+    "DAGN": {"num_blocks": 1},
+}
 SIZES = [(1, 64, 80), (3, 96, 64)]
 
 
 def build(name, preset):
     torch.manual_seed(0)
-    return build_restorer(name, preset).eval()
+    return build_restorer(name, preset, **FEWER.get(name, {})).eval()
 
 
 def example(network, count, height, width):

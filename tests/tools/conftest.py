@@ -12,14 +12,22 @@ from PIL import Image
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
-@pytest.fixture(scope="module")
-def compress():
-    specification = importlib.util.spec_from_file_location(
-        "compress_dataset_tool", TOOLS / "compress_dataset.py"
-    )
+def load_tool(name: str):
+    """The main function of a script in ``tools/``, taking arguments of any type."""
+    specification = importlib.util.spec_from_file_location(f"{name}_tool", TOOLS / f"{name}.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return lambda *arguments: module.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def compress():
+    return load_tool("compress_dataset")
+
+
+@pytest.fixture(scope="module")
+def restore():
+    return load_tool("restore_dataset")
 
 
 @pytest.fixture

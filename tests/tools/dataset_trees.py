@@ -56,3 +56,25 @@ def write_coco(root: Path, split: str, images: dict[str, tuple[int, int]]) -> No
     path = root / "annotations" / f"instances_{split}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document))
+
+
+def add_bad_images(root: Path) -> dict[str, str]:
+    """Add images that cannot be read to ``val2017``; name -> a word of the error."""
+    folder = root / "val2017"
+    with Image.open(folder / "1.jpg") as image:
+        pixels = np.asarray(image.convert("RGB"))
+    data = (folder / "1.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(data[: len(data) // 2])
+    (folder / "header.jpg").write_bytes(data[:20])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("this is no image")
+    Image.fromarray(pixels).convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 256).save(folder / "deep.png")
+    return {
+        "truncated.jpg": "truncated",
+        "header.jpg": "header.jpg",
+        "empty.jpg": "empty.jpg",
+        "text.jpg": "no image",
+        "cmyk.jpg": "CMYK",
+        "deep.png": "8 bits",
+    }

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import PIL
 import pytest
-from dataset_trees import content, pillow_bytes, write_coco
+from dataset_trees import add_bad_images, content, pillow_bytes, write_coco
 from PIL import Image, ImageOps
 from PIL.ExifTags import Base as ExifTag
+from PIL.PngImagePlugin import PngInfo
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOL = REPOSITORY / "tools" / "compress_dataset.py"
@@ -29,6 +30,19 @@ def test_images_are_pillows_bit_for_bit(compress, coco, tmp_path, subsampling):
         for path in sorted((coco / "val2017").iterdir()):
             expected = pillow_bytes(path, qf, subsampling)
             assert (out / f"qf{qf}/val2017" / path.name).read_bytes() == expected, path
+
+
+def test_metadata_of_a_source_stays_behind(compress, coco, tmp_path, photo):
+    text = PngInfo()
+    text.add_text("comment", "Pillow would write this into a JPEG")
+    path = coco / "val2017/5.png"
+    Image.fromarray(photo).save(path, pnginfo=text, dpi=(300, 300), icc_profile=b"profile")
+    path = coco / "val2017/1.jpg"
+    Image.fromarray(photo).save(path, dpi=(300, 300), icc_profile=b"profile", comment=b"mine")
+    assert compress(coco, tmp_path / "out", "--qf", 10, "--workers", 0) == 0
+    for name in ("1.jpg", "5.png"):
+        expected = pillow_bytes(coco / "val2017" / name, 10)
+        assert (tmp_path / "out/qf10/val2017" / name).read_bytes() == expected
 
 
 def test_everything_else_is_copied_and_not_linked(compress, coco, tmp_path):
@@ -133,29 +147,9 @@ def test_the_manifest_tells_what_was_read_and_written(compress, coco, tmp_path):
     assert row["bytes"] == sum(entry["bytes"] for entry in images.values())
 
 
-def add_bad_images(root: Path, photo: np.ndarray) -> dict[str, str]:
-    """Add images that cannot be compressed to ``val2017``; name -> a word of the error."""
-    folder = root / "val2017"
-    data = (folder / "1.jpg").read_bytes()
-    (folder / "truncated.jpg").write_bytes(data[: len(data) // 2])
-    (folder / "header.jpg").write_bytes(data[:20])
-    (folder / "empty.jpg").write_bytes(b"")
-    (folder / "text.jpg").write_text("this is no image")
-    Image.fromarray(photo).convert("CMYK").save(folder / "cmyk.jpg")
-    Image.fromarray(photo[..., 0].astype(np.uint16) * 256).save(folder / "deep.png")
-    return {
-        "truncated.jpg": "truncated",
-        "header.jpg": "header.jpg",
-        "empty.jpg": "empty.jpg",
-        "text.jpg": "no image",
-        "cmyk.jpg": "CMYK",
-        "deep.png": "8 bits",
-    }
-
-
 @pytest.mark.parametrize("workers", [0, 2])
-def test_bad_images_are_skipped_one_by_one(compress, coco, tmp_path, photo, capfd, workers):
-    bad = add_bad_images(coco, photo)
+def test_bad_images_are_skipped_one_by_one(compress, coco, tmp_path, capfd, workers):
+    bad = add_bad_images(coco)
     good = ["1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.png"]
     names = [*good, *bad, "missing.jpg", "/etc/hostname", "../../hostname"]
     write_coco(coco, "val2017", dict.fromkeys(names, (184, 120)))

@@ -16,7 +16,7 @@ import pytest
 from dataset_trees import content, write_coco
 from PIL import Image
 
-from jpeg_preproc.datasets import compress_dataset, scan_dataset
+from jpeg_preproc.datasets import Execution, compress_dataset, scan_dataset
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOL = REPOSITORY / "tools" / "compress_dataset.py"
@@ -80,7 +80,7 @@ def test_two_runs_do_not_write_one_output(coco, tmp_path):
         except ValueError as error:
             errors.append(str(error))
 
-    compress_dataset(tree, tmp_path / "out", [10], on_progress=second)
+    compress_dataset(tree, tmp_path / "out", [10], execution=Execution(on_progress=second))
     assert errors and all("another process" in error for error in errors)
 
 

@@ -90,6 +90,29 @@ def test_a_whole_run_writes_every_form_and_resumes(tool, tmp_path, model, weight
     assert results(tmp_path)["rows"] == rows
 
 
+def test_the_breakdown_is_printed_kept_and_compared(tool, tmp_path, model, capsys):
+    assert run(tool, tmp_path, *model, "--qf", 50, "--restorers", "--alone") == 0
+    printed = capsys.readouterr().out
+    assert "Where the time went" in printed and "(the run: " in printed
+    meta = results(tmp_path)["meta"]
+    stages = ["prepare", "check", "decode", "compress", "model", "metric", "rest", "total"]
+    assert [row["stage"] for row in meta["breakdown"]] == stages
+    total = meta["breakdown"].pop()
+    parts = sum(row["wall_s"] for row in meta["breakdown"])
+    assert parts == pytest.approx(total["wall_s"], abs=0.01)
+    assert list(meta["alone"]) == ["decode", "compress", "model"]
+
+
+def test_restoring_in_the_data_preprocessor_gives_the_same(tool, tmp_path, model, weights, capsys):
+    arguments = (*model, "--qf", 2, "--restorers", weights)
+    assert run(tool, tmp_path, *arguments) == 0
+    expected = [(row["restorer"], row["value"]) for row in results(tmp_path)["rows"]]
+    assert run(tool, tmp_path, *arguments, "--where", "preprocessor") == 0
+    assert [(row["restorer"], row["value"]) for row in results(tmp_path)["rows"]] == expected
+    assert results(tmp_path)["meta"]["where"] == "preprocessor"
+    assert "2 condition(s) were there" in capsys.readouterr().out
+
+
 def test_more_conditions_reuse_those_there(tool, tmp_path, model, capsys):
     assert run(tool, tmp_path, *model, "--qf", 50, "--restorers") == 0
     assert run(tool, tmp_path, *model, "--qf", 50, 10, "--restorers") == 0
@@ -142,7 +165,14 @@ def test_a_missing_config_or_checkpoint_is_named(tool, tmp_path, model, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["only_a_config.py"], ["--data-root", "x"], ["--limit", "0"], ["--num-workers", "-1"]],
+    [
+        ["only_a_config.py"],
+        ["--data-root", "x"],
+        ["--limit", "0"],
+        ["--num-workers", "-1"],
+        ["--alone", "--launcher", "pytorch"],
+        ["--where", "gpu"],
+    ],
 )
 def test_wrong_usage_is_refused(tool, tmp_path, arguments):
     with pytest.raises(SystemExit) as stop:

@@ -156,6 +156,10 @@ def wrong_decode(folder, model):
     return [*model, "--cfg-options", "model.decode=ssd"]
 
 
+def in_the_preprocessor(folder, model):
+    return [*model, "--where", "preprocessor"]
+
+
 @pytest.mark.parametrize(
     "change,words",
     [
@@ -164,6 +168,7 @@ def wrong_decode(folder, model):
         (of_another_form, "yolo.onnx: decode 'boxes' needs"),
         (of_openmmlab, "mm.py is a config of OpenMMLab, and "),
         (unknown_class, "no category Box"),
+        (in_the_preprocessor, "has no data preprocessor; leave --where out"),
         (wrong_decode, "model.decode is 'ssd'; an OnnxDetector knows 'yolox', 'boxes'"),
     ],
 )

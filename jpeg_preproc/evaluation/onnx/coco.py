@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jpeg_preproc.datasets.coco import read_annotation_json
+from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.box_ap import box_ap
 from jpeg_preproc.evaluation.downstream import Figure
@@ -28,6 +29,7 @@ class CocoTruth:
         classes: Of the model; each is found among the categories by its name.
         limit: Evaluate this many images, evenly spaced over the set.
         on_check: Called for each image while the set is checked.
+        processes: Those that share the checking.
 
     Raises:
         AnnotationError: The annotation file is missing or malformed, the model's classes are not
@@ -41,6 +43,7 @@ class CocoTruth:
         classes: Sequence[str | None],
         limit: int | None = None,
         on_check: OnCheck | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         root = Path(settings.data_root)
         file = root / settings.ann_file
@@ -57,7 +60,7 @@ class CocoTruth:
 
         files = [record["file_name"] for record in records]
         content = json.dumps(document, sort_keys=True).encode()
-        chosen = choose_images(files, check, content, limit, on_check)
+        chosen = choose_images(files, check, content, limit, on_check, processes)
         self.paths, self.skipped, self.digest = chosen.paths, chosen.skipped, chosen.digest
         self.image_ids = [records[index]["id"] for index in chosen.indices]
 
@@ -82,16 +85,17 @@ class BoxTally:
 
     def __init__(self, truth: CocoTruth) -> None:
         self._truth = truth
-        self._detections: list[dict[str, Any]] = []
+        self.found: dict[int, list[dict[str, Any]]] = {}
 
     def add(self, index: int, found: Boxes) -> None:
         """Take the boxes found in the image of an index; those without a category are dropped."""
         image = self._truth.image_ids[index]
+        detections = self.found[index] = []
         for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True):
             category = self._truth.category_ids[int(label)]
             if category is not None:
                 left, top, right, bottom = (float(side) for side in box)
-                self._detections.append(
+                detections.append(
                     {
                         "image_id": image,
                         "category_id": category,
@@ -102,11 +106,10 @@ class BoxTally:
 
     def figure(self, kept: Path) -> tuple[Figure, dict[str, float]]:
         """Return mAP, and keep the boxes as ``KEPT.bbox.json`` in COCO's results format."""
+        detections = [entry for index in sorted(self.found) for entry in self.found[index]]
         # Before pycocotools adds keys of its own.
-        write_text_atomic(
-            kept.with_name(f"{kept.name}.bbox.json"), json.dumps(self._detections) + "\n"
-        )
-        return self._truth.compare(self._detections)
+        write_text_atomic(kept.with_name(f"{kept.name}.bbox.json"), json.dumps(detections) + "\n")
+        return self._truth.compare(detections)
 
 
 def _read(path: Path) -> dict[str, Any]:

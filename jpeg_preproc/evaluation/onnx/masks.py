@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ModelError
 from jpeg_preproc.evaluation.bootstrap import mean_iou, resample_counts
 from jpeg_preproc.evaluation.downstream import Figure
@@ -26,6 +27,7 @@ class MaskTruth:
         classes: Of the model; each is found among those of the masks by its name.
         limit: Evaluate this many images, evenly spaced over the set.
         on_check: Called for each image while the set is checked.
+        processes: Those that share the checking.
 
     Raises:
         ModelError: The model's classes are not those of the masks.
@@ -38,6 +40,7 @@ class MaskTruth:
         classes: Sequence[str | None],
         limit: int | None = None,
         on_check: OnCheck | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self._settings = settings
         self._root = Path(settings.data_root)
@@ -62,7 +65,7 @@ class MaskTruth:
             return path, mask
 
         images = [stem + settings.image_suffix for stem in stems]
-        chosen = choose_images(images, check, "\n".join(stems).encode(), limit, on_check)
+        chosen = choose_images(images, check, "\n".join(stems).encode(), limit, on_check, processes)
         self.paths, self.skipped, self.digest = chosen.paths, chosen.skipped, chosen.digest
         self._stems = [stems[index] for index in chosen.indices]
 
@@ -115,16 +118,16 @@ class MaskTally:
 
     def __init__(self, truth: MaskTruth) -> None:
         self._truth = truth
-        self._areas: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def add(self, index: int, found: np.ndarray) -> None:
         """Take the (H, W) labels found in the image of an index."""
-        self._areas[index] = self._truth.areas(index, found)
+        self.found[index] = self._truth.areas(index, found)
 
     def figure(self, kept: Path) -> tuple[Figure, dict[str, float]]:
         """Return mIoU, and the IoU of each class in percent; nothing is kept."""
         del kept
-        ordered = [self._areas[index] for index in sorted(self._areas)]
+        ordered = [self.found[index] for index in sorted(self.found)]
         intersect, union = (np.stack(part).astype(float) for part in zip(*ordered, strict=True))
         if not union.any():
             raise AnnotationError("the masks evaluated have no pixel of any class")

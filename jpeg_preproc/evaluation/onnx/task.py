@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
+from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import JpegPreprocError, ModelError
 from jpeg_preproc.evaluation.conditions import (
     Condition,
     JpegSettings,
     condition_image,
+    condition_steps,
     load_restorer,
 )
 from jpeg_preproc.evaluation.config import config_digest, read_config
-from jpeg_preproc.evaluation.downstream import Measurement
+from jpeg_preproc.evaluation.downstream import Measurement, advance
 from jpeg_preproc.evaluation.onnx.coco import CocoTruth
 from jpeg_preproc.evaluation.onnx.masks import MaskTruth
 from jpeg_preproc.evaluation.onnx.models import OnnxDetector, OnnxSegmentor
@@ -33,7 +35,8 @@ from jpeg_preproc.evaluation.onnx.settings import (
     is_onnx_model,
     model_settings,
 )
-from jpeg_preproc.evaluation.onnx.truth import OnCheck, Truth
+from jpeg_preproc.evaluation.onnx.truth import OnCheck, Tally, Truth
+from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
 from jpeg_preproc.jpeg import load_image
 from jpeg_preproc.restorers.engine import JpegRestorer
 
@@ -54,6 +57,7 @@ class OnnxTask:
         images: How many are evaluated.
         skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be.
         fingerprint: What the result depends on besides the condition.
+        stages: How long it took to get ready, in all processes together.
 
     Args:
         config: Path of a config with ``model`` and ``data``; see
@@ -66,6 +70,7 @@ class OnnxTask:
         device: ``'cpu'``, or ``'cuda'`` with onnxruntime-gpu.
         num_workers: Processes that load, compress and restore; 0 does it in this one.
         on_check: Called with each image's name and their number while the set is checked.
+        processes: Those that share the images; each makes the same calls.
 
     Raises:
         ModelError: The config, or the model, cannot be used, or they do not fit each other.
@@ -84,7 +89,9 @@ class OnnxTask:
         device: str = "cpu",
         num_workers: int = 0,
         on_check: OnCheck | None = None,
+        processes: Processes = ALONE,
     ) -> None:
+        clock = StageClock(device=device)
         read = read_config(config, cfg_options)
         model, data = dict(read.get("model") or {}), dict(read.get("data") or {})
         if data_root is not None:
@@ -96,11 +103,15 @@ class OnnxTask:
         self._model: OnnxDetector | OnnxSegmentor
         self._truth: Truth
         if isinstance(settings, DetectorSettings) and isinstance(where, CocoSettings):
-            self._model = OnnxDetector(checkpoint, settings, device)
-            self._truth = CocoTruth(where, settings.classes, limit, on_check)
+            with clock.stage("prepare"):
+                self._model = OnnxDetector(checkpoint, settings, device)
+            with clock.stage("check"):
+                self._truth = CocoTruth(where, settings.classes, limit, on_check, processes)
         elif isinstance(settings, SegmentorSettings) and isinstance(where, MaskSettings):
-            self._model = OnnxSegmentor(checkpoint, settings, device)
-            self._truth = MaskTruth(where, settings.classes, limit, on_check)
+            with clock.stage("prepare"):
+                self._model = OnnxSegmentor(checkpoint, settings, device)
+            with clock.stage("check"):
+                self._truth = MaskTruth(where, settings.classes, limit, on_check, processes)
         else:
             raise ModelError(
                 f"{config}: an {model['type']} cannot be measured on data of type "
@@ -113,6 +124,9 @@ class OnnxTask:
         self.skipped = self._truth.skipped
         self._out_dir = Path(out_dir)
         self._num_workers = num_workers
+        self._device = device
+        self._processes = processes
+        self.stages = add_seconds(processes.each(clock.seconds))
         del data["data_root"]
         self.fingerprint: dict[str, Any] = {
             "config": config_digest({"model": model, "data": data}),
@@ -135,38 +149,93 @@ class OnnxTask:
             condition: What the images go through.
             settings: How it compresses and restores.
             name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
-            on_image: Called after each image.
+            on_image: Called after each image, of those of the other processes too.
 
         Raises:
             JpegPreprocError: The restorer or the model fails, or there is no ground truth.
         """
         started = time.perf_counter()
-        images = _ConditionImages(self._truth.paths, condition, settings)
-        loader = DataLoader(
-            images, batch_size=None, num_workers=self._num_workers, collate_fn=_as_it_is
-        )
+        clock = StageClock(self._num_workers, self._device)
         tally = self._truth.tally()
-        for index, image in enumerate(loader):
+
+        def share() -> tuple[dict[int, Any], Seconds]:
+            self._run(
+                _ConditionImages(self._truth.paths, condition, settings, clock), tally, on_image
+            )
+            return tally.found, clock.seconds()
+
+        shares = self._processes.each(share)
+        clock.reset()
+
+        def finish() -> Measurement:
+            with clock.stage("metric"):
+                for found, _ in shares:
+                    tally.found.update(found)
+                figure, measured = tally.figure(self._out_dir / "predictions" / name)
+            return Measurement(
+                metric=figure.metric,
+                value=figure.value,
+                images=self.images,
+                seconds=round(time.perf_counter() - started, 2),
+                all_metrics=measured,
+                replicates=figure.replicates,
+                stages=add_seconds([clock.seconds(), *(seconds for _, seconds in shares)]),
+            )
+
+        return self._processes.first(finish)
+
+    def stages_alone(self, condition: Condition, settings: JpegSettings) -> Seconds:
+        """Return how long each stage of an image's way takes where nothing else runs between.
+
+        Args:
+            condition: What the images go through.
+            settings: How it compresses and restores.
+
+        Raises:
+            JpegPreprocError: The restorer or the model fails.
+        """
+        clock = StageClock(device=self._device)
+        restorer = load_restorer(condition, settings)
+        way = [("decode", load_image), *condition_steps(condition, settings, restorer)]
+        time_alone([*way, ("model", self._model)], self._truth.paths, clock)
+        return clock.seconds()
+
+    def _run(
+        self,
+        images: _ConditionImages,
+        tally: Tally,
+        on_image: Callable[[], None] | None,
+    ) -> None:
+        """Run the model on this process's share of the images."""
+        indices = self._processes.share(range(self.images))
+        loader = DataLoader(
+            images,
+            batch_size=None,
+            sampler=indices,
+            num_workers=self._num_workers,
+            collate_fn=_as_it_is,
+        )
+        for position, (index, image) in enumerate(zip(indices, loader, strict=True)):
             if isinstance(image, JpegPreprocError):
                 raise image
-            tally.add(index, self._model(image))
-            if on_image:
-                on_image()
-        figure, measured = tally.figure(self._out_dir / "predictions" / name)
-        return Measurement(
-            metric=figure.metric,
-            value=figure.value,
-            images=self.images,
-            seconds=round(time.perf_counter() - started, 2),
-            all_metrics=measured,
-            replicates=figure.replicates,
-        )
+            with images.clock.stage("model"):
+                found = self._model(image)
+            with images.clock.stage("metric"):
+                tally.add(index, found)
+            advance(on_image, position, self.images, self._processes)
 
 
 class _ConditionImages(Dataset):
     """The images of a set as a condition makes them; the restorer is loaded in each process."""
 
-    def __init__(self, paths: Sequence[Path], condition: Condition, settings: JpegSettings) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        condition: Condition,
+        settings: JpegSettings,
+        clock: StageClock,
+    ) -> None:
+        self.clock = clock
         self._paths = paths
         self._condition = condition
         self._settings = settings
@@ -180,9 +249,13 @@ class _ConditionImages(Dataset):
         path = self._paths[index]
         try:
             if self._restorer is None:
-                self._restorer = load_restorer(self._condition, self._settings)
-            image = load_image(path)
-            return condition_image(image, self._condition, self._settings, self._restorer)
+                with self.clock.stage("prepare"):
+                    self._restorer = load_restorer(self._condition, self._settings)
+            with self.clock.stage("decode"):
+                image = load_image(path)
+            return condition_image(
+                image, self._condition, self._settings, self._restorer, self.clock
+            )
         except JpegPreprocError as error:
             return error if str(path) in str(error) else type(error)(f"{path}: {error}")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jpeg_preproc.datasets.tree import join_inside
+from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ImageReadError
 from jpeg_preproc.evaluation.downstream import Figure
 from jpeg_preproc.evaluation.testset import evenly
@@ -18,7 +19,13 @@ OnCheck = Callable[[str, int], None]
 
 
 class Tally(Protocol):
-    """Collects what a model finds in the images of a set, and compares it with the truth."""
+    """Collects what a model finds in the images of a set, and compares it with the truth.
+
+    Attributes:
+        found: What was taken, by the image's index; one of another process can be merged in.
+    """
+
+    found: dict[int, Any]
 
     def add(self, index: int, found: Any) -> None:
         """Take what the model found in the image of an index."""
@@ -74,6 +81,7 @@ def choose_images(
     annotations: bytes,
     limit: int | None,
     on_check: OnCheck | None,
+    processes: Processes = ALONE,
 ) -> Chosen:
     """Check the images of a set, so that every condition is measured on the same ones.
 
@@ -82,7 +90,8 @@ def choose_images(
         check: Returns the files of an index, the image first; raises what is wrong with them.
         annotations: What the digest covers besides.
         limit: Take this many images, evenly spaced over the set, before checking them.
-        on_check: Called for each image.
+        on_check: Called for each image that this process checks.
+        processes: Those that share the checking; each makes this call.
 
     Raises:
         AnnotationError: None can be used.
@@ -91,13 +100,20 @@ def choose_images(
     skipped: list[dict[str, str]] = []
     indices, paths = [], []
     digest = hashlib.sha256(annotations)
-    for index in wanted:
+    own_total = len(processes.share(wanted))
+
+    def look(index: int) -> tuple[Path, ...] | str:
+        """Return the files, or what is wrong with them."""
         if on_check:
-            on_check(Path(names[index]).name, len(wanted))
+            on_check(Path(names[index]).name, own_total)
         try:
-            files = check(index)
+            return check(index)
         except (AnnotationError, ImageReadError) as error:
-            skipped.append({"file": names[index], "reason": str(error)})
+            return str(error)
+
+    for index, files in zip(wanted, processes.spread(look, wanted), strict=True):
+        if isinstance(files, str):
+            skipped.append({"file": names[index], "reason": files})
             continue
         indices.append(index)
         paths.append(files[0])

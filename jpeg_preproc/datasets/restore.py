@@ -1,0 +1,233 @@
+"""COCO and VOC restored: each image without its JPEG artifacts, in a lossless file."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import PIL
+import torch
+from PIL import features
+
+from jpeg_preproc.datasets.image import Encoded, ImageTask, Variant, Written, rewrite_image
+from jpeg_preproc.datasets.manifest import totals
+from jpeg_preproc.datasets.pool import worker_index
+from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
+from jpeg_preproc.datasets.scan import DatasetTree
+from jpeg_preproc.datasets.share import Execution
+from jpeg_preproc.distributed import ALONE, Processes
+from jpeg_preproc.errors import ImageReadError, QualityError, WeightsError
+from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding, encode_image
+from jpeg_preproc.jpeg.exif import apply_orientation, orientation_exif
+from jpeg_preproc.jpeg.image import LoadedImage
+from jpeg_preproc.restorers.device import is_out_of_memory, usable_device
+from jpeg_preproc.restorers.engine import JpegRestorer
+from jpeg_preproc.restorers.weights import load_weights, weights_path
+
+#: Formats that a restored image is stored in.
+LOSSLESS_FORMATS = ("png", "webp")
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """How the images of a dataset are restored.
+
+    Attributes:
+        restorer: shipped weights, or the path of a safetensors file.
+        qf: quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.__call__`.
+        dtype: of the convolutions; likewise.
+        tile: side of the pieces that large images are cut into, pixels.
+        format: one of :data:`LOSSLESS_FORMATS`.
+        rename: let images' names tell their format, in COCO annotations too.
+    """
+
+    restorer: str = "base"
+    qf: int | Literal["auto", "blind"] = "auto"
+    dtype: str = "fp32"
+    tile: int = 1024
+    format: str = "png"
+    rename: bool = False
+
+
+def restore_dataset(
+    tree: DatasetTree,
+    out: str | os.PathLike[str],
+    restoration: Restoration | None = None,
+    devices: Sequence[str] = ("cpu",),
+    execution: Execution | None = None,
+) -> RewriteSummary:
+    """Write a dataset restored, into a folder of ``out`` that is named after the restorer.
+
+    Images are restored in stored orientation, on the grid of their blocks. PNG keeps the EXIF
+    orientation, which OpenCV and Pillow act on as in a JPEG; OpenCV passes over that of WebP,
+    so there the pixels are stored upright. Grey stays grey in PNG and becomes RGB in WebP.
+
+    Args:
+        tree: from :func:`~jpeg_preproc.datasets.scan.scan_dataset`.
+        out: outside the source.
+        restoration: by ``base`` into PNG with the images' names kept, by default.
+        devices: of torch; the workers take them in turn.
+        execution: in this process alone by default.
+
+    Raises:
+        JpegPreprocError: a restorer, device or quality that cannot be; nothing is written.
+        DatasetError: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
+        LauncherError: likewise.
+    """
+    how = restoration or Restoration()
+    variant = restoration_variant(out, how, devices)
+    return rewrite_dataset(
+        tree,
+        [variant],
+        ImageRestorer(str(weights_path(how.restorer)), tuple(devices)),
+        execution or Execution(),
+        suffix=SUFFIXES[how.format] if how.rename else None,
+    )
+
+
+def restoration_variant(
+    out: str | os.PathLike[str], restoration: Restoration, devices: Sequence[str] = ("cpu",)
+) -> Variant:
+    """Return the tree that a restoration makes, with all that its images depend on.
+
+    Raises:
+        UnknownRestorerError: no such restorer.
+        WeightsError: a damaged weights file.
+        DeviceError: a device that is not there.
+        QualityError: a quality that does not exist or that the restorer cannot do with, or a
+            format that is not lossless.
+    """
+    if restoration.format not in LOSSLESS_FORMATS:
+        raise QualityError(
+            f"Images of format {restoration.format!r} would not be lossless; give one of "
+            f"{', '.join(LOSSLESS_FORMATS)}."
+        )
+    kinds = {usable_device(device).type for device in devices}
+    network, weights = load_weights(restoration.restorer)
+    if restoration.qf == "blind" and network.spec.quality == "required":
+        raise QualityError(
+            f"{weights.name} needs the quality of each image and cannot restore blind; give "
+            "another --qf, or another restorer."
+        )
+    settings = {
+        **asdict(restoration),
+        "restorer": weights.name,
+        "network": weights.restorer,
+        "preset": weights.preset,
+        "weights_sha256": weights.sha256,
+        "device": "+".join(sorted(kinds)),
+        "torch": str(torch.__version__),
+        "encoder": _encoder_versions(restoration.format),
+    }
+    return Variant(Path(out) / weights_path(restoration.restorer).stem, settings)
+
+
+def local_devices(device: str, processes: Processes = ALONE) -> tuple[str, ...]:
+    """Return what ``device`` stands for in this process.
+
+    Args:
+        device: of torch; ``'cuda'`` is every GPU of the machine, or, where several processes share
+            a run, the one whose turn it is.
+        processes: those that share the run.
+
+    Raises:
+        DeviceError: it is not there.
+
+    >>> local_devices("cpu")
+    ('cpu',)
+    """
+    usable_device(device)
+    if device != "cuda":
+        return (device,)
+    count = torch.cuda.device_count()
+    if processes.size > 1:
+        return (f"cuda:{processes.local_rank % count}",)
+    return tuple(f"cuda:{index}" for index in range(count))
+
+
+def _encoder_versions(format_name: str) -> dict[str, str]:
+    library = f"libwebp {features.version('webp')}"
+    if format_name == "png":
+        found = features.version("zlib_ng")  # None in older Pillows
+        library = f"zlib-ng {found}" if found else f"zlib {features.version('zlib')}"
+    return {"pillow": PIL.__version__, "library": library}
+
+
+def restoration_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:
+    """Return one row: how many images, how large, and how many were restored by which quality."""
+    rows = []
+    for manifest in summary.manifests:
+        entries = manifest.entries()
+        origins = Counter(entry["believed_from"] for entry in entries)
+        rows.append(
+            {
+                "dataset": tree.layout,
+                "restorer": manifest.settings["restorer"],
+                **totals(entries),
+                **{f"qf_{key}": origins[key] for key in ("file", "estimated", "given", "blind")},
+            }
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class ImageRestorer:
+    """Restores an image of a dataset in whatever process it is called.
+
+    Attributes:
+        weights: the file.
+        devices: the pool's workers take them in turn.
+    """
+
+    weights: str
+    devices: tuple[str, ...]
+
+    def __call__(self, task: ImageTask) -> list[Written]:
+        """Restore one image; see :func:`~jpeg_preproc.datasets.image.rewrite_image`."""
+        try:
+            return rewrite_image(task, self._encode)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ImageReadError(
+                f"{task.source}: too little memory for its size; try fewer --workers, a smaller "
+                "--tile, or a restorer that works tile by tile."
+            ) from error
+
+    def _encode(self, image: LoadedImage, settings: Mapping[str, Any]) -> Encoded:
+        device = self.devices[worker_index() % len(self.devices)]
+        engine = _engine(self.weights, device, settings["dtype"], settings["tile"])
+        found = engine.manifest.sha256 if engine.manifest else None
+        if found != settings["weights_sha256"]:
+            raise WeightsError(
+                f"{self.weights} has changed since this run began; run again with another output "
+                "folder."
+            )
+        own = image.info.qtables if image.info else None
+        belief = engine.believe(image.pixels, settings["qf"], own)
+        (restored,) = engine.restore_pixels([image.pixels], [belief])
+        pixels, facts = restored.image, {}
+        orientation = image.orientation
+        if settings["format"] == "webp" and orientation != 1:
+            pixels = apply_orientation(pixels, orientation)
+            facts = {"width": pixels.shape[1], "height": pixels.shape[0], "orientation": 1}
+            orientation = 1
+        exif = b"" if orientation == 1 else orientation_exif(orientation)
+        return Encoded(
+            encode_image(pixels, Encoding(settings["format"]), exif),
+            {**facts, "believed_qf": restored.qf, "believed_from": restored.source},
+        )
+
+
+@lru_cache(maxsize=1)
+def _engine(weights: str, device: str, dtype: str, tile: int) -> JpegRestorer:
+    """Return this process's engine."""
+    if torch.device(device).type == "cpu" and multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)  # there is a process for each core
+    return JpegRestorer(weights, device, dtype, tile, batch_size=1)

@@ -1,0 +1,165 @@
+"""One process's share of a dataset that is written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jpeg_preproc.datasets.carry import CarryTask, carry_file
+from jpeg_preproc.datasets.image import ImageTask, Variant, Written
+from jpeg_preproc.datasets.manifest import Entry, Manifest
+from jpeg_preproc.datasets.pool import Outcome, WorkerCrashError, rewrite_images
+from jpeg_preproc.datasets.scan import DatasetTree
+from jpeg_preproc.datasets.tree import Problem
+from jpeg_preproc.distributed import ALONE, Processes
+from jpeg_preproc.errors import DatasetError, DeviceError, JpegPreprocError, WeightsError
+
+# What would fail for every other image too.
+_FATAL = (DatasetError, DeviceError, WeightsError)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a dataset is written; none of it changes what is written.
+
+    Attributes:
+        workers: processes beside this one; 0 works in this one. See
+            :func:`~jpeg_preproc.datasets.pool.rewrite_images`.
+        stop: once true, no more is begun.
+        on_progress: called as things get done, with the phase (``'other files'`` or ``'images'``),
+            how many are done, and of how many.
+        processes: those that share the work; every one of them makes the same call.
+    """
+
+    workers: int = 0
+    stop: Callable[[], bool] = lambda: False
+    on_progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    processes: Processes = ALONE
+
+
+@dataclass
+class Share:
+    """What one process did of a run.
+
+    Attributes:
+        entries: of the images it wrote, for each variant.
+        forgotten: what the manifests call the images that it could not read.
+    """
+
+    entries: list[list[Entry]]
+    new: int = 0
+    kept: int = 0
+    carried: int = 0
+    interrupted: bool = False
+    skipped: list[Problem] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One process's share of a run; see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`."""
+
+    tree: DatasetTree
+    variants: Sequence[Variant]
+    manifests: Sequence[Manifest]
+    function: Callable[[ImageTask], list[Written]]
+    execution: Execution
+    suffix: str | None
+    chunk: int
+
+    def do(self, targets: Mapping[str, str]) -> Share:
+        """Copy and write what is this process's."""
+        share = Share(entries=[[] for _ in self.variants])
+        with writing(self.variants[0].folder.parent):
+            self._carry(share)
+            self._rewrite(targets, share)
+        share.interrupted = self.execution.stop()
+        return share
+
+    def _carry(self, share: Share) -> None:
+        """Copy what is no image into every variant."""
+        names = self.execution.processes.share(self.tree.carried)
+        folders = tuple(variant.folder for variant in self.variants)
+        tasks = (CarryTask(self.tree.root / name, name, folders, self.suffix) for name in names)
+        with closing(self._run("other files", tasks, carry_file, len(names), 1)) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is None:
+                    share.carried += 1
+                else:
+                    share.skipped.append(_problem(outcome, outcome.task.name))
+
+    def _rewrite(self, targets: Mapping[str, str], share: Share) -> None:
+        """Write every image into every variant, and its entry into every manifest."""
+        names = self.execution.processes.share(self.tree.images)
+        tasks = (self._image_task(name, targets[name]) for name in names)
+        run = self._run("images", tasks, self.function, len(names), self.chunk)
+        with closing(run) as outcomes:
+            for outcome in outcomes:
+                if outcome.result is None:
+                    share.skipped.append(_problem(outcome, outcome.task.name))
+                    share.forgotten.append(outcome.task.target)
+                else:
+                    self._record(outcome.result, share)
+
+    def _record(self, results: Sequence[Written], share: Share) -> None:
+        for manifest, entries, written in zip(self.manifests, share.entries, results, strict=True):
+            if written.is_new:
+                manifest.record(written.entry)
+                entries.append(written.entry)
+                share.new += 1
+            else:
+                share.kept += 1
+
+    def _image_task(self, name: str, target: str) -> ImageTask:
+        known = tuple(manifest.known(target) for manifest in self.manifests)
+        return ImageTask(self.tree.root / name, name, target, tuple(self.variants), known)
+
+    def _run(
+        self,
+        phase: str,
+        tasks: Iterator[Any],
+        function: Callable[[Any], Any],
+        total: int,
+        chunk: int,
+    ) -> Generator[Outcome[Any, Any], None, None]:
+        how = self.execution
+        workers = how.workers if total else 0
+        # A few images that take long must not all go to one worker.
+        chunk = max(1, min(chunk, total // (4 * workers or 1)))
+        with closing(rewrite_images(tasks, function, workers, how.stop, chunk)) as outcomes:
+            for done, outcome in enumerate(outcomes, start=1):
+                yield outcome
+                how.on_progress(phase, done, total)
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a :class:`DatasetError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename or out} cannot be written ({error.strerror}); see to it and run "
+            "again: what is done is kept."
+        ) from error
+
+
+def _problem(outcome: Outcome[Any, Any], name: str) -> Problem:
+    """Return why a task was skipped; raise what would fail for every other task too."""
+    error = outcome.error
+    if isinstance(error, _FATAL):
+        raise error
+    source = outcome.task.source
+    if isinstance(error, WorkerCrashError):
+        reason = (
+            f"{source}: the worker process died on it, of too little memory or of a decoder's "
+            "crash; try fewer --workers, or save the image anew."
+        )
+    elif isinstance(error, JpegPreprocError):
+        reason = str(error)
+    else:
+        reason = f"{source}: unexpected {type(error).__name__}: {error}; please report it."
+    return Problem(name, reason)
