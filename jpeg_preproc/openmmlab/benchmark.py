@@ -18,6 +18,7 @@ from jpeg_preproc.evaluation.benchmark import Case, row
 from jpeg_preproc.openmmlab.config import leaf_datasets, load_config
 from jpeg_preproc.openmmlab.network import build_model, load_model, quiet
 from jpeg_preproc.openmmlab.place import transform_name
+from jpeg_preproc.restorers.device import autocast
 from jpeg_preproc.restorers.engine import DTYPES
 
 
@@ -40,10 +41,9 @@ def measure_model(case: Case) -> dict[str, Any]:
         else:
             model = load_model(config, case.checkpoint, case.device)
         data = _batch(config, case)
-        enabled = dtype is not torch.float32
 
         def run() -> None:
-            with torch.no_grad(), torch.autocast(torch.device(case.device).type, dtype, enabled):
+            with torch.no_grad(), autocast(torch.device(case.device), dtype):
                 model.test_step(copy.copy(data))
 
         return row(

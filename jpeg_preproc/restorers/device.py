@@ -1,8 +1,10 @@
-"""Whether a device is there."""
+"""Whether a device is there, and which precision it can do."""
 
 from __future__ import annotations
 
 import re
+import warnings
+from functools import cache
 
 import torch
 
@@ -46,3 +48,30 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, RuntimeError):
         return _NO_MEMORY.search(str(error)) is not None
     return isinstance(error, MemoryError)
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Return a context in which convolutions run in ``dtype``; in fp32 whatever is outside.
+
+    Raises:
+        DeviceError: This torch cannot do it on this device.
+    """
+    if dtype is torch.float16 and device.type == "cpu" and not _cpu_has_fp16():
+        raise DeviceError(
+            f"torch {torch.__version__} has no fp16 on the CPU; take bf16 or fp32, or a newer torch"
+        )
+    half = dtype is not torch.float32
+    # torch 2.1 refuses fp32 by name even for a context that is off.
+    return torch.autocast(device.type, dtype if half else None, enabled=half)
+
+
+@cache
+def _cpu_has_fp16() -> bool:
+    """Tell by whether torch warns, as 2.1 does before it fails on entering."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            torch.autocast("cpu", torch.float16)
+    except UserWarning:
+        return False
+    return True

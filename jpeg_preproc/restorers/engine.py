@@ -23,7 +23,7 @@ from jpeg_preproc.jpeg import (
 )
 from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
 from jpeg_preproc.restorers.contract import Quality, Restorer
-from jpeg_preproc.restorers.device import usable_device
+from jpeg_preproc.restorers.device import autocast, usable_device
 from jpeg_preproc.restorers.tiling import run_tiled
 from jpeg_preproc.restorers.weights import Manifest, load_weights
 
@@ -82,7 +82,7 @@ class JpegRestorer:
 
     Raises:
         UnknownRestorerError: Unknown name or ``dtype``.
-        DeviceError: An unknown or absent ``device``.
+        DeviceError: An unknown or absent ``device``, or a ``dtype`` that this torch lacks on it.
         WeightsError: A damaged or ill-fitting weights file.
 
     Example:
@@ -114,6 +114,7 @@ class JpegRestorer:
         self.name = self.manifest.name if self.manifest else type(network).__name__
         self.network = network.to(self.device)
         self.dtype = DTYPES[dtype]
+        autocast(self.device, self.dtype)  # refuses now, not at the first image
         self.tile = tile
         self.batch_size = batch_size
 
@@ -267,9 +268,7 @@ class JpegRestorer:
         # Whole images stay uint8 and on the host, before and after: only tiles become float.
         def run(tile: Tensor) -> Tensor:
             values = tile.to(self.device).float() / 255
-            with torch.autocast(
-                self.device.type, self.dtype, enabled=self.dtype is not torch.float32
-            ):
+            with autocast(self.device, self.dtype):
                 output = self.network(values, quality)
             if output.qf is not None:  # networks that predict it see the whole image, so once
                 believed = output.qf.float().round().clamp(1, 100)

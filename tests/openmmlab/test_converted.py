@@ -139,7 +139,7 @@ def inferencer(name, config, checkpoint):
     from mmseg.apis import MMSegInferencer
 
     kind = DetInferencer if name == "detector" else MMSegInferencer
-    return kind(config, str(checkpoint), device="cpu", show_progress=False)
+    return kind(config, str(checkpoint), device="cpu")
 
 
 def infer(model, name, item):
