@@ -295,6 +295,8 @@ def test_its_weights_follow_the_models_precision(files, weights):
     ]:
         change()
         assert {value.dtype for value in network_of(model).parameters()} == {dtype}
+        if dtype is torch.float16 and torch.__version__.startswith("2.1."):
+            continue  # it has none on the CPU, which test_engine.py sees refused
         result = model.data_preprocessor(batch)["inputs"]
         assert (result.float() - full).abs().mean() < tolerance
         assert torch.isfinite(result).all()
