@@ -15,6 +15,7 @@ from jpeg_preproc.restorers.weights import shipped_names, weights_path
 
 # Least gain in dB over the JPEG input, mean of the photographs, at each quality factor.
 GAINS = {
+    "agarnet-tiny": {10: 0.5, 20: 0.5, 30: 0.45, 40: 0.4, 50: 0.32, 60: 0.3},
     "d2lnet-tiny": {10: 0.8, 20: 0.85, 30: 0.85, 40: 0.8, 50: 0.65, 60: 0.55},
     "dagn-tiny": {10: 0.6, 20: 0.75, 30: 0.85, 40: 0.85, 50: 0.8, 60: 0.8},
     "qgcn-tiny": {10: 1.0, 20: 0.9, 30: 0.8, 40: 0.65, 50: 0.5, 60: 0.38},
