@@ -162,7 +162,8 @@ class QualityEstimator(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         first = hidden[0].weight
         first.sub_(first.mean(dim=(1, 2, 3), keepdim=True)).mul_(8)
-        nn.init.constant_(xavier_start(last).bias, 0.5)  # type: ignore[arg-type]
+        xavier_start(last).weight.mul_(0.1)  # near its bias, on the side of zero with a gradient
+        nn.init.constant_(last.bias, 0.5)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> Tensor:
         """Return (N, 1, max(1, H // 64), max(1, W // 64)) of QF / 100, >= 0, not rounded."""
