@@ -69,7 +69,8 @@ def assert_same_boxes(left, right, least=1, pixels=1e-3):
     for one, other in zip(left, right, strict=True):
         assert len(one.pred_instances) >= least
         assert torch.equal(one.pred_instances.labels, other.pred_instances.labels)
-        assert (one.pred_instances.bboxes - other.pred_instances.bboxes).abs().max() < pixels
+        moved = (one.pred_instances.bboxes - other.pred_instances.bboxes).abs().max()
+        assert moved < pixels
         assert (one.pred_instances.scores - other.pred_instances.scores).abs().max() < 1e-3
         assert one.ori_shape == other.ori_shape
 
