@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from jpeg_preproc.errors import JpegPreprocError, LauncherError, ReportedElsewhereError
 
@@ -106,7 +106,8 @@ class Processes:
 
     def first(self, function: Callable[[], Value]) -> Value:
         """Return to each process what ``function`` returns in the first; errors as :meth:`each`."""
-        return self.each(lambda: function() if self.is_first else None)[0]  # type: ignore
+        value = self.each(lambda: function() if self.is_first else None)[0]
+        return cast(Value, value)  # None is what the others gave
 
     def _gather(self, value: Any) -> list[Any]:
         from mmengine.dist import all_gather_object

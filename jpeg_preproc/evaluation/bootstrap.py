@@ -50,11 +50,12 @@ def interval(
     ``level`` of the replicates.
 
     Args:
-        replicates: The metric of each draw.
+        replicates: The metric of each draw; NaN, of a draw without any object, is left out.
         value: The metric of the test set itself.
         level: Probability that the bounds are to have.
     """
     drawn, normal = np.asarray(replicates), NormalDist()
+    drawn = drawn[~np.isnan(drawn)]
     below = float(np.mean(drawn < value) + np.mean(drawn == value) / 2)
     edge = 0.5 / len(drawn)  # all replicates on one side say no more than this
     shift = 2 * normal.inv_cdf(min(max(below, edge), 1 - edge))
@@ -83,11 +84,12 @@ def recovery_interval(
         The bounds as fractions, never clipped; ``None`` where the loss itself is not established:
         more replicates than lie outside on one side lose nothing.
     """
-    loss = np.subtract(original, compressed)
+    loss, gain = np.subtract(original, compressed), np.subtract(restored, compressed)
+    known = ~np.isnan(loss + gain)
+    loss, gain = loss[known], gain[known]
     if np.mean(loss <= 0) > (1 - level) / 2:
         return None
     positive = loss > 0
-    gain = np.subtract(restored, compressed)
     return interval(gain[positive] / loss[positive], value, level)
 
 
@@ -101,7 +103,15 @@ def mean_iou(intersect: np.ndarray, union: np.ndarray, counts: np.ndarray) -> np
     """
     hit, area = counts @ intersect, counts @ union  # (R, classes)
     with np.errstate(invalid="ignore"):
-        return 100 * np.nanmean(np.where(area > 0, hit / area, np.nan), axis=1)
+        return 100 * _mean_of_known(hit / area, axis=1)
+
+
+def _mean_of_known(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return the mean without NaN; NaN where there is nothing else, as ``np.nanmean`` warns of."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = np.where(known, values, 0).sum(axis) / known.sum(axis)
+    return mean
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,8 @@ def average_precision(
 ) -> np.ndarray:
     """Return AP in percent of each replicate, (R,), as pycocotools computes it.
 
+    A draw without any object has NaN.
+
     An image drawn twice counts twice at once, where pycocotools would take its copies one after
     the other; that moves an AP by less than a tenth of a point.
 
@@ -137,7 +149,7 @@ def average_precision(
         recalls: At which precision is read, ascending, in [0, 1]; COCO's are 0, 0.01, …, 1.
     """
     means = [_category_ap(category, counts, recalls) for category in categories]
-    return 100 * np.nanmean(np.stack(means), axis=0)
+    return 100 * _mean_of_known(np.stack(means), axis=0)
 
 
 def _category_ap(

@@ -198,6 +198,20 @@ def test_average_precision_is_pycocotools(seed, capsys):
     assert values[1] == pytest.approx(100 * evaluation(drawn).stats[0], abs=1.5)
 
 
+def test_a_draw_without_objects_has_no_value_and_is_left_out():
+    hit = np.ones((10, 1), bool)
+    category = CategoryDetections(np.ones(1), np.zeros(1, int), hit, ~hit, np.array([1, 0]))
+    values = average_precision([category], np.array([[1, 1], [0, 2], [2, 0]]), RECALLS)
+    assert values.tolist() == [pytest.approx(100.0), pytest.approx(np.nan, nan_ok=True), values[2]]
+    few = np.array([3.0, 4.0, 5.0, 7.0])
+    assert interval([*few, np.nan], 4.5) == interval(few, 4.5)
+    three = (few + 9, few, few + 2)
+    known = recovery_interval(*three, value=2 / 9)
+    assert known == pytest.approx((2 / 9, 2 / 9))
+    assert recovery_interval(*([*part, np.nan] for part in three), value=2 / 9) == known
+    assert np.isnan(mean_iou(np.array([[1, 0]]), np.array([[2, 0]]), np.array([[0]]))).all()
+
+
 def test_average_precision_does_not_depend_on_the_draws_computed_beside():
     rng = np.random.default_rng(6)
     detections, images = 400, 50

@@ -1,23 +1,16 @@
-"""Fixtures of the dataset tools' tests."""
+"""Fixtures of the tools' tests."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+import torch
 from dataset_trees import write_coco
 from PIL import Image
+from tool_runs import load_module, load_tool
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-
-
-def load_tool(name: str):
-    """The main function of a script in ``tools/``, taking arguments of any type."""
-    specification = importlib.util.spec_from_file_location(f"{name}_tool", TOOLS / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return lambda *arguments: module.main([str(argument) for argument in arguments])
+from jpeg_preproc.restorers import build_restorer, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +21,21 @@ def compress():
 @pytest.fixture(scope="module")
 def restore():
     return load_tool("restore_dataset")
+
+
+@pytest.fixture(scope="module")
+def tool():
+    """eval_downstream, as a module."""
+    return load_module("eval_downstream")
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    """Weights of an untrained network; its rows are called ``arcnn``."""
+    torch.manual_seed(0)
+    path = tmp_path / "arcnn.safetensors"
+    save_weights(build_restorer("ARCNN"), path, preset="base")
+    return path
 
 
 @pytest.fixture

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import json
 import sys
 from pathlib import Path
 
 import pytest
-import torch
-
-from jpeg_preproc.restorers import build_restorer
-from jpeg_preproc.restorers.weights import save_weights
+from tool_runs import results, run
 
 pytest.importorskip("mmdet", reason="needs mmdet, which tools/bootstrap.py installs")
 
@@ -21,39 +16,12 @@ import toysets  # noqa: E402  (the toy models are imported by the configs by thi
 from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def tool():
-    path = ROOT / "tools" / "eval_downstream.py"
-    spec = importlib.util.spec_from_file_location("eval_downstream", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def model(tmp_path):
     """CONFIG CHECKPOINT of a toy detector on six images."""
     coco = toysets.write_coco(tmp_path / "coco")
     config = toysets.detector_config(tmp_path, coco)
     return [str(config), str(toysets.checkpoint(tmp_path))]
-
-
-@pytest.fixture
-def weights(tmp_path):
-    """Weights of an untrained network; its rows are called ``arcnn``."""
-    torch.manual_seed(0)
-    path = tmp_path / "arcnn.safetensors"
-    save_weights(build_restorer("ARCNN"), path, preset="base")
-    return path
-
-
-def run(tool, tmp_path, *arguments):
-    return tool.main([*map(str, arguments), "--out", str(tmp_path / "out"), "--device", "cpu"])
-
-
-def results(tmp_path):
-    return json.loads((tmp_path / "out" / "results.json").read_text())
 
 
 def test_a_whole_run_writes_every_form_and_resumes(tool, tmp_path, model, weights, capsys):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from tool_runs import results, run
 
 pytest.importorskip("mmengine", reason="needs mmengine, which reads configs")
 
@@ -19,19 +17,8 @@ sys.path.insert(0, str(ROOT / "tests" / "evaluation"))
 import onnx_helpers  # noqa: E402
 
 from jpeg_preproc.evaluation.onnx import OnnxTask  # noqa: E402
-from jpeg_preproc.restorers import build_restorer  # noqa: E402
-from jpeg_preproc.restorers.weights import save_weights  # noqa: E402
 
 TOOL = ROOT / "tools" / "eval_downstream.py"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("eval_downstream", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -44,23 +31,6 @@ def model(tmp_path, coco):
     """CONFIG MODEL of a toy detector on six images."""
     path = onnx_helpers.bright_box(tmp_path / "toy.onnx")
     return [str(onnx_helpers.detector_config(tmp_path, coco)), str(path)]
-
-
-@pytest.fixture
-def weights(tmp_path):
-    """Weights of an untrained network; its rows are called ``arcnn``."""
-    torch.manual_seed(0)
-    path = tmp_path / "arcnn.safetensors"
-    save_weights(build_restorer("ARCNN"), path, preset="base")
-    return path
-
-
-def run(tool, tmp_path, *arguments):
-    return tool.main([*map(str, arguments), "--out", str(tmp_path / "out"), "--device", "cpu"])
-
-
-def results(tmp_path):
-    return json.loads((tmp_path / "out" / "results.json").read_text())
 
 
 def test_a_whole_run_writes_every_form_and_resumes(tool, tmp_path, model, weights, capsys):

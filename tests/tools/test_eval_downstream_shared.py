@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tool_runs import load_tool
 
 pytest.importorskip("mmdet", reason="needs mmdet, which tools/bootstrap.py installs")
 pytest.importorskip("mmseg", reason="needs mmseg")
@@ -30,12 +30,7 @@ toysets = onnx_helpers.toysets
 
 @pytest.fixture(scope="module")
 def evaluate():
-    path = ROOT / "tools" / "eval_downstream.py"
-    spec = importlib.util.spec_from_file_location("eval_downstream", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return lambda *arguments: module.main([str(argument) for argument in arguments])
+    return load_tool("eval_downstream")
 
 
 def models(folder: Path) -> dict[str, list[str]]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tool_runs import load_module
 
 from jpeg_preproc import JpegRestorer, build_restorer, compress_jpeg
 from jpeg_preproc.evaluation import psnr
@@ -24,14 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TOOL = REPOSITORY / "tools" / "eval_restoration.py"
 
 
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("eval_restoration_tool", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-main = load_tool().main
+main = load_module("eval_restoration").main
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tool_runs import load_tool
 
 pytest.importorskip("mmengine", reason="training needs mmengine")
 
@@ -100,13 +101,8 @@ def test_two_processes_learn_what_one_does(config, tmp_path):
     ],
 )
 def test_what_cannot_be_trained_on_is_one_message(config, tmp_path, options, message, capsys):
-    import importlib.util
-
-    specification = importlib.util.spec_from_file_location("train_tool", TOOL)
-    tool = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(tool)
-    code = tool.main([str(config), "--work-dir", str(tmp_path / "w"), "--cfg-options", *options])
-    assert code == 2
+    train = load_tool("train")
+    assert train(config, "--work-dir", tmp_path / "w", "--cfg-options", *options) == 2
     assert message in " ".join(capsys.readouterr().err.split())
 
 

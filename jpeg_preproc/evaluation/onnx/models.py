@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -31,13 +32,19 @@ class Boxes:
     labels: np.ndarray
 
 
-class _OnnxModel:
-    """A session with the settings of its input."""
+Settings = TypeVar("Settings", DetectorSettings, SegmentorSettings)
 
-    def __init__(self, path: str | os.PathLike[str], settings: InputSettings, device: str) -> None:
+
+class _OnnxModel(Generic[Settings]):
+    """A session with the settings of its input and output."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], settings: Settings, device: str = "cpu"
+    ) -> None:
         self.path = Path(path)
-        self.session = OnnxSession(path, settings, device)
-        self._input = self._complete(settings)
+        self.settings: Settings = settings
+        self.session = OnnxSession(path, settings.input, device)
+        self._input = self._complete(settings.input)
 
     def _complete(self, settings: InputSettings) -> InputSettings:
         """Take the input size from a model that has one, and see to it that inputs have it."""
@@ -63,7 +70,7 @@ class _OnnxModel:
         return self.session.run(batch), where
 
 
-class OnnxDetector(_OnnxModel):
+class OnnxDetector(_OnnxModel[DetectorSettings]):
     """A detector as an ONNX file.
 
     Args:
@@ -75,12 +82,6 @@ class OnnxDetector(_OnnxModel):
     Raises:
         ModelError: It cannot be loaded, or its inputs are not those of the settings.
     """
-
-    def __init__(
-        self, path: str | os.PathLike[str], settings: DetectorSettings, device: str = "cpu"
-    ) -> None:
-        super().__init__(path, settings.input, device)
-        self.settings = settings
 
     def __call__(self, image: np.ndarray) -> Boxes:
         """Return the boxes in an image.
@@ -110,7 +111,7 @@ class OnnxDetector(_OnnxModel):
         return kept[: select.max_detections]
 
 
-class OnnxSegmentor(_OnnxModel):
+class OnnxSegmentor(_OnnxModel[SegmentorSettings]):
     """A semantic segmenter as an ONNX file.
 
     Args:
@@ -122,12 +123,6 @@ class OnnxSegmentor(_OnnxModel):
     Raises:
         ModelError: It cannot be loaded, or its inputs are not those of the settings.
     """
-
-    def __init__(
-        self, path: str | os.PathLike[str], settings: SegmentorSettings, device: str = "cpu"
-    ) -> None:
-        super().__init__(path, settings.input, device)
-        self.settings = settings
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Return the index of each pixel's class, (H, W) int64.
