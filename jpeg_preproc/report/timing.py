@@ -70,12 +70,18 @@ def plot_psnr_vs_time(
             f"no restorer with a known gain was timed; nothing to draw in {path}"
         )
     figure, axes = new_figure(len(panels), title)
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
     for axis, (heading, members) in zip(axes, panels.items(), strict=True):
         for index, row in enumerate(members):
             point = (row["latency_ms"] / row["batch"], gains[row["subject"]])
             axis.plot(*point, "o", color=COLOURS[index % len(COLOURS)], markersize=7)
             axis.annotate(row["subject"], point, xytext=(6, 4), textcoords="offset points")
         axis.set_xscale("log")
+        # Plain numbers: times span one power of ten or two, and 6×10² is no time.
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xlabel("median time per image, ms", fontsize=11)
         axis.set_title(heading, fontsize=11, loc="left")
         axis.margins(x=0.25, y=0.15)
