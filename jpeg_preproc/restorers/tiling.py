@@ -67,7 +67,7 @@ def run_tiled(
     The result equals that of the whole image if ``run`` looks no farther than ``overlap``.
 
     Args:
-        run: (N, C, h, w) to the same shape and dtype.
+        run: (N, C, h, w) to (N, C', h, w).
         image: (N, C, H, W).
         size: Side of a tile in pixels; ``None`` never tiles.
         overlap: Pixels of surroundings that each tile sees.
@@ -79,11 +79,14 @@ def run_tiled(
         result = run(image)
         report(1, 1)
         return result
-    result = torch.empty_like(image)
+    result: Tensor | None = None
     pieces = list(tiles(height, width, size, overlap))
     for done, tile in enumerate(pieces, start=1):
         restored = run(image[..., tile.read[0], tile.read[1]])
+        if result is None:
+            result = restored.new_empty((*restored.shape[:2], height, width))
         rows, cols = tile.inner
         result[..., tile.keep[0], tile.keep[1]] = restored[..., rows, cols]
         report(done, len(pieces))
+    assert result is not None  # an image has a tile
     return result
