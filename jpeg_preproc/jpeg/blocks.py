@@ -33,7 +33,7 @@ def coefficients_of(blocks: Floats) -> Floats:
 @lru_cache(maxsize=1)
 def block_basis() -> npt.NDArray[np.float64]:
     """Return (64, 64), whose rows are the 8x8 patterns: one matrix product for a whole block."""
-    basis = np.kron(dct_basis(), dct_basis())
+    basis = np.kron(dct_basis(), dct_basis()).astype(np.float64)
     basis.setflags(write=False)
     return basis
 

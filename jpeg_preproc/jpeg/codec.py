@@ -144,7 +144,8 @@ def decode_picture(
             to RGB out, and 1, or 2 for half the size.
 
     Returns:
-        A picture of mode RGB or L, or that of ``draft``, with nothing in its ``info``, and the header.
+        A picture of mode RGB or L, or that of ``draft``, with nothing in its ``info``, and the
+        header.
 
     Raises:
         ImageReadError: as :func:`decode_jpeg`.
