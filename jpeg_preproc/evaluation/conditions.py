@@ -159,7 +159,7 @@ def condition_transforms(condition: Condition, settings: JpegSettings) -> list[d
                 "qf": "auto",
                 "device": settings.device,
                 "dtype": settings.dtype,
-                "consistent": condition.restorer.consistent,
+                **({"consistent": True} if condition.restorer.consistent else {}),
             }
         )
     return steps

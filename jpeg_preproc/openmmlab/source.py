@@ -58,7 +58,8 @@ def describe(
     """Tell how a pipeline's image was coded: by ``JpegCompress`` if one ran, else by its file.
 
     Args:
-        results: Of an OpenMMLab pipeline; ``jpeg_quality`` and ``img_path`` are read.
+        results: Of an OpenMMLab pipeline; ``jpeg_quality``, ``jpeg_data`` and ``img_path`` are
+            read.
         image: uint8, (H, W, 3) BGR or grey, as loaded.
         who: Name of the transform that asks, for messages.
         backend_args: Of the file backend, as in ``LoadImageFromFile``.
@@ -78,7 +79,8 @@ def describe(
                 f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
             )
         known = Described(compressed["qtables"], "given", colour=colour)
-        return replace(known, samples=read_samples(results["jpeg_data"])) if samples else known
+        data = results.get("jpeg_data") if samples else None
+        return replace(known, samples=read_samples(data)) if data else known
     path = results.get("img_path")
     found = read_source(str(path), backend_args) if path else None
     if found is None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.coefficients import quantised_range
 from jpeg_preproc.jpeg.dct import block_dct, block_idct
 from jpeg_preproc.jpeg.samples import FileSamples
@@ -30,10 +31,31 @@ _MIDDLE = 128 / 255
 # rounding R, G, B and then luma moves it (RMS), and a share of the step, at most a larger one.
 _MARGIN = 1.0
 _MARGIN_SHARE = (0.05, 0.35)
-# Times that the blocks are moved again which rounding has put outside, and how much less than an
-# interval counts as inside, for libjpeg's integer DCT.
-_ATTEMPTS = 4
+# At most so many times are the blocks moved again that rounding has put outside (few need more than
+# two); and by how much an interval is narrower for that, for the sake of libjpeg's integer DCT.
+_ATTEMPTS = 10
 _SLACK = 0.1
+
+
+def samples_of(pixels: np.ndarray, file: FileSamples) -> FileSamples:
+    """Return what a file stores of ``pixels``: of a colour file loaded in grey, luma alone.
+
+    Args:
+        pixels: uint8, (H, W, 3) RGB or (H, W) grey.
+        file: that they were decoded from.
+
+    Raises:
+        ImageReadError: The file is of another size, or grey where the pixels are in colour.
+    """
+    channels = 1 if pixels.ndim == 2 else 3
+    if file.planes.shape[1:] != pixels.shape[:2] or channels > len(file.planes):
+        raise ImageReadError(
+            f"pixels of shape {pixels.shape} are not those of their file, whose samples are "
+            f"{file.planes.shape} (C, H, W); give them as decoded, not turned, cropped or resized"
+        )
+    if channels == len(file.planes):
+        return file
+    return FileSamples(file.planes[:1], file.steps[:1], 0)
 
 
 @dataclass(frozen=True)
@@ -72,11 +94,11 @@ def project(image: Tensor, files: FileBatch, margin: Tensor | float = 0.0) -> Te
     are. The result is not clipped to [0, 1].
 
     Args:
-        image: float, (N, 3, H, W) RGB in [0, 1], or (N, 1, H, W) luma, of which alone luma is then
-            projected. Three channels for a grey file are averaged.
+        image: float32, (N, 3, H, W) RGB in [0, 1], or (N, 1, H, W) luma, for which the files'
+            chroma is left alone. Three channels for a grey file are averaged.
         files: of the same N, H and W.
-        margin: how far inside an interval what lay outside is put, at most; in units of
-            coefficients, for tensors broadcast to (N, C, 1, 1, 8, 8).
+        margin: by how much each interval is narrower at either end, in units of coefficients; a
+            tensor broadcasts to (N, C, 1, 1, 8, 8).
     """
     return _project(image, files, margin)[0]
 
@@ -110,13 +132,14 @@ def project_to_pixels(image: Tensor, files: FileBatch) -> Tensor:
         if attempt == _ATTEMPTS or not bad.any():
             break
         left, found, outside = left[bad], found[bad], outside[bad]
+        least, most = low[left], high[left]
         further = margin[left // (rows * columns), 0, 0, 0] * (1 + attempt / 2)
-        wanted = _inside(found, low[left], high[left], further)
+        wanted = _inside(found, least, most, further.minimum(0.45 * (most - least)))
         change = torch.where(outside, wanted - found, 0)
         # Clipped first: what is lost anyway must not pile up.
         exact[left] = exact[left].clamp(0, 255) + block_idct(change[:, None, None])[:, None]
         rounded[left] = exact[left].round().clamp(0, 255)
-    pixels[whole] = _from_blocks(rounded, rows, columns)
+    pixels[whole] = _from_blocks(rounded, (len(pixels), rows, columns))
     return pixels.to(torch.uint8)
 
 
@@ -204,7 +227,7 @@ def _to_blocks(image: Tensor) -> Tensor:
     return blocks.permute(0, 2, 4, 1, 3, 5).flatten(0, 2).contiguous()
 
 
-def _from_blocks(blocks: Tensor, rows: int, columns: int) -> Tensor:
-    """Undo :func:`_to_blocks`."""
-    parts = blocks.unflatten(0, (-1, rows, columns)).permute(0, 3, 1, 4, 2, 5)
+def _from_blocks(blocks: Tensor, layout: tuple[int, int, int]) -> Tensor:
+    """Undo :func:`_to_blocks`; ``layout`` is (N, H/8, W/8)."""
+    parts = blocks.unflatten(0, layout).permute(0, 3, 1, 4, 2, 5)
     return parts.flatten(-2).flatten(-3, -2)

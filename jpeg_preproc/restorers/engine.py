@@ -6,13 +6,13 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jpeg_preproc.errors import ImageReadError, QualityError, UnknownRestorerError
+from jpeg_preproc.errors import QualityError, UnknownRestorerError
 from jpeg_preproc.jpeg import (
     apply_orientation,
     estimate_qf,
@@ -22,7 +22,7 @@ from jpeg_preproc.jpeg import (
 )
 from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
-from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels
+from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, samples_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.device import autocast, usable_device
 from jpeg_preproc.restorers.inputs import ImageInput, load_input
@@ -239,16 +239,13 @@ class JpegRestorer:
 
         Raises:
             QualityError: A network that needs the quality, and an image without.
-            ImageReadError: ``files`` of images of another size.
+            ImageReadError: ``files`` of other images.
         """
         results = []
-        files = list(files) if files is not None else [None] * len(images)
-        for image, file in zip(images, files, strict=True):
-            if file is not None and file.planes.shape[1:] != image.shape[:2]:
-                raise ImageReadError(
-                    f"pixels of {image.shape[:2]} and a file of {file.planes.shape[1:]} (H, W); "
-                    "give the pixels as the file stores them, not turned, cropped or resized"
-                )
+        files = [
+            None if file is None else samples_of(image, file)
+            for image, file in zip(images, files or [None] * len(images), strict=True)
+        ]
         restored = self._restore(images, qualities, on_tile, files)
         for (pixels, own), q, file in zip(restored, qualities, files, strict=True):
             factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
