@@ -312,7 +312,7 @@ def test_repr_shows_every_setting(weights):
     assert repr(JpegCompress(10, "4:4:4")) == "JpegCompress(qf=10, subsampling='4:4:4')"
     assert repr(JpegRestore(weights, qf="blind", tile=None)) == (
         f"JpegRestore(restorer={weights!r}, qf='blind', device='cpu', dtype='fp32', tile=None, "
-        "backend_args=None, color_type='unchanged')"
+        "backend_args=None, color_type='unchanged', consistent=False)"
     )
 
 
