@@ -95,6 +95,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME|FILE",
         help="shipped weights or .safetensors files; default: base",
     )
+    parser.add_argument(
+        "--consistent",
+        action="store_true",
+        help="measure each restorer once more as NAME+file, its results moved to where the "
+        "compressed file says that the original was",
+    )
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="of the test data")
     parser.add_argument(
         "--limit", type=int, metavar="N", help="evaluate N images, evenly spaced over the set"
@@ -169,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Processes) -> int:
     """Do what the arguments ask for, as one of the processes, and return the exit code."""
     watch = Stopwatch()
-    conditions = plan(args.qf, choose_restorers(args.restorers))
+    conditions = plan(args.qf, choose_restorers(args.restorers, args.consistent))
     device = args.device
     if device == "cuda" and processes.size > 1:
         device = f"cuda:{processes.local_rank % torch.cuda.device_count()}"
@@ -326,6 +332,7 @@ def _meta(
             "VOC's at 0.50, mIoU is of the whole set; value in percentage points"
         ),
         "restorers": list(args.restorers),
+        "consistent": args.consistent,
         "device": args.device,
         "dtype": args.dtype,
         "where": args.where,

@@ -63,6 +63,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu", help="of torch, such as cuda:0; default: cpu")
     parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument(
+        "--consistent",
+        action="store_true",
+        help="measure each restorer once more as NAME+file, its results moved to where the "
+        "compressed file says that the original was",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="first N images of each folder")
     return parser.parse_args(argv)
 
@@ -72,8 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         restorers = [
-            engine_restorer(JpegRestorer(name, device=args.device, dtype=args.dtype))
+            engine_restorer(
+                JpegRestorer(name, device=args.device, dtype=args.dtype, consistent=consistent)
+            )
             for name in args.restorers
+            for consistent in ((False, True) if args.consistent else (False,))
         ]
         run = _evaluate(args, restorers)
         written = _write(args, run)
@@ -123,6 +132,7 @@ def _write(args: argparse.Namespace, run: RestorationRun) -> list[Path]:
         "restorers": list(args.restorers),
         "device": args.device,
         "dtype": args.dtype,
+        "consistent": args.consistent,
         "limit": args.limit,
         "skipped": [path.name for path, _ in run.skipped],
         "encoder": codec_version(),

@@ -69,6 +69,12 @@ def parser() -> argparse.ArgumentParser:
         "--dtype", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32"
     )
     result.add_argument(
+        "--consistent",
+        action="store_true",
+        help="move results to where their JPEG files say that the originals were; files restored "
+        "by their own tables only, others are restored without",
+    )
+    result.add_argument(
         "--tile",
         type=positive,
         default=1024,
@@ -113,7 +119,9 @@ def run(args: argparse.Namespace) -> int:
     from jpeg_preproc.restorers import JpegRestorer
 
     plan = plan_jobs(args.inputs, args.out, SUFFIXES[encoding.format], args.follow_links)
-    restorer = JpegRestorer(args.restorer, args.device, args.dtype, args.tile)
+    restorer = JpegRestorer(
+        args.restorer, args.device, args.dtype, args.tile, consistent=args.consistent
+    )
     workers = args.workers or (1 if restorer.device.type == "cpu" else 4)
     settings = FileRestorer(restorer, args.qf, encoding, args.keep_exif, args.overwrite)
     with progress("restoring") as bar:

@@ -6,7 +6,7 @@ The original images; the images compressed at each QF; those restored by each re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,23 @@ from jpeg_preproc.io import sha256_file
 from jpeg_preproc.jpeg import (
     LoadedImage,
     apply_orientation,
+    compress_jpeg,
+    decode_jpeg,
     qtables_from_qf,
-    roundtrip,
     validate_qf,
 )
+from jpeg_preproc.jpeg.samples import read_samples
 from jpeg_preproc.restorers.engine import JpegRestorer
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
-# Pixels as a file stores them, and the EXIF orientation still to be applied.
-_Stored = tuple[np.ndarray, int]
+# Pixels as a file stores them, the EXIF orientation still to be applied, and the bytes of the JPEG
+# that a condition has made.
+_Stored = tuple[np.ndarray, int, bytes]
 
 ORIGINAL = "original"
 JPEG = "jpeg"
+#: Behind the name of a restorer whose results are made consistent with their files.
+FROM_FILE = "+file"
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,14 @@ class RestorerChoice:
         name: A name with shipped weights, or a weights file.
         label: What the rows call it: the name, or the file's name without its ending.
         sha256: Of the weights.
+        consistent: Whether results are made consistent with their files; see
+            :class:`~jpeg_preproc.restorers.JpegRestorer`.
     """
 
     name: str
     label: str
     sha256: str
+    consistent: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,13 @@ class JpegSettings:
     where: str = "pipeline"
 
 
-def choose_restorers(names: Iterable[str]) -> list[RestorerChoice]:
+def choose_restorers(names: Iterable[str], consistent: bool = False) -> list[RestorerChoice]:
     """Look up restorers and load each once, so that a bad one stops the run before it starts.
+
+    Args:
+        names: Of shipped weights, or weights files.
+        consistent: Take each once more, with results made consistent with their files; it is then
+            labelled ``NAME+file``.
 
     Raises:
         UnknownRestorerError: No such restorer, or two with the same label.
@@ -107,6 +120,9 @@ def choose_restorers(names: Iterable[str]) -> list[RestorerChoice]:
                 f"two rows would be called {label!r}; rename the weights file {path}"
             )
         choices.append(RestorerChoice(name, label, sha256_file(path)))
+        if consistent:
+            again = replace(choices[-1], label=label + FROM_FILE, consistent=True)
+            choices.append(again)
     return choices
 
 
@@ -143,6 +159,7 @@ def condition_transforms(condition: Condition, settings: JpegSettings) -> list[d
                 "qf": "auto",
                 "device": settings.device,
                 "dtype": settings.dtype,
+                **({"consistent": True} if condition.restorer.consistent else {}),
             }
         )
     return steps
@@ -163,7 +180,12 @@ def load_restorer(condition: Condition, settings: JpegSettings) -> JpegRestorer 
         raise PipelineError(
             f"the restorer cannot run on device {settings.device!r}: {error}; give 'cpu'"
         ) from error
-    return JpegRestorer(condition.restorer.name, device=settings.device, dtype=settings.dtype)
+    return JpegRestorer(
+        condition.restorer.name,
+        device=settings.device,
+        dtype=settings.dtype,
+        consistent=condition.restorer.consistent,
+    )
 
 
 def condition_image(
@@ -205,21 +227,24 @@ def condition_steps(
     """
     qf = condition.qf
     steps: list[tuple[str, Callable[[Any], Any]]] = [
-        ("decode", lambda image: (image.pixels, image.orientation))
+        ("decode", lambda image: (image.pixels, image.orientation, b""))
     ]
     if qf is not None:
         tables = qtables_from_qf(qf)
 
         def compress(image: _Stored) -> _Stored:
-            return roundtrip(image[0], qf, settings.subsampling), image[1]
+            data = compress_jpeg(image[0], qf, settings.subsampling)
+            return decode_jpeg(data).pixels, image[1], data
 
         steps.append(("compress", compress))
         if restorer is not None:
 
             def restore(image: _Stored) -> _Stored:
-                pixels, orientation = image
-                used = tables[: 1 if pixels.ndim == 2 else 2]
-                return restorer(pixels, qtables=used).image, orientation
+                pixels, orientation, data = image
+                belief = restorer.believe(pixels, given=tables[: 1 if pixels.ndim == 2 else 2])
+                files = [read_samples(data)] if restorer.consistent else None
+                (restored,) = restorer.restore_pixels([pixels], [belief], files=files)
+                return restored.image, orientation, data
 
             steps.append(("restore", restore))
-    return [*steps, ("model", lambda image: apply_orientation(*image))]
+    return [*steps, ("model", lambda image: apply_orientation(*image[:2]))]

@@ -145,6 +145,8 @@ def condition_key(
         key["subsampling"] = settings.subsampling
     if condition.restorer is not None:
         key["restorer"] = asdict(condition.restorer)
+        if not condition.restorer.consistent:  # so that results of earlier versions are still used
+            del key["restorer"]["consistent"]
         key["restorer_device"] = settings.device.partition(":")[0]
         key["restorer_dtype"] = settings.dtype
         if settings.where != "pipeline":

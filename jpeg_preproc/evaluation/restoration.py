@@ -18,6 +18,7 @@ from typing import Any
 from safetensors.torch import save as save_safetensors
 
 from jpeg_preproc.errors import ImageReadError, JpegPreprocError, QualityError
+from jpeg_preproc.evaluation.conditions import FROM_FILE
 from jpeg_preproc.evaluation.metrics import Scores, measure
 from jpeg_preproc.evaluation.protocols import (
     EvaluationProtocol,
@@ -29,6 +30,7 @@ from jpeg_preproc.evaluation.protocols import (
 from jpeg_preproc.evaluation.store import ScoreStore
 from jpeg_preproc.io import sha256_bytes, sha256_file
 from jpeg_preproc.jpeg import compress_jpeg, load_image, read_jpeg_info, validate_qf
+from jpeg_preproc.jpeg.samples import read_samples
 from jpeg_preproc.restorers import JpegRestorer
 
 #: Files of a folder that are taken for images; what is none after all is skipped and reported.
@@ -83,10 +85,16 @@ class RestorationRun:
 
 
 def engine_restorer(engine: JpegRestorer) -> NamedRestorer:
-    """Wrap an engine; it is given the tables of each file, as if it had read the file itself."""
+    """Wrap an engine; it is given the tables of each file, as if it had read the file itself.
+
+    The rows of one that makes results consistent with their files are named ``NAME+file``.
+    """
 
     def restore(image: CompressedImage) -> Pixels:
-        return engine(image.pixels, qtables=read_jpeg_info(image.data).qtables).image
+        belief = engine.believe(image.pixels, "auto", read_jpeg_info(image.data).qtables)
+        files = [read_samples(image.data)] if engine.consistent else None
+        (restored,) = engine.restore_pixels([image.pixels], [belief], files=files)
+        return restored.image
 
     # Of the weights as they are loaded: an engine around a bare network has no manifest.
     # Cloned, because safetensors refuses tensors that share memory.
@@ -98,8 +106,11 @@ def engine_restorer(engine: JpegRestorer) -> NamedRestorer:
         "dtype": str(engine.dtype),
         "device": engine.device.type,
         "tile": engine.tile,
+        # Named only where it is on, so that values stored by earlier versions are still used.
+        **({"consistent": True} if engine.consistent else {}),
     }
-    return NamedRestorer(engine.name, restore, json.dumps(decisive, sort_keys=True))
+    name = engine.name + (FROM_FILE if engine.consistent else "")
+    return NamedRestorer(name, restore, json.dumps(decisive, sort_keys=True))
 
 
 def evaluate_restoration(

@@ -142,6 +142,8 @@ class FileRestorer:
             "dtype": str(self.restorer.dtype).removeprefix("torch."),
             "quality": self.encoding.quality if self.encoding.format == "jpeg" else None,
             "keep_exif": self.keep_exif,
+            # Named only where it is on, so that results of earlier versions are still known.
+            **({"consistent": True} if self.restorer.consistent else {}),
         }
 
 

@@ -27,13 +27,15 @@ def coefficients_of(blocks: Floats) -> Floats:
     >>> coefficients_of(np.ones((1, 8, 8), np.float32))[0, :2].round(4).tolist()
     [8.0, 0.0]
     """
-    return blocks.reshape(-1, 64) @ _basis_of_blocks()
+    return blocks.reshape(-1, 64) @ block_basis().T.astype(np.float32)
 
 
 @lru_cache(maxsize=1)
-def _basis_of_blocks() -> Floats:
-    """Return (64, 64): one matrix product instead of two for each block."""
-    return np.kron(dct_basis(), dct_basis()).T.astype(np.float32)
+def block_basis() -> npt.NDArray[np.float64]:
+    """Return (64, 64), whose rows are the 8x8 patterns: one matrix product for a whole block."""
+    basis = np.kron(dct_basis(), dct_basis()).astype(np.float64)
+    basis.setflags(write=False)
+    return basis
 
 
 def luma_blocks(

@@ -132,15 +132,20 @@ def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
     return JpegImage(pixels=np.array(picture), info=info)
 
 
-def decode_picture(data: bytes, name: str) -> tuple[Image.Image, JpegInfo]:
+def decode_picture(
+    data: bytes, name: str, draft: tuple[str, int] | None = None
+) -> tuple[Image.Image, JpegInfo]:
     """Decode a JPEG into Pillow's memory: :func:`decode_jpeg` without a copy.
 
     Args:
         data: the file's bytes.
         name: what an error calls it.
+        draft: mode to decode to instead, ``'L'`` or ``'YCbCr'``, which leaves libjpeg's conversion
+            to RGB out, and 1, or 2 for half the size.
 
     Returns:
-        A picture of mode RGB or L with nothing in its ``info``, and the header.
+        A picture of mode RGB or L, or that of ``draft``, with nothing in its ``info``, and the
+        header.
 
     Raises:
         ImageReadError: as :func:`decode_jpeg`.
@@ -151,6 +156,10 @@ def decode_picture(data: bytes, name: str) -> tuple[Image.Image, JpegInfo]:
     # of further images; a damaged EXIF block is taken away for the same reason.
     try:
         with JpegImagePlugin.JpegImageFile(io.BytesIO(metadata_removed(data))) as picture:
+            if draft is not None:
+                mode, divisor = draft
+                # Pillow takes the least size that is no smaller than this.
+                picture.draft(mode, (info.width // divisor, info.height // divisor))
             picture.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         # Whether libjpeg was built with arithmetic decoding differs between Pillow's builds.

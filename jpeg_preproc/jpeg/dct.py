@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg.blocks import dct_basis
+from jpeg_preproc.jpeg.blocks import block_basis
 
 
 def block_dct(image: Tensor) -> Tensor:
@@ -33,10 +33,10 @@ def block_dct(image: Tensor) -> Tensor:
     if not image.is_floating_point():
         image = image.to(torch.get_default_dtype())
     height, width = image.shape[-2:]
-    # (..., H/8, 8, W/8, 8) -> (..., H/8, W/8, 8, 8)
+    # (..., H/8, 8, W/8, 8) -> (..., H/8, W/8, 64)
     blocks = image.unflatten(-1, (width // 8, 8)).unflatten(-3, (height // 8, 8)).transpose(-3, -2)
-    basis = _basis(image.dtype, image.device)
-    return basis @ blocks @ basis.T
+    coefficients = blocks.flatten(-2) @ _basis(image.dtype, image.device).T
+    return coefficients.unflatten(-1, (8, 8))
 
 
 def block_idct(coefficients: Tensor) -> Tensor:
@@ -59,11 +59,11 @@ def block_idct(coefficients: Tensor) -> Tensor:
     if not coefficients.is_floating_point():
         coefficients = coefficients.to(torch.get_default_dtype())
     basis = _basis(coefficients.dtype, coefficients.device)
-    blocks = basis.T @ coefficients @ basis
+    blocks = (coefficients.flatten(-2) @ basis).unflatten(-1, (8, 8))
     return blocks.transpose(-3, -2).flatten(-4, -3).flatten(-2, -1)
 
 
 def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return :func:`~jpeg_preproc.jpeg.blocks.dct_basis` as a tensor."""
+    """Return :func:`~jpeg_preproc.jpeg.blocks.block_basis` as a tensor."""
     # Not cached as a tensor: one made in inference mode could not take part in training later.
-    return torch.tensor(dct_basis().tolist(), dtype=dtype, device=device)
+    return torch.tensor(block_basis(), dtype=dtype, device=device)

@@ -30,6 +30,7 @@ class JpegInfo:
         sampling_factors: (horizontal, vertical) of each component.
         qtables: (T, 8, 8) uint16 in natural order, read-only: one per table in use, in the order
             of the components that use them (luma, then chroma).
+        table_of: index into ``qtables`` of each component's table.
         orientation: EXIF orientation 1-8; 1 where the file has none.
         progressive: the scans refine one another; otherwise sequential (baseline or extended).
         scans: how many there are; None if they were not counted.
@@ -60,6 +61,7 @@ class JpegInfo:
     adobe_transform: int | None
     arithmetic: bool = False
     colour_space: str = "unknown"
+    table_of: tuple[int, ...] = ()
 
 
 @dataclass
@@ -250,7 +252,7 @@ def _info(header: _Header, scans: bool, truncated: bool | None) -> JpegInfo:
         raise header.corrupt("it holds no image, only tables or metadata")
     if header.height == 0:
         raise header.corrupt("its height is 0")
-    qtables = _tables_in_use(header)
+    qtables, table_of = _tables_in_use(header)
     match = nearest_qf(qtables)
     return JpegInfo(
         width=header.width,
@@ -270,12 +272,17 @@ def _info(header: _Header, scans: bool, truncated: bool | None) -> JpegInfo:
         adobe_transform=header.adobe_transform,
         arithmetic=header.sof in segments.ARITHMETIC_FRAMES,
         colour_space=colour_space(header.components, header.has_jfif, header.adobe_transform),
+        table_of=table_of,
     )
 
 
-def _tables_in_use(header: _Header) -> npt.NDArray[np.uint16]:
-    """Return (T, 8, 8): each table that a component uses, once, in the components' order."""
+def _tables_in_use(header: _Header) -> tuple[npt.NDArray[np.uint16], tuple[int, ...]]:
+    """Return (T, 8, 8): each table that a component uses, once, in the components' order.
+
+    Beside it, which of them each component uses.
+    """
     used: dict[tuple[int, bytes], npt.NDArray[np.uint16]] = {}
+    table_of = []
     for index, part in enumerate(header.components):
         table = header.latched.get(index, header.tables.get(part.slot))
         if table is None:
@@ -283,7 +290,9 @@ def _tables_in_use(header: _Header) -> npt.NDArray[np.uint16]:
         if not table.all():
             raise header.corrupt(f"quantisation table {part.slot} holds a step of 0")
         # Equal tables in two slots stay two: at QF 100 luma and chroma are both all ones.
-        used.setdefault((part.slot, table.tobytes()), table)
+        key = (part.slot, table.tobytes())
+        used.setdefault(key, table)
+        table_of.append(list(used).index(key))
     qtables = np.stack(list(used.values()))
     qtables.setflags(write=False)
-    return qtables
+    return qtables, tuple(table_of)

@@ -35,6 +35,7 @@ def with_jpeg_restore(
     device: str | None = None,
     dtype: str = "fp32",
     tile: int | None = 1024,
+    consistent: bool = False,
     train: bool = False,
 ) -> Config:
     """Return a copy of a config of mmdet or mmseg whose images are restored before anything else.
@@ -58,6 +59,7 @@ def with_jpeg_restore(
             ``num_workers=0``. Not for ``'preprocessor'``, which follows the model.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the restorer's convolutions.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
+        consistent: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
         train: Change ``train_dataloader``, ``train_pipeline`` and the pipelines that hooks
             switch to as well.
 
@@ -95,6 +97,7 @@ def with_jpeg_restore(
         loading = {
             "backend_args": load.get("backend_args"),
             "color_type": load.get("color_type", _COLOUR.get(transform_name(load), "unchanged")),
+            "consistent": consistent,
         }
         if where == "pipeline":
             holder[key] = insert_transforms(pipeline, [step | loading], _KEEP)

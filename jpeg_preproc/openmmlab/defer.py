@@ -98,6 +98,7 @@ class JpegDefer(BaseTransform):
         backend_args: File backend to read ``img_path`` with; as in ``LoadImageFromFile``.
         color_type: As in ``LoadImageFromFile``: with ``'color'`` a grey array, which the loader
             leaves grey, gets three equal channels as a grey file does.
+        consistent: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
 
     Raises:
         PipelineError: At construction: a JPEG transform, or nothing, among ``transforms``. At a
@@ -111,6 +112,7 @@ class JpegDefer(BaseTransform):
         transforms: Sequence[Mapping[str, Any]],
         backend_args: dict[str, Any] | None = None,
         color_type: str = "unchanged",
+        consistent: bool = False,
     ) -> None:
         names = [transform_name(step) for step in transforms]
         if inside := [name for name in names if name in JPEG_TRANSFORMS]:
@@ -126,12 +128,18 @@ class JpegDefer(BaseTransform):
         self.transforms = [TRANSFORMS.build(step) for step in transforms]
         self.backend_args = dict(backend_args) if backend_args else None
         self.color_type = color_type
+        self.consistent = consistent
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the image, unchanged, and what is to be done to it; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
         described = describe(
-            results, image, type(self).__name__, self.backend_args, self.color_type
+            results,
+            image,
+            type(self).__name__,
+            self.backend_args,
+            self.color_type,
+            samples=self.consistent,
         )
         pixels = image[..., None] if image.ndim == 2 else image
         inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

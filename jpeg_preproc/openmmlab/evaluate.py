@@ -203,8 +203,13 @@ class OpenMMLabTask:
         config = with_transforms(self.config, condition_transforms(condition, settings))
         if condition.restorer is None or settings.where == "pipeline":
             return config
-        name = condition.restorer.name
-        return with_jpeg_restore(config, name, "preprocessor", dtype=settings.dtype)
+        return with_jpeg_restore(
+            config,
+            condition.restorer.name,
+            "preprocessor",
+            dtype=settings.dtype,
+            consistent=condition.restorer.consistent,
+        )
 
     def _loader(self, config: Config) -> Any:
         """Return a loader of this process's images, one at a time, in the dataset's order."""

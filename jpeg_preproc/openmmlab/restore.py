@@ -28,7 +28,7 @@ def restore_described(
     Args:
         engine: What restores.
         images: uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey each, as loaded.
-        described: How each was coded.
+        described: How each was coded; results are made consistent with the samples that it has.
         qf: ``'auto'`` goes by ``described``, else by an estimate from pixels.
         name: Of the restorer, for the record.
         paths: Of the files, for messages.
@@ -51,7 +51,8 @@ def restore_described(
             beliefs.append(_believe(engine, pixels, known, qf))
         stored.append(pixels)
     with naming(paths[0] if len(paths) == 1 else None):
-        restored = engine.restore_pixels(stored, beliefs)
+        files = [known.samples if qf == "auto" else None for known in described]
+        restored = engine.restore_pixels(stored, beliefs, files=files)
     return [
         (
             _laid_out(apply_orientation(result.image, known.orientation), image, known.colour),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import mmengine.fileio as fileio
@@ -11,6 +11,7 @@ import numpy as np
 
 from jpeg_preproc.errors import ImageReadError, PipelineError
 from jpeg_preproc.jpeg import JpegInfo, apply_orientation, decode_jpeg, is_jpeg, read_jpeg_info
+from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 
 # Orientations 6 and 8 turn a quarter one way and the other; all others undo themselves.
 _UNDO = {6: 8, 8: 6}
@@ -27,12 +28,15 @@ class Described:
         source: Where they are from: the file, or a ``JpegCompress`` before.
         orientation: EXIF orientation that the loader applied; 1 for none.
         colour: Whether the transforms behind want three channels of a grey image too.
+        samples: What the JPEG stores, where it was asked for; those of an image that equals
+            another one's count as equal.
     """
 
     qtables: np.ndarray | None = None
     source: Literal["file", "given"] = "file"
     orientation: int = 1
     colour: bool = False
+    samples: FileSamples | None = None
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -49,15 +53,18 @@ def describe(
     who: str,
     backend_args: dict[str, Any] | None = None,
     color_type: str = "unchanged",
+    samples: bool = False,
 ) -> Described:
     """Tell how a pipeline's image was coded: by ``JpegCompress`` if one ran, else by its file.
 
     Args:
-        results: Of an OpenMMLab pipeline; ``jpeg_quality`` and ``img_path`` are read.
+        results: Of an OpenMMLab pipeline; ``jpeg_quality``, ``jpeg_data`` and ``img_path`` are
+            read.
         image: uint8, (H, W, 3) BGR or grey, as loaded.
         who: Name of the transform that asks, for messages.
         backend_args: Of the file backend, as in ``LoadImageFromFile``.
         color_type: Likewise; ``'color'`` sets :attr:`Described.colour`.
+        samples: Whether :attr:`Described.samples` is wanted.
 
     Raises:
         PipelineError: The image was restored before, or is not what the decoder gave.
@@ -71,14 +78,17 @@ def describe(
                 f"{who} ({results.get('img_path')}): the image was restored before, by "
                 f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
             )
-        return Described(compressed["qtables"], "given", colour=colour)
+        known = Described(compressed["qtables"], "given", colour=colour)
+        data = results.get("jpeg_data") if samples else None
+        return replace(known, samples=read_samples(data)) if data else known
     path = results.get("img_path")
     found = read_source(str(path), backend_args) if path else None
     if found is None:
         return Described(colour=colour)
     data, info = found
     orientation = loaded_orientation(image, data, info, str(path), who)
-    return Described(info.qtables, "file", orientation, colour)
+    known = Described(info.qtables, "file", orientation, colour)
+    return replace(known, samples=read_samples(data, str(path))) if samples else known
 
 
 def read_source(

@@ -8,7 +8,13 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from jpeg_preproc.errors import PipelineError, QualityError
-from jpeg_preproc.jpeg import SUBSAMPLINGS, qtables_from_qf, roundtrip, validate_qf
+from jpeg_preproc.jpeg import (
+    SUBSAMPLINGS,
+    compress_jpeg,
+    decode_jpeg,
+    qtables_from_qf,
+    validate_qf,
+)
 from jpeg_preproc.openmmlab.device import require_device
 from jpeg_preproc.openmmlab.pixels import like, rgb_or_grey
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
@@ -38,6 +44,7 @@ class JpegCompress(BaseTransform):
 
     - jpeg_quality (dict): ``qf``, ``source='given'``, ``qtables`` (T, 8, 8) in natural order and
       ``subsampling``; what a ``JpegRestore`` behind it goes by.
+    - jpeg_data (bytes): the JPEG itself, for one that is ``consistent``.
 
     Args:
         qf: libjpeg quality, 1-100.
@@ -62,8 +69,10 @@ class JpegCompress(BaseTransform):
         """Replace ``results['img']`` by its compressed self; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
         with naming(image_path(results)):
-            decoded = roundtrip(rgb_or_grey(image), self.qf, self.subsampling)
+            data = compress_jpeg(rgb_or_grey(image), self.qf, self.subsampling)
+        decoded = decode_jpeg(data).pixels
         results["img"] = like(decoded, image)
+        results["jpeg_data"] = data
         results["jpeg_quality"] = {
             "qf": self.qf,
             "source": "given",
@@ -89,6 +98,7 @@ class JpegRestore(BaseTransform):
     - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
     - jpeg_quality (optional; left by ``JpegCompress``, and then used instead of the file's)
+    - jpeg_data (optional; likewise)
 
     Modified Keys:
 
@@ -117,6 +127,9 @@ class JpegRestore(BaseTransform):
         backend_args: File backend to read ``img_path`` with; as in ``LoadImageFromFile``.
         color_type: As in ``LoadImageFromFile``: with ``'color'`` a grey array, which the loader
             leaves grey, gets three equal channels as a grey file does.
+        consistent: Move the result to where its file, or ``JpegCompress``, says that the original
+            was: into the intervals in which its DCT coefficients lay. Only with ``qf='auto'``;
+            images that are not from a JPEG are restored without it.
 
     Raises:
         UnknownRestorerError: At construction: no such restorer.
@@ -136,6 +149,7 @@ class JpegRestore(BaseTransform):
         tile: int | None = 1024,
         backend_args: dict[str, Any] | None = None,
         color_type: str = "unchanged",
+        consistent: bool = False,
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
         if qf not in ("auto", "blind"):
@@ -149,13 +163,19 @@ class JpegRestore(BaseTransform):
         self.tile = tile
         self.backend_args = dict(backend_args) if backend_args else None
         self.color_type = color_type
+        self.consistent = consistent
         self._engine: JpegRestorer | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace ``results['img']`` by the restored image; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
         described = describe(
-            results, image, type(self).__name__, self.backend_args, self.color_type
+            results,
+            image,
+            type(self).__name__,
+            self.backend_args,
+            self.color_type,
+            samples=self.consistent and self.qf == "auto",
         )
         ((results["img"], results["jpeg_quality"]),) = restore_described(
             self.engine(), [image], [described], self.qf, self.restorer, [image_path(results)]
@@ -183,5 +203,6 @@ class JpegRestore(BaseTransform):
         return (
             f"{type(self).__name__}(restorer={self.restorer!r}, qf={self.qf!r}, "
             f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
-            f"backend_args={self.backend_args}, color_type={self.color_type!r})"
+            f"backend_args={self.backend_args}, color_type={self.color_type!r}, "
+            f"consistent={self.consistent})"
         )

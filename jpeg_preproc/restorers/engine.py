@@ -6,28 +6,29 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jpeg_preproc.errors import ImageReadError, QualityError, UnknownRestorerError
+from jpeg_preproc.errors import QualityError, UnknownRestorerError
 from jpeg_preproc.jpeg import (
     apply_orientation,
     estimate_qf,
-    load_image,
     nearest_qf,
     qtables_from_qf,
     validate_qf,
 )
+from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
+from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, samples_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.device import autocast, usable_device
+from jpeg_preproc.restorers.inputs import ImageInput, load_input
 from jpeg_preproc.restorers.tiling import run_tiled
 from jpeg_preproc.restorers.weights import Manifest, load_weights
 
-ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | np.ndarray"
 #: Called with how many tiles are done, and of how many.
 OnTile = Callable[[int, int], None]
 Source = Literal["file", "estimated", "given", "blind"]
@@ -61,12 +62,14 @@ class Restored:
         source: Where that is from; see :class:`BelievedQuality`. Of a network that was left blind
             and predicts the quality itself, such as FBCNN, ``'estimated'``.
         qtables: (T, 8, 8) tables it was restored by; ``None`` when blind.
+        consistent: Whether it was made consistent with its file.
     """
 
     image: np.ndarray
     qf: int | None
     source: Source
     qtables: np.ndarray | None = None
+    consistent: bool = False
 
 
 class JpegRestorer:
@@ -79,6 +82,10 @@ class JpegRestorer:
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the convolutions; images stay fp32.
         tile: Side of the tiles that images larger than it are cut into; ``None`` never cuts.
         batch_size: Images of equal shape that are run together.
+        consistent: Move what comes out of the network to where the file says that the original
+            was: into the intervals in which its DCT coefficients lay. It applies to JPEG files,
+            as paths or bytes, restored by their own tables; anything else is restored without it,
+            and :attr:`Restored.consistent` tells.
 
     Raises:
         UnknownRestorerError: Unknown name or ``dtype``.
@@ -100,6 +107,7 @@ class JpegRestorer:
         dtype: str = "fp32",
         tile: int | None = 1024,
         batch_size: int = 8,
+        consistent: bool = False,
     ) -> None:
         if dtype not in DTYPES:
             raise UnknownRestorerError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
@@ -117,6 +125,7 @@ class JpegRestorer:
         autocast(self.device, self.dtype)  # refuses now, not at the first image
         self.tile = tile
         self.batch_size = batch_size
+        self.consistent = consistent
 
     @overload
     def __call__(
@@ -158,15 +167,25 @@ class JpegRestorer:
                 dtype or shape.
             QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
         """
-        loaded = [_load(item) for item in (image if isinstance(image, (list, tuple)) else [image])]
-        qualities = [
-            self.believe(pixels, qf, qtables if qtables is not None else own, given=qtables)
-            for pixels, own, _ in loaded
+        loaded = [
+            load_input(item) for item in (image if isinstance(image, (list, tuple)) else [image])
         ]
-        restored = self.restore_pixels([pixels for pixels, _, _ in loaded], qualities, on_tile)
+        qualities = [
+            self.believe(
+                item.pixels, qf, qtables if qtables is not None else item.qtables, given=qtables
+            )
+            for item in loaded
+        ]
+        files = [
+            read_samples(item.data, item.name)
+            if self.consistent and quality.source == "file"
+            else None
+            for item, quality in zip(loaded, qualities, strict=True)
+        ]
+        restored = self.restore_pixels([item.pixels for item in loaded], qualities, on_tile, files)
         results = [
-            replace(result, image=apply_orientation(result.image, orientation))
-            for result, (_, _, orientation) in zip(restored, loaded, strict=True)
+            replace(result, image=apply_orientation(result.image, item.orientation))
+            for result, item in zip(restored, loaded, strict=True)
         ]
         return results if isinstance(image, (list, tuple)) else results[0]
 
@@ -204,6 +223,7 @@ class JpegRestorer:
         images: Sequence[np.ndarray],
         qualities: Sequence[BelievedQuality],
         on_tile: OnTile | None = None,
+        files: Sequence[FileSamples | None] | None = None,
     ) -> list[Restored]:
         """Restore pixels in the decoder's orientation, batched by equal shape.
 
@@ -211,18 +231,25 @@ class JpegRestorer:
             images: uint8, (H, W, 3) RGB or (H, W) each.
             qualities: One for each image, as :meth:`believe` gives it.
             on_tile: As in :meth:`__call__`.
+            files: What the file of each image stores, to make the result consistent with it, as
+                :func:`~jpeg_preproc.jpeg.samples.read_samples` gives it; ``None`` for none.
 
         Returns:
             One result for each image, in the orientation of ``images``.
 
         Raises:
             QualityError: A network that needs the quality, and an image without.
+            ImageReadError: ``files`` of other images.
         """
         results = []
-        restored = self._restore(images, qualities, on_tile)
-        for (pixels, own), q in zip(restored, qualities, strict=True):
+        files = [
+            None if file is None else samples_of(image, file)
+            for image, file in zip(images, files or [None] * len(images), strict=True)
+        ]
+        restored = self._restore(images, qualities, on_tile, files)
+        for (pixels, own), q, file in zip(restored, qualities, files, strict=True):
             factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
-            results.append(Restored(pixels, factor, source, q.qtables))
+            results.append(Restored(pixels, factor, source, q.qtables, file is not None))
         return results
 
     def _restore(
@@ -230,13 +257,15 @@ class JpegRestorer:
         images: Sequence[np.ndarray],
         qualities: Sequence[BelievedQuality],
         on_tile: OnTile | None,
+        files: Sequence[FileSamples | None],
     ) -> list[tuple[np.ndarray, int | None]]:
         """Return the restored pixels, and the factor that the network says it went by."""
         if self.network.spec.quality == "required" and any(q.qtables is None for q in qualities):
             raise QualityError(f"{self.name} needs the quality of each image: give qf or qtables")
-        groups: dict[tuple[tuple[int, ...], bool], list[int]] = defaultdict(list)
-        for index, (image, quality) in enumerate(zip(images, qualities, strict=True)):
-            groups[image.shape, quality.qtables is None].append(index)
+        groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        for index, (image, q, file) in enumerate(zip(images, qualities, files, strict=True)):
+            kind = None if file is None else (len(file.planes), file.chroma_pixels)
+            groups[image.shape, q.qtables is None, kind].append(index)
         results: list[tuple[np.ndarray, int | None]] = [(image, None) for image in images]
         for members in groups.values():
             for start in range(0, len(members), self.batch_size):
@@ -245,6 +274,7 @@ class JpegRestorer:
                     [images[index] for index in chosen],
                     [qualities[index] for index in chosen],
                     on_tile,
+                    [file for index in chosen if (file := files[index]) is not None],
                 )
                 for index, result in zip(chosen, restored, strict=True):
                     results[index] = result
@@ -256,24 +286,32 @@ class JpegRestorer:
         images: list[np.ndarray],
         beliefs: list[BelievedQuality],
         on_tile: OnTile | None,
+        files: list[FileSamples],
     ) -> list[tuple[np.ndarray, int | None]]:
-        """Restore images of one shape whose quality is known of all or of none."""
+        """Restore images of one shape whose quality, and whose files, are known of all or none."""
         planes = [to_planes(image, self.network.channels) for image in images]
         multiple = self.network.spec.size_multiple
         batch = torch.from_numpy(stack_planes([plane for plane, _ in planes], multiple))
         tables = [belief.qtables for belief in beliefs if belief.qtables is not None]
         quality = Quality.from_qtables(tables).to(self.device) if tables else None
         factors: list[int | None] = [None] * len(images)
+        channels = batch.shape[1]
+        known = FileBatch.of(files, *batch.shape[-2:]) if files else None
+        if known is not None:  # so that it is cut into the same tiles
+            batch = torch.cat([batch, known.planes], dim=1)
 
         # Whole images stay uint8 and on the host, before and after: only tiles become float.
         def run(tile: Tensor) -> Tensor:
-            values = tile.to(self.device).float() / 255
+            values = tile[:, :channels].to(self.device).float() / 255
             with autocast(self.device, self.dtype):
                 output = self.network(values, quality)
             if output.qf is not None:  # networks that predict it see the whole image, so once
                 believed = output.qf.float().round().clamp(1, 100)
                 factors[:] = [int(factor) for factor in believed.tolist()]
-            return (output.image.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+            image = output.image.float().clamp(0, 1)
+            if known is not None:
+                return project_to_pixels(image, replace(known, planes=tile[:, channels:])).cpu()
+            return (image * 255).round().to(torch.uint8).cpu()
 
         radius = self.network.spec.receptive_radius
         tile = None if radius is None else self.tile
@@ -283,20 +321,3 @@ class JpegRestorer:
             (from_planes(plane[:, :height, :width], rest), factor)
             for plane, (_, rest), factor in zip(restored, planes, factors, strict=True)
         ]
-
-
-def _load(item: ImageInput) -> tuple[np.ndarray, np.ndarray | None, int]:
-    """Return pixels in stored orientation, the file's tables if it is a JPEG, the orientation."""
-    if isinstance(item, np.ndarray):
-        if item.dtype != np.uint8:
-            raise ImageReadError(
-                f"an array of {item.dtype}; pixels are uint8 in 0-255 here: convert it first"
-            )
-        if item.ndim not in (2, 3) or (item.ndim == 3 and item.shape[2] != 3) or not item.size:
-            raise ImageReadError(
-                f"an array of shape {item.shape}; give (H, W, 3) RGB or (H, W) grey "
-                "pixels, or a list of these"
-            )
-        return item, None, 1
-    loaded = load_image(item)
-    return loaded.pixels, loaded.info.qtables if loaded.info else None, loaded.orientation

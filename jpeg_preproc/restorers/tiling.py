@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 # Of a 4:2:0 file: 8×8 blocks of chroma cover 16×16 pixels.
@@ -67,7 +66,7 @@ def run_tiled(
     The result equals that of the whole image if ``run`` looks no farther than ``overlap``.
 
     Args:
-        run: (N, C, h, w) to the same shape and dtype.
+        run: (N, C, h, w) to (N, C', h, w).
         image: (N, C, H, W).
         size: Side of a tile in pixels; ``None`` never tiles.
         overlap: Pixels of surroundings that each tile sees.
@@ -76,13 +75,14 @@ def run_tiled(
     report = on_tile or (lambda done, total: None)
     height, width = image.shape[-2:]
     if size is None or max(height, width) <= size + 2 * overlap:
-        result = run(image)
+        whole = run(image)
         report(1, 1)
-        return result
-    result = torch.empty_like(image)
+        return whole
     pieces = list(tiles(height, width, size, overlap))
     for done, tile in enumerate(pieces, start=1):
         restored = run(image[..., tile.read[0], tile.read[1]])
+        if done == 1:
+            result = restored.new_empty((*restored.shape[:2], height, width))
         rows, cols = tile.inner
         result[..., tile.keep[0], tile.keep[1]] = restored[..., rows, cols]
         report(done, len(pieces))

@@ -48,6 +48,17 @@ def test_a_file_and_its_options(command, folder, small_weights, tmp_path):
         np.testing.assert_array_equal(np.asarray(picture), expected)
 
 
+def test_consistent_results_are_others_than_those_without(command, folder, small_weights, tmp_path):
+    arguments = ("restore", folder / "a.jpg", tmp_path / "r.png", "--restorer", small_weights)
+    for options, on in (((), False), (("--consistent",), True)):
+        code, output, _ = command(*arguments, *options)
+        assert code == 0 and "restored, QF" in output
+        with Image.open(tmp_path / "r.png") as picture:
+            expected = JpegRestorer(small_weights, consistent=on)(folder / "a.jpg").image
+            np.testing.assert_array_equal(np.asarray(picture), expected)
+        assert "found done" in command(*arguments, *options)[1]
+
+
 def test_what_is_skipped_is_listed(command, folder, small_weights, tmp_path):
     (folder / "bad.jpg").write_text("no image")
     code, output, errors = command("restore", folder, tmp_path / "out", "--restorer", small_weights)

@@ -73,6 +73,19 @@ def test_transforms_of_each_kind():
     }
 
 
+def test_each_restorer_once_more_with_consistent_results():
+    choices = choose_restorers(["base"], consistent=True)
+    assert [(choice.label, choice.consistent) for choice in choices] == [
+        ("base", False),
+        ("base+file", True),
+    ]
+    steps = [condition_transforms(Condition(10, choice), JpegSettings()) for choice in choices]
+    assert "consistent" not in steps[0][1]  # results of earlier versions are still used
+    assert steps[1][1] == {**steps[0][1], "consistent": True}
+    engines = [load_restorer(Condition(10, choice), JpegSettings()) for choice in choices]
+    assert [engine.consistent for engine in engines] == [False, True]
+
+
 def test_a_weights_file_is_called_by_its_stem(weights):
     (choice,) = choose_restorers([str(weights)])
     assert (choice.name, choice.label) == (str(weights), "mine")
@@ -136,13 +149,14 @@ def test_an_image_is_compressed_as_stored(turned, subsampling):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_an_image_is_restored_by_the_tables_of_the_compression(turned):
+@pytest.mark.parametrize("consistent", [False, True])
+def test_an_image_is_restored_by_the_tables_of_the_compression(turned, consistent):
     torch.manual_seed(0)
     network = build_restorer("GridUNet", "tiny").eval()
     with torch.no_grad():
         for value in network.parameters():
             value.add_(torch.randn_like(value) * 0.02)
-    restorer = JpegRestorer(network)
+    restorer = JpegRestorer(network, consistent=consistent)
     found = condition_image(load_image(turned), Condition(10, BASE), JpegSettings(), restorer)
     # A JPEG of that quality in memory, read as any file is: with its own tables.
     stream = io.BytesIO()

@@ -14,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from jpeg_preproc import JpegRestorer, build_restorer
 from jpeg_preproc.errors import ImageReadError, JpegPreprocError, QualityError
+from jpeg_preproc.evaluation.protocols import decode_for
 from jpeg_preproc.evaluation.restoration import (
     CompressedImage,
     NamedRestorer,
@@ -349,3 +350,20 @@ def test_steps_count_to_the_total(images):
     evaluate_restoration([images], [10, 20], [named(Blur())], on_step=lambda *s: steps.append(s))
     assert [done for done, _, _ in steps] == list(range(1, 13))
     assert {total for _, total, _ in steps} == {12}
+
+
+def test_a_consistent_engine_has_rows_and_values_of_its_own(tmp_path, images, small_weights):
+    plain, consistent = (
+        engine_restorer(JpegRestorer(small_weights, consistent=on)) for on in (False, True)
+    )
+    assert consistent.name == plain.name + "+file" and consistent.identity != plain.identity
+    assert "consistent" not in plain.identity  # values stored by earlier versions are still used
+    run = evaluate_restoration([images], [20], [plain, consistent], store=tmp_path / "scores.jsonl")
+    assert [row["restorer"] for row in run.rows] == ["jpeg", plain.name, consistent.name]
+    values = [row["psnr"] for row in run.rows]
+    assert values[2] > values[1]
+    with Image.open(images / "a.png") as picture:
+        data = compress_jpeg(np.asarray(picture), 20)
+    expected = JpegRestorer(small_weights, consistent=True)(data).image
+    found = consistent.restore(CompressedImage(data, decode_for(data, "fbcnn")))
+    np.testing.assert_array_equal(found, expected)

@@ -84,7 +84,13 @@ def test_the_settings_reach_the_transform():
     load = dict(type="LoadImageFromFile", backend_args=dict(backend="petrel"))
     config = config_of(test_dataloader=loader(leaf(load, PACK)))
     restored = with_jpeg_restore(
-        config, "w.safetensors", qf=30, device="cuda:1", dtype="fp16", tile=64
+        config,
+        "w.safetensors",
+        qf=30,
+        device="cuda:1",
+        dtype="fp16",
+        tile=64,
+        consistent=True,
     )
     step = restored.test_dataloader.dataset.pipeline[1]
     assert dict(step) == dict(
@@ -96,6 +102,7 @@ def test_the_settings_reach_the_transform():
         tile=64,
         backend_args=dict(backend="petrel"),
         color_type="color",
+        consistent=True,
     )
     assert restored.model == config.model
 
@@ -103,8 +110,11 @@ def test_the_settings_reach_the_transform():
 def test_the_settings_reach_the_preprocessor():
     load = dict(type="LoadImageFromFile", backend_args=dict(backend="petrel"))
     config = config_of(test_dataloader=loader(leaf(load, PACK)))
-    restored = with_jpeg_restore(config, "w.safetensors", "preprocessor", qf="blind", dtype="bf16")
-    assert restored.test_dataloader.dataset.pipeline[1].backend_args == dict(backend="petrel")
+    restored = with_jpeg_restore(
+        config, "w.safetensors", "preprocessor", qf="blind", dtype="bf16", consistent=True
+    )
+    defer = restored.test_dataloader.dataset.pipeline[1]
+    assert (defer.backend_args, defer.consistent) == (dict(backend="petrel"), True)
     assert restored.model.to_dict() == dict(
         type="X",
         data_preprocessor=dict(

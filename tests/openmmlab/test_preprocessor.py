@@ -57,8 +57,11 @@ def by_transform(records, rest, stock, weights, before=(), training=False, **res
     return MODELS.build(stock)(batch, training)
 
 
-def by_preprocessor(records, rest, stock, weights, before=(), training=False, **restore):
-    pipeline = Compose([LOAD, *before, dict(type="JpegDefer", transforms=rest)])
+def by_preprocessor(
+    records, rest, stock, weights, before=(), training=False, consistent=False, **restore
+):
+    defer = dict(type="JpegDefer", transforms=rest, consistent=consistent)
+    pipeline = Compose([LOAD, *before, defer])
     batch = pseudo_collate([pipeline(copy.deepcopy(one)) for one in records])
     kind = "Det" if "Det" in stock["type"] else "Seg"
     return MODELS.build(
@@ -127,6 +130,15 @@ def test_a_quality_can_be_given(files, weights, qf):
     assert_same(result, by_transform(records, [DET], DET_STOCK, weights, qf=qf))
     automatic = by_preprocessor(records, [DET], DET_STOCK, weights)
     assert (result["inputs"] != automatic["inputs"]).any()
+
+
+def test_consistent_results_are_those_of_the_transform(files, weights):
+    records = [record(path) for path in files]
+    result = by_preprocessor(records, [DET], DET_STOCK, weights, consistent=True)
+    assert_same(result, by_transform(records, [DET], DET_STOCK, weights, consistent=True))
+    without = by_preprocessor(records, [DET], DET_STOCK, weights)["inputs"]
+    changed = (result["inputs"] != without).flatten(1).any(1).tolist()
+    assert changed == [True, True, True, True, False]
 
 
 def test_compression_before_it_is_what_it_goes_by(files, weights):
