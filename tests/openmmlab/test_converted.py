@@ -118,9 +118,9 @@ def test_augmented_views_are_restored_once_and_merge_to_the_same(demo, name, wei
     restored = []
     original = JpegRestorer.restore_pixels
 
-    def counting(self, images, qualities):
+    def counting(self, images, *others, **named):
         restored.append(len(images))
-        return original(self, images, qualities)
+        return original(self, images, *others, **named)
 
     monkeypatch.setattr(JpegRestorer, "restore_pixels", counting)
     results = []
