@@ -26,7 +26,14 @@ from jpeg_preproc.evaluation.downstream import SEED, ConditionStore, Outcome, Ta
 from jpeg_preproc.evaluation.onnx import OnnxTask, is_onnx_config
 from jpeg_preproc.evaluation.stages import Seconds, Stopwatch, add_seconds, breakdown
 from jpeg_preproc.evaluation.versions import package_version, versions
-from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
+from jpeg_preproc.report import (
+    console,
+    print_error,
+    print_tables,
+    progress,
+    result_tables,
+    write_results,
+)
 from jpeg_preproc.report.plots import plot_metric_vs_qf
 from jpeg_preproc.report.timing import breakdown_table
 
@@ -168,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReportedElsewhereError:
         return DONE  # a launcher would end the process that is about to report it
     except JpegPreprocError as error:
-        console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        print_error(error)
         return REFUSED
 
 

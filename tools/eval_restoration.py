@@ -19,7 +19,14 @@ from jpeg_preproc.evaluation.restoration import (
     evaluate_restoration,
 )
 from jpeg_preproc.evaluation.store import codec_version
-from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
+from jpeg_preproc.report import (
+    console,
+    print_error,
+    print_tables,
+    progress,
+    result_tables,
+    write_results,
+)
 from jpeg_preproc.report.plots import plot_metric_vs_qf
 from jpeg_preproc.restorers import JpegRestorer
 
@@ -87,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = _evaluate(args, restorers)
         written = _write(args, run)
     except JpegPreprocError as error:
-        console(stderr=True).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+        print_error(error)
         return _REFUSED
     except KeyboardInterrupt:
         console(stderr=True).print("Stopped; the same command goes on from here.")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jpeg_preproc.errors import FileError
-from jpeg_preproc.report import console, progress
+from jpeg_preproc.report import print_error, progress
 from jpeg_preproc.training.photos import fetch_photos, read_photos
 
 _TABLE = Path(__file__).resolve().parents[1] / "configs" / "restorers" / "debian_photos.csv"
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for photo in fetch_photos(photos, args.out, args.packages or scratch):
                 bar.update(task, advance=1, description=photo.file)
     except FileError as error:
-        console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        print_error(error)
         return 2
     print(f"{len(photos)} photographs: {args.out}")
     return 0

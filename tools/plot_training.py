@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report import console
+from jpeg_preproc.report import print_error
 from jpeg_preproc.report.curves import plot_training
 
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             work_dir, args.out or work_dir / "curves.png", args.title or work_dir.resolve().name
         )
     except JpegPreprocError as error:
-        console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        print_error(error)
         return 2
     print(f"curves: {path}")
     return 0

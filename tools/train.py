@@ -13,7 +13,7 @@ from mmengine.dist import is_main_process
 
 from jpeg_preproc.distributed import LAUNCHERS
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report import console
+from jpeg_preproc.report import print_error
 from jpeg_preproc.training.run import build_runner
 
 
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         runner.train()
     except JpegPreprocError as error:
-        console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        print_error(error)
         return 2
     if is_main_process():
         _list_skipped(runner)

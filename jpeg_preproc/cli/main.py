@@ -12,7 +12,7 @@ from types import FrameType
 
 from jpeg_preproc.cli.exit_codes import INTERRUPTED, REFUSED
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report.console import console
+from jpeg_preproc.report.console import console, print_error
 
 # Each is a module beside this one, imported only when asked for: two of them need torch.
 _COMMANDS = {
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _terminated_as_interrupted():
             return int(command.run(args))
     except JpegPreprocError as error:
-        console(stderr=True).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+        print_error(error)
         return REFUSED
     except KeyboardInterrupt:
         console(stderr=True).print("Stopped; the same command goes on from here.")

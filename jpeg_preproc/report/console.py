@@ -30,6 +30,11 @@ def console(stderr: bool = False) -> Console:
     return output
 
 
+def print_error(error: Exception) -> None:
+    """Print what is wrong on standard error, on one line that can be copied."""
+    console(stderr=True).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+
+
 def progress(description: str, output: Console | None = None) -> Progress:
     """Return a progress bar with counts, elapsed and remaining time; use it in ``with``.
 

@@ -81,13 +81,17 @@ def test_images_smaller_than_a_block_say_nothing_of_it(photo, size):
     assert samples.planes.any() == (min(size) >= 8)
 
 
-def test_what_stores_no_luma_has_no_samples(photo):
+def test_what_is_no_jpeg_has_no_samples(photo):
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, "PNG")
     assert read_samples(stream.getvalue()) is None
-    as_rgb = pillow_jpeg(photo, keep_rgb=True)
-    if read_jpeg_info(as_rgb).colour_space != "RGB":
-        pytest.skip("this Pillow does not store RGB as it is")
+
+
+def test_what_stores_rgb_has_no_samples(photo):
+    jpeg = pillow_jpeg(photo, subsampling="4:4:4")
+    assert jpeg[2:4] == b"\xff\xe0"  # JFIF's segment, whose 18 bytes say YCbCr; Adobe's 0 says RGB
+    as_rgb = jpeg[:2] + b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00" + jpeg[20:]
+    assert read_jpeg_info(as_rgb).colour_space == "RGB"
     assert read_samples(as_rgb) is None
 
 

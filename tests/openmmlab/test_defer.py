@@ -9,6 +9,7 @@ import torch
 from mmengine.dataset import Compose, default_collate, pseudo_collate
 from mmengine.registry import MODELS
 from torch.utils.data import DataLoader, Dataset
+from toys import LOAD, run
 
 from jpeg_preproc.errors import ImageReadError, PipelineError
 from jpeg_preproc.jpeg import qtables_from_qf
@@ -17,7 +18,6 @@ from jpeg_preproc.openmmlab.defer import finish
 
 pytest.importorskip("mmdet")
 
-LOAD = dict(type="LoadImageFromFile")
 RESIZE = dict(type="Resize", scale=(64, 64), keep_ratio=True)
 PACK = dict(type="mmdet.PackDetInputs")
 COMPRESS = dict(type="JpegCompress", qf=9)
@@ -25,10 +25,6 @@ COMPRESS = dict(type="JpegCompress", qf=9)
 
 def defer(*steps, **settings):
     return dict(type="JpegDefer", transforms=list(steps), **settings)
-
-
-def run(pipeline, path, **extra):
-    return Compose(pipeline)(dict(img_path=str(path), **extra))
 
 
 def names(sample):

@@ -1,4 +1,4 @@
-"""A detector and a segmenter that find what is bright, and a dataset of one file."""
+"""Models that find what is bright, a dataset of one file, and a run of a pipeline."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from torch import nn
 from torch.utils.data import Dataset
 
 THRESHOLD = 128.0
+LOAD = dict(type="LoadImageFromFile")
+
+
+def run(pipeline, path, **extra):
+    """Return what a pipeline makes of the file ``path``; of none if it is ``None``."""
+    return Compose(pipeline)(dict(img_path=None if path is None else str(path), **extra))
 
 
 class _Toy(BaseModel):

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from tool_runs import load_module
 
-from jpeg_preproc import JpegRestorer, build_restorer, compress_jpeg
+from jpeg_preproc import JpegRestorer, compress_jpeg
 from jpeg_preproc.evaluation import psnr
 from jpeg_preproc.evaluation.protocols import decode_nearest_chroma
-from jpeg_preproc.restorers.weights import save_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOL = REPOSITORY / "tools" / "eval_restoration.py"
@@ -35,14 +33,6 @@ def images(tmp_path, photo) -> Path:
     return folder
 
 
-@pytest.fixture
-def weights(tmp_path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "small.safetensors"
-    save_weights(build_restorer("ARCNN"), path, preset="base")
-    return path
-
-
 def test_a_run_from_the_shell_then_again(tmp_path, images, weights, capsys, monkeypatch):
     arguments = ["--data", str(images), "--qf", "10", "40", "--restorers", str(weights)]
     arguments += ["--out", "out"]
@@ -58,7 +48,7 @@ def test_a_run_from_the_shell_then_again(tmp_path, images, weights, capsys, monk
     assert all(f"wrote out/{name}" in first.stdout for name in names - {"per_image.jsonl"})
     document = json.loads((out / "results.json").read_text())
     assert [(row["qf"], row["restorer"], row["images"]) for row in document["rows"]] == [
-        *((10, "jpeg", 2), (10, "small", 2), (40, "jpeg", 2), (40, "small", 2))
+        *((10, "jpeg", 2), (10, "arcnn", 2), (40, "jpeg", 2), (40, "arcnn", 2))
     ]
     assert document["meta"]["protocol"] == "fbcnn"
     assert document["meta"]["subsampling"] == "4:2:0"
