@@ -125,7 +125,7 @@ def _package(name: str, version: str, folder: Path) -> Path:
             reason = (found.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise FileError(
                 f"{wanted}: apt-get does not have it ({reason}); after 'apt-get update' look "
-                f"which version there is, or put the .deb into {folder}"
+                "which version there is, or name a folder of packages that has it"
             )
     return next(iter(sorted(folder.glob(pattern))))
 
