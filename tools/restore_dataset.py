@@ -29,6 +29,7 @@ from jpeg_preproc.datasets.restore import (
     restore_dataset,
 )
 from jpeg_preproc.distributed import Processes
+from jpeg_preproc.restorers.tiling import TILE
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -60,7 +61,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tile",
         type=positive,
-        default=1024,
+        default=TILE,
         metavar="N",
         help="side of the pieces that large images are cut into, pixels; less takes less memory; "
         "default: %(default)s",

@@ -17,6 +17,7 @@ from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.errors import QualityError
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding
 from jpeg_preproc.report.console import console, progress
+from jpeg_preproc.restorers.tiling import TILE
 
 if TYPE_CHECKING:
     from jpeg_preproc.datasets import Problem
@@ -77,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--tile",
         type=positive,
-        default=1024,
+        default=TILE,
         metavar="N",
         help="side of the pieces that large images are cut into, pixels; less takes less memory; "
         "default: %(default)s",

@@ -28,6 +28,7 @@ from jpeg_preproc.jpeg.exif import apply_orientation, orientation_exif
 from jpeg_preproc.jpeg.image import LoadedImage
 from jpeg_preproc.restorers.device import is_out_of_memory, usable_device
 from jpeg_preproc.restorers.engine import JpegRestorer
+from jpeg_preproc.restorers.tiling import TILE
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 #: Formats that a restored image is stored in.
@@ -50,7 +51,7 @@ class Restoration:
     restorer: str = "base"
     qf: int | Literal["auto", "blind"] = "auto"
     dtype: str = "fp32"
-    tile: int = 1024
+    tile: int = TILE
     format: str = "png"
     rename: bool = False
 

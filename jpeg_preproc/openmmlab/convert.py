@@ -18,6 +18,7 @@ from jpeg_preproc.openmmlab.config import (
     loader_index,
 )
 from jpeg_preproc.openmmlab.place import check_pipeline, transform_name
+from jpeg_preproc.restorers.tiling import TILE
 
 _IMPORT = "jpeg_preproc.openmmlab"
 # A pipeline may compress before it restores, to simulate JPEG input.
@@ -34,7 +35,7 @@ def with_jpeg_restore(
     qf: int | Literal["auto", "blind"] = "auto",
     device: str | None = None,
     dtype: str = "fp32",
-    tile: int | None = 1024,
+    tile: int | None = TILE,
     consistent: bool = False,
     train: bool = False,
 ) -> Config:

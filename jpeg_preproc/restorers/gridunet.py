@@ -70,8 +70,9 @@ class TableBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Return (N, C, H, W) from ``x`` of that shape and an ``embedding`` (N, E)."""
         scale, shift = self.film(embedding)[:, :, None, None].chunk(2, dim=1)  # (N, C, 1, 1)
-        hidden = F.relu(torch.addcmul(shift, self.conv1(x), 1 + scale))
-        return torch.add(x, self.conv2(hidden))
+        # In place where autograd needs no copy: a large tile is mostly these features.
+        hidden = torch.addcmul(shift, self.conv1(x), 1 + scale).relu_()
+        return self.conv2(hidden).add_(x)
 
 
 class GridUNet(Restorer):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from jpeg_preproc.errors import WeightsError
 from jpeg_preproc.restorers.contract import Quality
+from jpeg_preproc.restorers.device import to_channels_last
 from jpeg_preproc.restorers.engine import DTYPES
 from jpeg_preproc.restorers.registry import build_restorer
 from jpeg_preproc.restorers.weights import load_weights
@@ -75,9 +76,7 @@ class RestorationModel(BaseModel):
                     f"{_described(restorer, preset, self.settings)}; make the two agree"
                 )
             self.continues = {"sha256": manifest.sha256, **manifest.training}
-        for value in self.restorer.parameters():
-            if value.ndim == 4:  # networks may have 3-D kernels as well
-                value.data = value.data.contiguous(memory_format=torch.channels_last)
+        to_channels_last(self.restorer)
 
     def forward(
         self,

@@ -16,6 +16,7 @@ from jpeg_preproc.errors import JpegPreprocError, PipelineError
 from jpeg_preproc.openmmlab import with_jpeg_restore
 from jpeg_preproc.openmmlab.config import leaves
 from jpeg_preproc.openmmlab.place import transform_name
+from jpeg_preproc.restorers.tiling import TILE
 
 LOAD = dict(type="LoadImageFromFile", backend_args=None)
 RESIZE = dict(type="Resize", scale=(9, 9))
@@ -122,7 +123,7 @@ def test_the_settings_reach_the_preprocessor():
             restorer="w.safetensors",
             qf="blind",
             dtype="bf16",
-            tile=1024,
+            tile=TILE,
             data_preprocessor=STOCK,
         ),
     )
