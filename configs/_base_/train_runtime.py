@@ -4,6 +4,7 @@ custom_imports = dict(
     imports=[
         "jpeg_preproc.training.model",
         "jpeg_preproc.training.hooks",
+        "jpeg_preproc.training.muon",
         "jpeg_preproc.training.networks",
         "jpeg_preproc.training.dagn",
     ],
