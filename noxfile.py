@@ -25,6 +25,6 @@ def upstream(session: nox.Session) -> None:
     install = ("--no-build-isolation", "-c", PINS)
     session.install("-c", PINS, "torch", "torchvision", "numpy", *BUILD_TOOLS)
     session.install(*install, *UPSTREAM)
-    session.install(*install, "-e", ".[openmmlab,train]", "pytest")
+    session.install(*install, "-e", ".[openmmlab,train]", "pytest", "scikit-image")
     session.run("python", "-c", "import mmcv.ops, mmdet.apis, mmseg.apis")
     session.run("pytest", *(session.posargs or TESTS))

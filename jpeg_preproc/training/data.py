@@ -32,12 +32,14 @@ class ImageFolder:
             JPEG themselves lose their artifacts.
         start: First image taken, as in a slice.
         stop: Image before which to stop, as in a slice.
+        weight: How often one of its pixels is drawn, relative to those of other folders.
     """
 
     folder: str
     shrink: int = 1
     start: int | None = None
     stop: int | None = None
+    weight: float = 1.0
 
     def paths(self) -> list[Path]:
         """Return the image files, sorted by name; raises ImageReadError where there is none."""
@@ -126,18 +128,20 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         self.coding = Coding(**coding) if isinstance(coding, dict) else coding or Coding()
         self.images: list[np.ndarray] = []
         self.skipped: list[str] = []
+        # Larger images are drawn more often, so that every pixel of a folder is about equally
+        # likely.
+        weights: list[float] = []
         for source in sources:
             folder = ImageFolder(**source) if isinstance(source, dict) else source
             images, skipped = folder.load()
             large = [image for image in images if min(image.shape[:2]) >= crop]
             self.images += large
+            weights += [folder.weight * image.shape[0] * image.shape[1] for image in large]
             self.skipped += skipped
         if not self.images:
             names = ", ".join(str(source) for source in sources)
             raise ImageReadError(f"no image of at least {crop}×{crop} pixels in {names}")
-        # Larger images are drawn more often, so that every pixel is about equally likely.
-        areas = np.array([image.shape[0] * image.shape[1] for image in self.images], dtype=float)
-        self.weights = areas / areas.sum()
+        self.weights = np.array(weights) / sum(weights)
 
     def __len__(self) -> int:
         return self.length

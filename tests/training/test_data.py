@@ -78,6 +78,20 @@ def test_shrinking_and_slices(folder, photo):
     assert np.abs(images[0] - blocks).max() <= 0.5
 
 
+def test_a_folder_is_drawn_from_by_its_pixels_and_weight(tmp_path):
+    for name, value, side in (("dark", 0, 64), ("light", 255, 32)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (side, side), (value,) * 3).save(tmp_path / name / "a.png")
+    sources = [
+        {"folder": str(tmp_path / "dark"), "weight": 0.5},
+        {"folder": str(tmp_path / "light")},
+    ]
+    crops = JpegCrops(sources, crop=32)
+    light = np.mean([float(crops[index]["clean"].max()) == 255 for index in range(300)])
+    # 32² pixels against half of 64²; five standard deviations of 300 draws.
+    assert abs(light - 1 / 3) < 0.136
+
+
 def test_whole_images_at_each_quality(folder):
     (folder / "broken.jpg").unlink()
     images = JpegImages({"folder": str(folder)}, qfs=[10, 90])
