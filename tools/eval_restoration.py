@@ -7,11 +7,13 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.protocols import PROTOCOLS, get_protocol
+from jpeg_preproc.evaluation.published import published_rows
 from jpeg_preproc.evaluation.restoration import (
     NamedRestorer,
     RestorationRun,
@@ -76,6 +78,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="measure each restorer once more as NAME+file, its results moved to where the "
         "compressed file says that the original was",
     )
+    parser.add_argument(
+        "--published",
+        metavar="CSV",
+        help="draw published PSNR of the same data set too: columns dataset, colour (rgb or gray), "
+        "qf, method, metric (psnr_db), value",
+    )
+    parser.add_argument(
+        "--methods", nargs="+", metavar="NAME", help="of the published ones; default: all"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="first N images of each folder")
     return parser.parse_args(argv)
 
@@ -92,7 +103,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             for consistent in ((False, True) if args.consistent else (False,))
         ]
         run = _evaluate(args, restorers)
-        written = _write(args, run)
+        published = (
+            published_rows(args.published, run.rows, args.protocol.startswith("grey"), args.methods)
+            if args.published and run.rows
+            else []
+        )
+        written = _write(args, run, published)
     except JpegPreprocError as error:
         print_error(error)
         return _REFUSED
@@ -129,8 +145,10 @@ def _evaluate(args: argparse.Namespace, restorers: Sequence[NamedRestorer]) -> R
         )
 
 
-def _write(args: argparse.Namespace, run: RestorationRun) -> list[Path]:
-    """Write all results; without matplotlib all but the plot."""
+def _write(
+    args: argparse.Namespace, run: RestorationRun, published: Sequence[dict[str, Any]]
+) -> list[Path]:
+    """Write all results; without matplotlib all but the plot, where alone ``published`` goes."""
     meta = {
         "tool": "eval_restoration",
         "protocol": args.protocol,
@@ -151,7 +169,9 @@ def _write(args: argparse.Namespace, run: RestorationRun) -> list[Path]:
         try:
             plot = args.out / "psnr.png"
             written.append(
-                plot_metric_vs_qf(run.rows, "psnr", plot, "PSNR over JPEG quality", "PSNR (dB)")
+                plot_metric_vs_qf(
+                    [*run.rows, *published], "psnr", plot, "PSNR over JPEG quality", "PSNR (dB)"
+                )
             )
         except JpegPreprocError as error:
             console(stderr=True).print(f"no plot: {error}", markup=False)

@@ -130,3 +130,19 @@ def test_help_ends_with_an_example_and_names_the_protocols(capsys):
     shown = capsys.readouterr().out
     assert shown.rstrip().splitlines()[-1].startswith("  python tools/eval_restoration.py")
     assert all(name in shown for name in ("fbcnn", "qgac", "grey-y"))
+
+
+def test_published_figures_are_drawn_beside_and_kept_out_of_the_rows(tmp_path, images, capsys):
+    figures = tmp_path / "figures.csv"
+    figures.write_text("dataset,colour,qf,method,metric,value\nTiny,rgb,10,ARCNN,psnr_db,26.43\n")
+    arguments = ["--data", str(images), "--qf", "10", "--published", str(figures)]
+    arguments += ["--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    plain = (tmp_path / "out" / "psnr.png").read_bytes()
+    figures.write_text(figures.read_text().replace("26.43", "46.43"))
+    assert main(arguments) == 0
+    assert (tmp_path / "out" / "psnr.png").read_bytes() != plain
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["restorer"] for row in document["rows"]] == ["jpeg"]
+    assert main([*arguments, "--methods", "DAGN"]) == 2
+    assert "no published PSNR of DAGN on tiny" in " ".join(capsys.readouterr().err.split())
