@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save as save_safetensors
 
 from jpeg_preproc.errors import ImageReadError, JpegPreprocError, QualityError
@@ -97,8 +98,11 @@ def engine_restorer(engine: JpegRestorer) -> NamedRestorer:
         return restored.image
 
     # Of the weights as they are loaded: an engine around a bare network has no manifest.
-    # Cloned, because safetensors refuses tensors that share memory.
-    state = {key: value.cpu().clone() for key, value in engine.network.state_dict().items()}
+    # Cloned, because safetensors refuses tensors that share memory or are not in order.
+    state = {
+        key: value.cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in engine.network.state_dict().items()
+    }
     decisive = {
         "network": type(engine.network).__name__,
         "manifest": engine.manifest and [engine.manifest.preset, engine.manifest.settings],
