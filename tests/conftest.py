@@ -58,11 +58,11 @@ def small_weights(tmp_path_factory) -> Path:
     from jpeg_preproc.restorers import build_restorer, save_weights
 
     torch.manual_seed(0)
-    network = build_restorer("GridUNet", "tiny")
+    network = build_restorer("GridUNet", "nano")
     with torch.no_grad():
         network.tail.weight.normal_(0, 0.02)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_weights(network, path, preset="tiny")
+    save_weights(network, path, preset="nano")
     return path
 
 

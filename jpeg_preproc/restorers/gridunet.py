@@ -98,7 +98,6 @@ class GridUNet(Restorer):
         "base": {"widths": (48, 96, 192), "blocks": (2, 2, 3, 2, 2)},
         "small": {"widths": (32, 64, 128), "blocks": (1, 2, 2, 2, 1)},
         "nano": {"widths": (16, 32, 64), "blocks": (1, 2, 2, 2, 1)},
-        "tiny": {"widths": (16, 32, 64), "blocks": (1, 1, 1, 1, 1)},
     }
 
     def __init__(

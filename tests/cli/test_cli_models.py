@@ -27,9 +27,9 @@ def test_json(command, monkeypatch):
     found = json.loads(output)
     assert [entry["name"] for entry in found["networks"]] == list(names)
     network = next(entry for entry in found["networks"] if entry["name"] == "GridUNet")
-    tiny = build_restorer("GridUNet", "tiny")
-    parameters = sum(value.numel() for value in tiny.parameters())
-    assert network["presets"]["tiny"]["parameters"] == parameters
+    nano = build_restorer("GridUNet", "nano")
+    parameters = sum(value.numel() for value in nano.parameters())
+    assert network["presets"]["nano"]["parameters"] == parameters
     weights = {entry["manifest"]["name"]: entry for entry in found["weights"]}
     assert set(weights) == set(shipped_names())
     base = weights["base"]

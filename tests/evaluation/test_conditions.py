@@ -152,7 +152,7 @@ def test_an_image_is_compressed_as_stored(turned, subsampling):
 @pytest.mark.parametrize("consistent", [False, True])
 def test_an_image_is_restored_by_the_tables_of_the_compression(turned, consistent):
     torch.manual_seed(0)
-    network = build_restorer("GridUNet", "tiny").eval()
+    network = build_restorer("GridUNet", "nano").eval()
     with torch.no_grad():
         for value in network.parameters():
             value.add_(torch.randn_like(value) * 0.02)

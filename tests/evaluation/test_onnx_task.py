@@ -44,12 +44,12 @@ def voc(tmp_path):
 def restored(tmp_path):
     """A condition whose restorer is untrained and changes pixels."""
     torch.manual_seed(0)
-    network = build_restorer("GridUNet", "tiny").eval()
+    network = build_restorer("GridUNet", "nano").eval()
     with torch.no_grad():
         for value in network.parameters():
             value.add_(torch.randn_like(value) * 0.02)
     path = tmp_path / "noise.safetensors"
-    save_weights(network, path, preset="tiny")
+    save_weights(network, path, preset="nano")
     return Condition(2, RestorerChoice(str(path), "noise", ""))
 
 

@@ -22,12 +22,13 @@ from jpeg_preproc.restorers.weights import save_weights
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Weights of an untrained network that changes pixels, heeds the tables and has no symmetry."""
     torch.manual_seed(0)
-    network = build_restorer("GridUNet", "tiny").eval()
+    settings = {"blocks": [1, 1, 1, 1, 1]}
+    network = build_restorer("GridUNet", "nano", **settings).eval()
     with torch.no_grad():
         for value in network.parameters():
             value.add_(torch.randn_like(value) * 0.02)
     path = tmp_path_factory.mktemp("weights") / "noise.safetensors"
-    save_weights(network, path, preset="tiny")
+    save_weights(network, path, preset="nano", settings=settings)
     return str(path)
 
 

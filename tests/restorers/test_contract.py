@@ -164,7 +164,7 @@ def test_bad_tables_are_refused(tables):
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(UnknownRestorerError, match=r"registered are: AGARNet, .*GridUNet"):
         build_restorer("Nonesuch")
-    with pytest.raises(UnknownRestorerError, match="it has: base, tiny"):
+    with pytest.raises(UnknownRestorerError, match="it has: base, nano, small"):
         build_restorer("GridUNet", "huge")
 
 

@@ -23,7 +23,7 @@ from jpeg_preproc.restorers.contract import Restorer, RestorerOutput, RestorerSp
 @pytest.fixture(scope="module")
 def tiny():
     torch.manual_seed(0)
-    network = build_restorer("GridUNet", "tiny")
+    network = build_restorer("GridUNet", "nano")
     with torch.no_grad():
         network.tail.weight.normal_(0, 0.02)
     return JpegRestorer(network)
@@ -100,7 +100,7 @@ def test_a_list_equals_single_runs_whatever_the_batches(tiny, photo):
 
 def test_tiles_change_nothing(photo):
     torch.manual_seed(0)
-    network = build_restorer("GridUNet", "tiny")
+    network = build_restorer("GridUNet", "nano")
     with torch.no_grad():
         network.tail.weight.normal_(0, 0.02)
     image = np.tile(photo, (4, 3, 1))
@@ -135,7 +135,7 @@ def test_half_precision_stays_near(photo, dtype):
             JpegRestorer(Recorder(), dtype=dtype)
         return
     torch.manual_seed(0)
-    network = build_restorer("GridUNet", "tiny")
+    network = build_restorer("GridUNet", "nano")
     with torch.no_grad():
         network.tail.weight.normal_(0, 0.02)
     jpeg = compress_jpeg(photo, qf=20)

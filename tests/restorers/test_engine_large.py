@@ -17,7 +17,7 @@ from jpeg_preproc.restorers.tiling import run_tiled
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    built = build_restorer("GridUNet", "tiny")
+    built = build_restorer("GridUNet", "nano")
     with torch.no_grad():
         built.tail.weight.normal_(0, 0.02)
     return built.eval()

@@ -19,16 +19,16 @@ from jpeg_preproc.restorers import (
 @pytest.fixture
 def saved(tmp_path):
     torch.manual_seed(3)
-    network = build_restorer("GridUNet", "tiny")
+    network = build_restorer("GridUNet", "nano")
     path = tmp_path / "mine.safetensors"
-    save_weights(network, path, preset="tiny", training={"iterations": 1}, licence="CC0-1.0")
+    save_weights(network, path, preset="nano", training={"iterations": 1}, licence="CC0-1.0")
     return network, path
 
 
 def test_round_trip(saved):
     network, path = saved
     loaded, manifest = load_weights(path)
-    assert (manifest.name, manifest.restorer, manifest.preset) == ("mine", "GridUNet", "tiny")
+    assert (manifest.name, manifest.restorer, manifest.preset) == ("mine", "GridUNet", "nano")
     assert manifest.parameters == sum(value.numel() for value in network.parameters())
     for key, value in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value)
@@ -37,7 +37,7 @@ def test_round_trip(saved):
 
 def test_half_precision_is_widened(saved, tmp_path):
     network, _ = saved
-    save_weights(network, tmp_path / "half.safetensors", preset="tiny", dtype=torch.float16)
+    save_weights(network, tmp_path / "half.safetensors", preset="nano", dtype=torch.float16)
     loaded, _ = load_weights(tmp_path / "half.safetensors")
     for key, value in network.state_dict().items():
         assert loaded.state_dict()[key].dtype == value.dtype

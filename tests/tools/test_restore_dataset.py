@@ -66,7 +66,7 @@ def test_the_manifest_tells_what_was_restored_and_how(run, coco, tmp_path, small
     settings = manifest["settings"]
     digest = subprocess.check_output(["sha256sum", small_weights], text=True).split()[0]
     assert (settings["restorer"], settings["weights_sha256"]) == ("small", digest)
-    assert (settings["network"], settings["preset"]) == ("GridUNet", "tiny")
+    assert (settings["network"], settings["preset"]) == ("GridUNet", "nano")
     assert (settings["qf"], settings["dtype"], settings["tile"]) == ("auto", "bf16", 64)
     assert (settings["format"], settings["device"]) == ("png", "cpu")
     assert settings["torch"] == torch.__version__
@@ -186,7 +186,7 @@ def test_too_little_memory_for_one_image(run, coco, tmp_path, monkeypatch, capfd
 def other_weights(folder: Path) -> Path:
     """Weights of the same name as ``small_weights``, but others."""
     path = folder / "small.safetensors"
-    save_weights(build_restorer("GridUNet", "tiny"), path, preset="tiny")
+    save_weights(build_restorer("GridUNet", "nano"), path, preset="nano")
     return path
 
 

@@ -33,7 +33,7 @@ def config(tmp_path, photo, monkeypatch) -> Path:
     cfg = Config.fromfile(CONFIG)
     cfg.merge_from_dict(
         {
-            "model.preset": "tiny",
+            "model.preset": "nano",
             "train_dataloader.batch_size": 2,
             "train_dataloader.num_workers": 0,
             "train_dataloader.persistent_workers": False,

@@ -33,7 +33,7 @@ def config(tmp_path, photo, monkeypatch):
     cfg.merge_from_dict(
         {
             "work_dir": str(tmp_path / "work"),
-            "model.preset": "tiny",
+            "model.preset": "nano",
             "train_dataloader.batch_size": 2,
             "train_dataloader.num_workers": 0,
             "train_dataloader.persistent_workers": False,
@@ -117,8 +117,8 @@ def test_a_second_stage_goes_on_from_the_first_ones_weights(config, tmp_path):
 
 
 def test_weights_of_another_preset_are_refused(tmp_path):
-    with pytest.raises(WeightsError, match=r"base: weights of GridUNet \(base\).*\(tiny\)"):
-        RestorationModel("GridUNet", "tiny", weights="base")
+    with pytest.raises(WeightsError, match=r"base: weights of GridUNet \(base\).*\(nano\)"):
+        RestorationModel("GridUNet", "nano", weights="base")
 
 
 @pytest.mark.filterwarnings("ignore")
