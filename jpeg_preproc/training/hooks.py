@@ -91,6 +91,8 @@ class SaveWeightsHook(Hook):
         training = {"config": config.name, "iterations": runner.iter + 1, "data": list(data)}
         if model.continues is not None:
             training["continues"] = model.continues
+        if model.task is not None:
+            training["task"] = model.task.records()
         path = Path(runner.work_dir) / f"{name}.safetensors"
         save_weights(
             model.restorer,

@@ -1,0 +1,50 @@
+"""GridUNet, the weights `base` tuned for what downstream networks see: two CPU cores, an hour.
+
+Goes on from the shipped weights with the loss on the features of two frozen networks beside the
+pixel loss. Their checkpoints are looked for in ``models`` of the data folder. A variant says
+nothing about the networks that it was trained with: the ones of gridunet_base_task_yolox_cpu_2k.py
+and gridunet_base_task_deeplab_cpu_2k.py are there to be judged on the respective other one.
+"""
+
+_base_ = ["gridunet_base_cpu_5k_4k.py"]
+
+custom_imports = dict(
+    imports=[*_base_.custom_imports.imports, "jpeg_preproc.openmmlab.features"],
+    allow_failed_imports=False,
+)
+max_iters = 2000
+
+model = dict(
+    weights="base",
+    task=dict(
+        weight=1.0,
+        networks=dict(
+            yolox=dict(
+                type="OpenMMLabFeatures",
+                config="{{fileDirname}}/../../downstream/yolox_nano_coco.py",
+                checkpoint=f"{_base_.data_root}/models/yolox_nano_mmdet.pth",
+            ),
+            deeplab=dict(
+                type="OpenMMLabFeatures",
+                config="{{fileDirname}}/../../downstream/deeplabv3_mnv2_voc.py",
+                checkpoint=f"{_base_.data_root}/models/deeplabv3_mnv2_mmseg.pth",
+            ),
+        ),
+    ),
+)
+# Crops that neither stage before has seen.
+train_dataloader = dict(dataset=dict(crop=96, seed=2))
+train_cfg = dict(max_iters=max_iters, val_interval=500)
+optim_wrapper = dict(optimizer=dict(lr=1e-4))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=100),
+    dict(
+        type="CosineAnnealingLR",
+        by_epoch=False,
+        begin=100,
+        end=max_iters,
+        T_max=max_iters - 100,
+        eta_min_ratio=0.005,
+    ),
+]
+weights_name = "base-task"
