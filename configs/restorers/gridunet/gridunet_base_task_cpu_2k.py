@@ -1,4 +1,4 @@
-"""GridUNet, the weights `base` tuned for what downstream networks see: two CPU cores, half an hour.
+"""GridUNet, the weights `base` tuned for what downstream networks see: half an hour on a CPU.
 
 Goes on from the shipped weights with the loss on the features of two frozen networks beside the
 pixel loss. Their checkpoints are looked for in ``models`` of the data folder. A variant says
@@ -6,7 +6,7 @@ nothing about the networks that it was trained with: the ones of gridunet_base_t
 and gridunet_base_task_deeplab_cpu_2k.py are there to be judged on the respective other one.
 """
 
-_base_ = ["gridunet_base_cpu_5k_4k.py"]
+_base_ = ["gridunet_base_cpu_24k.py"]
 
 custom_imports = dict(
     imports=[*_base_.custom_imports.imports, "jpeg_preproc.openmmlab.features"],
@@ -35,19 +35,19 @@ model = dict(
         ),
     ),
 )
-# Crops that neither stage before has seen.
-train_dataloader = dict(dataset=dict(crop=96, seed=2))
+# Crops that the weights were not trained on.
+train_dataloader = dict(dataset=dict(seed=1))
 train_cfg = dict(max_iters=max_iters, val_interval=500)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=100),
     dict(
-        type="CosineAnnealingLR",
+        type="LinearLR",
+        start_factor=1.0,
+        end_factor=0.01,
         by_epoch=False,
-        begin=100,
+        begin=max_iters // 2,
         end=max_iters,
-        T_max=max_iters - 100,
-        eta_min_ratio=0.005,
     ),
 ]
 weights_name = "base-task"
