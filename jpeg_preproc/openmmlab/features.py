@@ -69,7 +69,7 @@ class OpenMMLabFeatures(nn.Module):
             raise TrainingError(
                 f"{config} has no model; give the config of a detector or segmenter"
             )
-        _pad_to_no_size(settings)
+        _prepare_for_crops(settings)
         scope = settings.get("default_scope", "mmengine")
         with quiet(), DefaultScope.overwrite_default_scope(scope):
             model: Any = load_model(settings, checkpoint, "cpu")
@@ -94,7 +94,7 @@ class OpenMMLabFeatures(nn.Module):
             image: (N, 3, H, W) RGB in [0, 1].
         """
         features = self.normalise(image)
-        found = {}
+        found: dict[str, Tensor] = {}
         for name, part in self.parts.items():
             features = part(features)
             if name in self.outputs:
@@ -135,10 +135,16 @@ class OpenMMLabFeatures(nn.Module):
         return self
 
 
-def _pad_to_no_size(config: Config) -> None:
-    """Take the fixed size out of a segmenter's test padding: a crop would be nearly all border."""
-    padding = (config.model.get("data_preprocessor") or {}).get("test_cfg") or {}
-    padding.pop("size", None)
+def _prepare_for_crops(config: Config) -> None:
+    """Leave of a config's data preprocessor what is right for crops of training images.
+
+    A segmenter's fixed size in testing would make a crop nearly all border, and what
+    :func:`~jpeg_preproc.openmmlab.convert.with_jpeg_restore` put there restores files.
+    """
+    preprocessor = config.model.get("data_preprocessor") or {}
+    while "data_preprocessor" in preprocessor:
+        preprocessor = config.model.data_preprocessor = preprocessor.data_preprocessor or {}
+    (preprocessor.get("test_cfg") or {}).pop("size", None)
 
 
 def _parts(model: nn.Module, outputs: Sequence[str], config: str) -> dict[str, nn.Module]:

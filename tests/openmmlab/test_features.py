@@ -18,6 +18,7 @@ from jpeg_preproc.demo import demo_configs
 from jpeg_preproc.errors import JpegPreprocError, TrainingError, WeightsError
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.io import sha256_file
+from jpeg_preproc.openmmlab import with_jpeg_restore
 from jpeg_preproc.openmmlab.features import OpenMMLabFeatures
 from jpeg_preproc.openmmlab.network import build_model, load_model
 
@@ -170,6 +171,16 @@ def test_the_preprocessor_follows_the_network(demo, move):
     assert network.preprocessor.device.type == "meta"
     features = network(torch.rand(1, 3, 32, 32, device="meta"))
     assert {value.device.type for value in features.values()} == {"meta"}
+
+
+def test_a_config_that_restores_its_images_gives_the_same(demo, tmp_path):
+    config, checkpoint, _, _ = demo
+    wrapped = tmp_path / "wrapped.py"
+    with_jpeg_restore(config, where="preprocessor").dump(wrapped)
+    assert "JpegRestore" in wrapped.read_text()
+    image = torch.rand(1, 3, 64, 64)
+    found, plain = (OpenMMLabFeatures(path, checkpoint)(image) for path in (wrapped, config))
+    assert all(torch.equal(found[name], value) for name, value in plain.items())
 
 
 # --- bad input
