@@ -25,19 +25,19 @@ CONFIG = (
 
 @pytest.fixture
 def config(tmp_path, photo):
-    """Four steps of a tiny restorer from weights of its own."""
+    """Four steps of a small restorer from weights of its own."""
     (tmp_path / "images").mkdir()
     Image.fromarray(photo).save(tmp_path / "images" / "a.png")
-    start = build_restorer("GridUNet", "tiny")
+    start = build_restorer("GridUNet", "nano")
     torch.nn.init.normal_(start.tail.weight, std=0.01)
-    save_weights(start, tmp_path / "start.safetensors", preset="tiny")
+    save_weights(start, tmp_path / "start.safetensors", preset="nano")
     cfg = Config.fromfile(CONFIG)
     source = {"folder": str(tmp_path / "images")}
     cfg.merge_from_dict(
         {
             "work_dir": str(tmp_path / "work"),
             "experiment_name": tmp_path.name,  # mmengine keeps one of each
-            "model.preset": "tiny",
+            "model.preset": "nano",
             "model.weights": str(tmp_path / "start.safetensors"),
             "train_dataloader.batch_size": 2,
             "train_dataloader.num_workers": 0,

@@ -49,7 +49,8 @@ TASK = dict(weight=0.5, networks=dict(a=dict(type="TwoLevels"), b=dict(type="Two
 
 def model_with(task=TASK, kind=RestorationModel, restorer="GridUNet"):
     torch.manual_seed(0)
-    model = kind(restorer=restorer, preset="tiny", task=task)
+    preset = "nano" if restorer == "GridUNet" else "tiny"
+    model = kind(restorer=restorer, preset=preset, task=task)
     if restorer == "GridUNet":
         nn.init.normal_(model.restorer.tail.weight, std=0.02)  # begins at zero
     return model
