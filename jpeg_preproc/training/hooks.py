@@ -49,7 +49,8 @@ class SaveWeightsHook(Hook):
     """Write the (averaged) weights as ``<work dir>/<name>.safetensors`` with their manifest.
 
     ``JpegRestorer('<work dir>/<name>.safetensors')`` loads them, without running code, while the
-    training goes on; to ship them, copy both files to ``jpeg_preproc/restorers/weights``.
+    training goes on; to ship them, copy both files to ``jpeg_preproc/restorers/weights``. The
+    manifest also names the downstream networks that a ``task`` variant was trained with.
 
     Args:
         name: Stem of the files; without, the config's ``weights_name``, or its own name.
@@ -91,6 +92,8 @@ class SaveWeightsHook(Hook):
         training = {"config": config.name, "iterations": runner.iter + 1, "data": list(data)}
         if model.continues is not None:
             training["continues"] = model.continues
+        if model.task is not None:
+            training["task"] = model.task.records()
         path = Path(runner.work_dir) / f"{name}.safetensors"
         save_weights(
             model.restorer,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -31,6 +32,27 @@ def phase_loss(restored: Tensor, clean: Tensor) -> Tensor:
     angle has no gradient.
     """
     return F.l1_loss((spectrum(restored) + 1e-8).angle(), (spectrum(clean) + 1e-8).angle())
+
+
+def feature_loss(restored: Mapping[str, Tensor], clean: Mapping[str, Tensor]) -> Tensor:
+    """Return the mean over levels of |restored − clean| as a share of the clean features' spread.
+
+    A level's spread is the mean absolute deviation of ``clean`` from its channels' means, so that
+    neither a level nor a network counts for more because its numbers are larger. It is one number
+    a level: a channel that never fires would make one a channel a division by zero. Zero for equal
+    features; about one for features that tell nothing of the clean ones. L1, as the pixel losses
+    are: a square would leave the images of high quality, whose errors are small, without a say.
+
+    Args:
+        restored: Feature maps (N, C, H, W), of any sizes, by the names of their levels.
+        clean: Of the clean images, likewise; no gradient goes through these.
+    """
+    shares = []
+    for name, wanted in clean.items():
+        target = wanted.detach().float()
+        spread = (target - target.mean(dim=(0, 2, 3), keepdim=True)).abs().mean()
+        shares.append(F.l1_loss(restored[name].float(), target) / spread.clamp(min=1e-6))
+    return torch.stack(shares).mean()
 
 
 #: By the names that configs use; each takes two (N, C, H, W) images and returns a scalar.

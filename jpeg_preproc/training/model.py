@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from jpeg_preproc.restorers.registry import build_restorer
 from jpeg_preproc.restorers.weights import load_weights
 from jpeg_preproc.training.data import JpegCrops, JpegImages
 from jpeg_preproc.training.losses import LOSSES
+from jpeg_preproc.training.task import TaskLoss
 
 DATASETS.register_module(module=JpegCrops)
 DATASETS.register_module(module=JpegImages)
@@ -39,9 +40,12 @@ class RestorationModel(BaseModel):
             without, fp32.
         weights: Start from these, a shipped name or the path of a safetensors file with its
             manifest beside it, instead of from random ones.
+        task: Arguments of a :class:`~jpeg_preproc.training.task.TaskLoss` to train with as well;
+            its networks are no part of this model.
 
     Raises:
         WeightsError: The weights are damaged, or of another network or preset.
+        JpegPreprocError: A network of ``task`` cannot be had.
     """
 
     def __init__(
@@ -53,10 +57,12 @@ class RestorationModel(BaseModel):
         weights: str | None = None,
         settings: dict[str, Any] | None = None,
         compile: bool | dict[str, Any] = False,
+        task: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.loss = LOSSES[loss]
+        self.task = None if task is None else TaskLoss(**task)
         options = dict(compile) if isinstance(compile, dict) else {}
         self._losses: Callable[..., dict[str, Tensor]] = (
             self.losses if compile is False else torch.compile(self.losses, **options)
@@ -128,7 +134,20 @@ class RestorationModel(BaseModel):
             target: (N, C, H, W) the clean image in [0, 1].
             quality: Of the N files.
         """
-        return {"loss": self.loss(self.restorer(image, quality).image.float(), target)}
+        restored = self.restorer(image, quality).image.float()
+        name = "loss" if self.task is None else "loss_pixel"
+        return {name: self.loss(restored, target), **self.task_losses(restored, target)}
+
+    def task_losses(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Return the losses of ``task``, none without; for :meth:`losses` to add to its own."""
+        return {} if self.task is None else self.task(restored, target)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Let the networks of ``task`` follow ``.to()``, ``.cuda()`` and so on."""
+        super()._apply(fn, recurse)
+        if self.task is not None:
+            self.task.apply(fn)
+        return self
 
 
 def _described(restorer: str, preset: str, settings: dict[str, Any]) -> str:

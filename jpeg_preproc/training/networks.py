@@ -54,6 +54,7 @@ class D2LNetModel(RestorationModel):
             "loss_spatial": F.l1_loss(second, target),
             "loss_amplitude": self.alpha * amplitude_loss(of_amplitude, target),
             "loss_phase": self.alpha * phase_loss(of_phase, target),
+            **self.task_losses(second, target),
         }
 
 
@@ -74,9 +75,11 @@ class FBCNNModel(RestorationModel):
         """Return the two losses, weighted; see :class:`RestorationModel`."""
         output = self.restorer(image, None)
         assert output.qf is not None
+        restored = output.image.float()
         return {
-            "loss_pixel": F.l1_loss(output.image.float(), target),
+            "loss_pixel": F.l1_loss(restored, target),
             "loss_quality": self.weight_quality * F.l1_loss(output.qf.float(), quality.qf) / 100,
+            **self.task_losses(restored, target),
         }
 
 
@@ -99,9 +102,11 @@ class AGARNetModel(RestorationModel):
         """Return the two losses; see :class:`RestorationModel`."""
         output = self.restorer(image, Quality(quality.qtables, quality.qf))
         assert output.idct is not None
+        restored = output.image.float()
         return {
-            "loss_pixel": F.l1_loss(output.image.float(), target),
+            "loss_pixel": F.l1_loss(restored, target),
             "loss_idct": F.l1_loss(output.idct.float(), target),
+            **self.task_losses(restored, target),
         }
 
 
@@ -110,12 +115,22 @@ class AGARNetEstimatorModel(RestorationModel):
     """AGARNet's quality estimator alone: squared error of its map's mean against QF / 100.
 
     With L1, of which the median is a flat optimum, it learns to tell qualities apart much later.
+
+    Args:
+        kwargs: Of :class:`RestorationModel`.
+
+    Raises:
+        TrainingError: ``task`` is asked for, and no image is restored here.
     """
 
     restorer: AGARNet
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.task is not None:
+            raise TrainingError(
+                "AGARNetEstimatorModel restores no image that model.task could judge; leave it out"
+            )
         self.restorer.requires_grad_(False)
         self.restorer.estimator.requires_grad_(True)
 

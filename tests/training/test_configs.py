@@ -44,6 +44,8 @@ def test_there_are_configs():
 def test_a_config_is_whole(path, monkeypatch):
     if path.stem.startswith("gridunet"):
         monkeypatch.setenv("JPEG_PREPROC_STAGE1", "base")
+    if "_task" in path.stem:
+        pytest.importorskip("mmdet", reason="what it is judged by is a model of mmdet")
     config = Config.fromfile(path)
     coding = Coding(**config.train_dataloader.dataset.get("coding", {}))
     assert all(1 <= low <= high <= 100 for low, high, _ in coding.qf_ranges)
@@ -64,6 +66,8 @@ def test_a_config_is_whole(path, monkeypatch):
         assert saving.get("data") or config.clean_data
     if "paper" in path.stem or "_estimator_div2k" in path.stem:
         return  # a hundred million weights, or files of an earlier stage that no one has
+    if "_task" in path.stem:
+        return  # needs weights of mmdet's and mmseg's; see tests/openmmlab/test_task_training.py
     model = MODELS.build(config.model)
     luma = config.train_dataloader.dataset.get("luma", False)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The losses against numpy's Fourier transform."""
+"""The losses against numpy's Fourier transform and means."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from jpeg_preproc.training.losses import LOSSES, amplitude_loss, charbonnier, phase_loss
+from jpeg_preproc.training.losses import (
+    LOSSES,
+    amplitude_loss,
+    charbonnier,
+    feature_loss,
+    phase_loss,
+)
 
 
 @pytest.fixture
@@ -49,3 +55,38 @@ def test_charbonnier_is_l1_far_from_zero():
     ones, zeros = torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
     assert float(charbonnier(ones, zeros)) == pytest.approx(1.0, abs=1e-6)
     assert float(charbonnier(zeros, zeros)) == pytest.approx(1e-3)
+
+
+def test_the_feature_loss_is_a_share_of_the_clean_features_spread():
+    torch.manual_seed(0)
+    clean = {"a": torch.randn(2, 4, 5, 6) * 3 + 10, "b": torch.randn(2, 8, 2, 3)}
+    restored = {name: value + torch.randn_like(value) for name, value in clean.items()}
+    shares = []
+    for name, value in clean.items():
+        wanted, found = value.double().numpy(), restored[name].double().numpy()
+        deviation = wanted - wanted.mean(axis=(0, 2, 3), keepdims=True)
+        shares.append(np.abs(found - wanted).mean() / np.abs(deviation).mean())
+    assert float(feature_loss(restored, clean)) == pytest.approx(np.mean(shares), rel=1e-5)
+    # What tells nothing of an image, its features' mean, is off by all of the spread.
+    means = {
+        name: value.mean((0, 2, 3), keepdim=True).expand_as(value) for name, value in clean.items()
+    }
+    assert float(feature_loss(means, clean)) == pytest.approx(1.0, rel=1e-5)
+    assert float(feature_loss(clean, clean)) == 0
+
+
+def test_the_feature_loss_has_no_gradient_through_the_clean_image_and_a_finite_one_of_flat_maps():
+    clean = torch.zeros(1, 2, 3, 3, requires_grad=True)
+    restored = torch.ones(1, 2, 3, 3, requires_grad=True)
+    feature_loss({"a": restored}, {"a": clean}).backward()
+    assert clean.grad is None and torch.isfinite(restored.grad).all()
+
+
+def test_feature_maps_of_two_sizes_have_equal_say():
+    """Numbers a hundred times as large and maps four times as wide change nothing."""
+    torch.manual_seed(0)
+    clean, restored = torch.rand(2, 3, 6, 6), torch.rand(2, 3, 6, 6)
+    once = feature_loss({"x": restored}, {"x": clean})
+    wide = [(100 * image + 7).repeat(1, 1, 2, 2) for image in (restored, clean)]
+    both = feature_loss({"x": restored, "y": wide[0]}, {"x": clean, "y": wide[1]})
+    assert both.item() == pytest.approx(once.item(), rel=1e-4)
