@@ -28,8 +28,8 @@ from jpeg_preproc.datasets.restore import (
     restoration_variant,
     restore_dataset,
 )
+from jpeg_preproc.defaults import TILE
 from jpeg_preproc.distributed import Processes
-from jpeg_preproc.restorers.tiling import TILE
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

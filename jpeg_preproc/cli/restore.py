@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from jpeg_preproc.cli.arguments import positive, quality_policy
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
+from jpeg_preproc.defaults import TILE
 from jpeg_preproc.errors import QualityError
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding
 from jpeg_preproc.report.console import console, progress
-from jpeg_preproc.restorers.tiling import TILE
 
 if TYPE_CHECKING:
     from jpeg_preproc.datasets import Problem

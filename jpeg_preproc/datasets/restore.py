@@ -21,6 +21,7 @@ from jpeg_preproc.datasets.pool import worker_index
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.share import Execution
+from jpeg_preproc.defaults import TILE
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import DeviceError, ImageReadError, QualityError, WeightsError
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding, encode_image
@@ -28,7 +29,6 @@ from jpeg_preproc.jpeg.exif import apply_orientation, orientation_exif
 from jpeg_preproc.jpeg.image import LoadedImage
 from jpeg_preproc.restorers.device import is_out_of_memory, usable_device
 from jpeg_preproc.restorers.engine import JpegRestorer
-from jpeg_preproc.restorers.tiling import TILE
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 #: Formats that a restored image is stored in.

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
+from jpeg_preproc.defaults import TILE
 from jpeg_preproc.errors import JpegPreprocError, PipelineError
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.openmmlab.config import (
@@ -18,7 +19,6 @@ from jpeg_preproc.openmmlab.config import (
     loader_index,
 )
 from jpeg_preproc.openmmlab.place import check_pipeline, transform_name
-from jpeg_preproc.restorers.tiling import TILE
 
 _IMPORT = "jpeg_preproc.openmmlab"
 # A pipeline may compress before it restores, to simulate JPEG input.

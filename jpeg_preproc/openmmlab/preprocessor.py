@@ -18,12 +18,12 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from jpeg_preproc.defaults import TILE
 from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.jpeg import validate_qf
 from jpeg_preproc.openmmlab.defer import DeferredImage, finish
 from jpeg_preproc.openmmlab.restore import restore_described
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
-from jpeg_preproc.restorers.tiling import TILE
 
 # What an image was restored to: the image, in its own layout, and its ``jpeg_quality``.
 _Result = tuple[np.ndarray, dict[str, Any]]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
+from jpeg_preproc.defaults import TILE
 from jpeg_preproc.errors import PipelineError, QualityError
 from jpeg_preproc.jpeg import (
     SUBSAMPLINGS,
@@ -21,7 +22,6 @@ from jpeg_preproc.openmmlab.place import require_decoder_pixels
 from jpeg_preproc.openmmlab.restore import image_path, naming, restore_described
 from jpeg_preproc.openmmlab.source import describe
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
-from jpeg_preproc.restorers.tiling import TILE
 from jpeg_preproc.restorers.weights import weights_path
 
 

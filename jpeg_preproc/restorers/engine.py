@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jpeg_preproc.defaults import TILE
 from jpeg_preproc.errors import QualityError, UnknownRestorerError
 from jpeg_preproc.jpeg import (
     apply_orientation,
@@ -26,7 +27,7 @@ from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, sam
 from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.device import autocast, to_channels_last, usable_device
 from jpeg_preproc.restorers.inputs import ImageInput, load_input
-from jpeg_preproc.restorers.tiling import TILE, run_tiled
+from jpeg_preproc.restorers.tiling import run_tiled
 from jpeg_preproc.restorers.weights import Manifest, load_weights
 
 #: Called with how many tiles are done, and of how many.

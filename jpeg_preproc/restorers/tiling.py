@@ -10,9 +10,6 @@ from torch import Tensor
 
 # Of a 4:2:0 file: 8×8 blocks of chroma cover 16×16 pixels.
 GRID = 16
-#: Side of a tile in pixels unless the caller chooses. With the surroundings that `base` sees, a
-#: tile takes some 400 MB while it is restored, and a larger one is hardly faster.
-TILE = 768
 
 
 @dataclass(frozen=True)

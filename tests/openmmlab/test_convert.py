@@ -12,11 +12,11 @@ import toysets
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 
+from jpeg_preproc.defaults import TILE
 from jpeg_preproc.errors import JpegPreprocError, PipelineError
 from jpeg_preproc.openmmlab import with_jpeg_restore
 from jpeg_preproc.openmmlab.config import leaves
 from jpeg_preproc.openmmlab.place import transform_name
-from jpeg_preproc.restorers.tiling import TILE
 
 LOAD = dict(type="LoadImageFromFile", backend_args=None)
 RESIZE = dict(type="Resize", scale=(9, 9))

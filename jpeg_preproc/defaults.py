@@ -1,0 +1,5 @@
+"""Defaults that both the package and its command lines state; here, torch is not imported."""
+
+#: Side in pixels of the tiles that large images are cut into. With the surroundings that `base`
+#: sees, a tile takes some 400 MB while it is restored, and a larger one is hardly faster.
+TILE = 768
