@@ -141,7 +141,7 @@ def _prepare_for_crops(config: Config) -> None:
     A segmenter's fixed size in testing would make a crop nearly all border, and what
     :func:`~jpeg_preproc.openmmlab.convert.with_jpeg_restore` put there restores files.
     """
-    preprocessor = config.model.get("data_preprocessor") or {}
+    preprocessor: Any = config.model.get("data_preprocessor") or {}
     while "data_preprocessor" in preprocessor:
         preprocessor = config.model.data_preprocessor = preprocessor.data_preprocessor or {}
     (preprocessor.get("test_cfg") or {}).pop("size", None)
