@@ -10,7 +10,6 @@ from jpeg_preproc import JpegRestorer, compress_jpeg
 from jpeg_preproc.evaluation.metrics import psnr
 from jpeg_preproc.jpeg import decode_jpeg
 
-
 # Least gain in dB over the JPEG input, mean of the three crops.
 GAINS = {
     "base": {5: 1.0, 10: 1.0, 20: 0.9, 30: 0.8, 40: 0.7, 60: 0.5, 75: 0.3, 90: 0.05},
