@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 # There is one in several folders; --doctest-modules would import each under the same name.
 collect_ignore_glob = ["*conftest.py"]
@@ -64,6 +65,33 @@ def small_weights(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_weights(network, path, preset="nano")
     return path
+
+
+@pytest.fixture
+def miniature(tmp_path, photo):
+    """Change a training's config to four steps of the smallest network on one image."""
+
+    def shrink(config, **others):
+        folder = tmp_path / "images"
+        folder.mkdir()
+        Image.fromarray(photo).save(folder / "a.png")
+        settings = {
+            "work_dir": str(tmp_path / "work"),
+            "model.preset": "nano",
+            "train_dataloader.batch_size": 2,
+            "train_dataloader.num_workers": 0,
+            "train_dataloader.persistent_workers": False,
+            "train_cfg.max_iters": 4,
+            "train_cfg.val_interval": 4,
+            "log_level": "ERROR",
+        }
+        config.merge_from_dict({**settings, **others})
+        source = {"folder": str(folder)}
+        config.train_dataloader.dataset.sources = [source]
+        config.val_dataloader.dataset = dict(type="JpegImages", source=source, qfs=[10])
+        return config
+
+    return shrink
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What the trainings of our own restorers share: every kind of file, Muon, 24,000 steps.
 
-The photographs are those of ``python tools/fetch_photos.py``; JPEG_PREPROC_PHOTOS names their
-folder, JPEG_PREPROC_DATA that of the rest, laid out as ../shared/data.
+``python tools/fetch_photos.py work_dirs/photos`` fetches the photographs; JPEG_PREPROC_PHOTOS names
+another folder of them, JPEG_PREPROC_DATA that of the rest, laid out as ../shared/data.
 """
 
 _base_ = ["cpu_5k.py"]

@@ -11,7 +11,6 @@ from typing import Any
 from jpeg_preproc.errors import JpegPreprocError
 
 _COLUMNS = {"dataset", "colour", "qf", "method", "metric", "value"}
-_METRICS = {"psnr_db": "psnr"}
 
 
 def published_rows(
@@ -45,13 +44,12 @@ def published_rows(
         like = names.get(_plain(line["dataset"]))
         method = line["method"]
         wanted = method.upper() != "JPEG" if methods is None else method in methods
-        if like is None or not wanted or (line["colour"] == "gray") != grey:
-            continue
-        if line["metric"] not in _METRICS:
+        right = line["metric"] == "psnr_db" and (line["colour"] == "gray") == grey
+        if like is None or not wanted or not right:
             continue
         qf, value = _numbers(line, path)
         row = {"dataset": like["dataset"], "protocol": like["protocol"], "qf": qf}
-        row |= {"restorer": f"{method}, published", _METRICS[line["metric"]]: value}
+        row |= {"restorer": f"{method}, published", "psnr": value}
         found.setdefault((like["dataset"], method, qf), row)
     missing = sorted(set(methods or ()) - {method for _, method, _ in found})
     if not found or missing:

@@ -296,7 +296,7 @@ class JpegRestorer:
         batch = torch.from_numpy(stack_planes([plane for plane, _ in planes], multiple))
         height, width = planes[0][0].shape[-2:]
         kept = [rest for _, rest in planes]
-        del planes  # a copy of a large image less
+        del planes  # of a padded image they are a copy
         tables = [belief.qtables for belief in beliefs if belief.qtables is not None]
         quality = Quality.from_qtables(tables).to(self.device) if tables else None
         factors: list[int | None] = [None] * len(images)

@@ -85,7 +85,12 @@ def run_tiled(
         if done == 1:
             shape = (*restored.shape[:2], height, width)
             # Colours side by side, as images have them: from_planes then copies nothing.
-            result = torch.empty(shape, dtype=restored.dtype, memory_format=torch.channels_last)
+            result = torch.empty(
+                shape,
+                dtype=restored.dtype,
+                device=restored.device,
+                memory_format=torch.channels_last,
+            )
         rows, cols = tile.inner
         result[..., tile.keep[0], tile.keep[1]] = restored[..., rows, cols]
         report(done, len(pieces))

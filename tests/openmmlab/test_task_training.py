@@ -9,7 +9,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from PIL import Image
 
 from jpeg_preproc.demo import demo_configs
 from jpeg_preproc.io import sha256_file
@@ -24,34 +23,19 @@ CONFIG = (
 
 
 @pytest.fixture
-def config(tmp_path, photo):
+def config(tmp_path, miniature):
     """Four steps of a small restorer from weights of its own."""
-    (tmp_path / "images").mkdir()
-    Image.fromarray(photo).save(tmp_path / "images" / "a.png")
     start = build_restorer("GridUNet", "nano")
     torch.nn.init.normal_(start.tail.weight, std=0.01)
     save_weights(start, tmp_path / "start.safetensors", preset="nano")
-    cfg = Config.fromfile(CONFIG)
-    source = {"folder": str(tmp_path / "images")}
-    cfg.merge_from_dict(
-        {
-            "work_dir": str(tmp_path / "work"),
-            "experiment_name": tmp_path.name,  # mmengine keeps one of each
-            "model.preset": "nano",
-            "model.weights": str(tmp_path / "start.safetensors"),
-            "train_dataloader.batch_size": 2,
-            "train_dataloader.num_workers": 0,
-            "train_dataloader.persistent_workers": False,
-            "train_dataloader.dataset.crop": 64,
-            "train_cfg.max_iters": 4,
-            "train_cfg.val_interval": 4,
-            "default_hooks.checkpoint.interval": 4,
-            "default_hooks.logger.interval": 1,
-            "log_level": "ERROR",
-        }
-    )
-    cfg.train_dataloader.dataset.sources = [source]
-    cfg.val_dataloader.dataset = dict(type="JpegImages", source=source, qfs=[10])
+    options = {
+        "experiment_name": tmp_path.name,  # mmengine keeps one of each
+        "model.weights": str(tmp_path / "start.safetensors"),
+        "train_dataloader.dataset.crop": 64,
+        "default_hooks.checkpoint.interval": 4,
+        "default_hooks.logger.interval": 1,
+    }
+    cfg = miniature(Config.fromfile(CONFIG), **options)
     for name, network in cfg.model.task.networks.items():
         path, checkpoint = demo_configs()[{"yolox": "detector", "deeplab": "segmenter"}[name]]
         network.update(config=str(path), checkpoint=str(checkpoint))
@@ -105,7 +89,6 @@ def test_a_few_steps_against_a_detector_and_a_segmenter(config, tmp_path):
     assert len(saved["optimizer"]["param_groups"][0]["params"]) == count
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_variant_against_one_network_is_its_own_config(monkeypatch, tmp_path):
     monkeypatch.setenv("JPEG_PREPROC_DATA", "elsewhere")
     both = Config.fromfile(CONFIG)

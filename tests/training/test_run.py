@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 pytest.importorskip("mmengine", reason="training needs mmengine")
 
@@ -24,28 +23,10 @@ CONFIG = Path(__file__).parents[2] / "configs/restorers/gridunet/gridunet_base_c
 
 
 @pytest.fixture
-def config(tmp_path, photo, monkeypatch):
+def config(tmp_path, miniature, monkeypatch):
     monkeypatch.setenv("JPEG_PREPROC_DATA", str(tmp_path))
-    (tmp_path / "images").mkdir()
-    Image.fromarray(photo).save(tmp_path / "images" / "a.png")
-    cfg = Config.fromfile(CONFIG)
-    source = {"folder": str(tmp_path / "images")}
-    cfg.merge_from_dict(
-        {
-            "work_dir": str(tmp_path / "work"),
-            "model.preset": "nano",
-            "train_dataloader.batch_size": 2,
-            "train_dataloader.num_workers": 0,
-            "train_dataloader.persistent_workers": False,
-            "train_dataloader.dataset.crop": 48,
-            "train_cfg.max_iters": 4,
-            "train_cfg.val_interval": 4,
-            "default_hooks.checkpoint.interval": 2,
-            "log_level": "ERROR",
-        }
-    )
-    cfg.train_dataloader.dataset.sources = [source]
-    cfg.val_dataloader.dataset = dict(type="JpegImages", source=source, qfs=[10])
+    options = {"train_dataloader.dataset.crop": 48, "default_hooks.checkpoint.interval": 2}
+    cfg = miniature(Config.fromfile(CONFIG), **options)
     for hook in cfg.custom_hooks:
         if hook.type == "SaveWeightsHook":
             hook.update(name="mine", interval=2)

@@ -40,14 +40,7 @@ train_dataloader = dict(dataset=dict(seed=1))
 train_cfg = dict(max_iters=max_iters, val_interval=500)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=100),
-    dict(
-        type="LinearLR",
-        start_factor=1.0,
-        end_factor=0.01,
-        by_epoch=False,
-        begin=max_iters // 2,
-        end=max_iters,
-    ),
+    dict(_base_.param_scheduler[0], end=100),
+    dict(_base_.param_scheduler[1], begin=max_iters // 2, end=max_iters),
 ]
 weights_name = "base-task"

@@ -1,4 +1,4 @@
-"""GridUNet, the shipped weights `nano`."""
+"""GridUNet, the shipped weights `nano`: an hour of one core."""
 
 _base_ = ["../../_base_/muon_24k.py"]
 

@@ -1,4 +1,4 @@
-"""GridUNet, the shipped weights `small`."""
+"""GridUNet `small`: three hours of one core. No weights ship yet."""
 
 _base_ = ["../../_base_/muon_24k.py"]
 
