@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import Tensor
 
-from jpeg_preproc.errors import WeightsError
+from jpeg_preproc.errors import TrainingError, WeightsError
 from jpeg_preproc.restorers.contract import Quality
 from jpeg_preproc.restorers.device import to_channels_last
 from jpeg_preproc.restorers.engine import DTYPES
@@ -44,6 +44,7 @@ class RestorationModel(BaseModel):
             its networks are no part of this model.
 
     Raises:
+        TrainingError: There is no such loss, or ``task`` has a setting that there is not.
         WeightsError: The weights are damaged, or of another network or preset.
         JpegPreprocError: A network of ``task`` cannot be had.
     """
@@ -61,8 +62,13 @@ class RestorationModel(BaseModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if loss not in LOSSES:
+            raise TrainingError(f"model.loss is {loss!r}; give one of {', '.join(LOSSES)}")
         self.loss = LOSSES[loss]
-        self.task = None if task is None else TaskLoss(**task)
+        try:
+            self.task = None if task is None else TaskLoss(**task)
+        except TypeError as error:  # a setting that there is not, or none of what is needed
+            raise TrainingError(f"model.task: {error}; it takes networks and weight") from error
         options = dict(compile) if isinstance(compile, dict) else {}
         self._losses: Callable[..., dict[str, Tensor]] = (
             self.losses if compile is False else torch.compile(self.losses, **options)

@@ -211,6 +211,10 @@ def test_bad_settings():
             model_with(task=dict(networks=dict(x=wrong)))
     with pytest.raises(TrainingError, match=r"weight"):
         model_with(task=dict(weight=-1, networks=TASK["networks"]))
+    with pytest.raises(TrainingError, match=r"model\.task: .*'wieght'; it takes networks"):
+        model_with(task=dict(wieght=1, networks=TASK["networks"]))
+    with pytest.raises(TrainingError, match=r"model\.loss is 'l3'; give one of charbonnier"):
+        RestorationModel(restorer="GridUNet", preset="nano", loss="l3")
     with pytest.raises(TrainingError, match="restores no image"):
         AGARNetEstimatorModel(restorer="AGARNet", preset="tiny", task=TASK)
     with pytest.raises(WeightsError):  # its own error comes through
