@@ -33,9 +33,16 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
+    # The iteration x ← (a + b·g + c·g²)·x, with g = x·xᵀ, as products of its factors, which are
+    # square: for a kernel of 3 × 3 this takes 0.4 times the arithmetic.
+    gram = x @ x.T
+    whole = torch.eye(len(gram), dtype=x.dtype, device=x.device)
     for _ in range(_STEPS):
-        gram = x @ x.T
-        x = a * x + torch.addmm(gram, gram, gram, beta=b, alpha=c) @ x
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        whole = factor @ whole
+        gram = factor @ gram @ factor
+    x = whole @ x
     return x.T if tall else x
 
 
