@@ -15,6 +15,7 @@ from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.protocols import PROTOCOLS, get_protocol
 from jpeg_preproc.evaluation.published import published_rows
 from jpeg_preproc.evaluation.restoration import (
+    TOLD,
     NamedRestorer,
     RestorationRun,
     engine_restorer,
@@ -79,6 +80,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "compressed file says that the original was",
     )
     parser.add_argument(
+        "--told",
+        nargs="+",
+        choices=TOLD,
+        default=["file"],
+        help="where restorers have the quality from: the file's tables (default), an estimate from "
+        "its pixels, or nowhere; the latter's rows are NAME+pixels and NAME+blind",
+    )
+    parser.add_argument(
         "--published",
         metavar="CSV",
         help="draw published PSNR of the same data set too: columns dataset, colour (rgb or gray), "
@@ -95,13 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation and return the exit code."""
     args = parse_args(argv)
     try:
-        restorers = [
-            engine_restorer(
-                JpegRestorer(name, device=args.device, dtype=args.dtype, consistent=consistent)
-            )
-            for name in args.restorers
-            for consistent in ((False, True) if args.consistent else (False,))
-        ]
+        restorers = _restorers(args)
         run = _evaluate(args, restorers)
         published = (
             published_rows(args.published, run.rows, args.protocol.startswith("grey"), args.methods)
@@ -126,6 +129,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             notes.print(f"  {text}", markup=False, soft_wrap=True)
         return _SOME_SKIPPED
     return 0
+
+
+def _restorers(args: argparse.Namespace) -> list[NamedRestorer]:
+    """Return each restorer, and again with what it is to be measured with once more."""
+    found = []
+    for name in args.restorers:
+        engine = JpegRestorer(name, device=args.device, dtype=args.dtype)
+        for told in dict.fromkeys(args.told):
+            found.append(engine_restorer(engine, told))
+            if told == "file" and args.consistent:
+                again = JpegRestorer(name, device=args.device, dtype=args.dtype, consistent=True)
+                found.append(engine_restorer(again))
+    return found
 
 
 def _evaluate(args: argparse.Namespace, restorers: Sequence[NamedRestorer]) -> RestorationRun:
@@ -158,6 +174,7 @@ def _write(
         "device": args.device,
         "dtype": args.dtype,
         "consistent": args.consistent,
+        "told": args.told,
         "limit": args.limit,
         "skipped": [path.name for path, _ in run.skipped],
         "encoder": codec_version(),

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors.torch import save as save_safetensors
@@ -38,6 +38,11 @@ from jpeg_preproc.restorers import JpegRestorer
 IMAGE_SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
+
+
+#: Where a restorer may have the quality of an image from; see :func:`engine_restorer`.
+Told = Literal["file", "pixels", "blind"]
+TOLD: tuple[Told, ...] = get_args(Told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +90,19 @@ class RestorationRun:
     skipped: list[tuple[Path, str]]
 
 
-def engine_restorer(engine: JpegRestorer) -> NamedRestorer:
-    """Wrap an engine; it is given the tables of each file, as if it had read the file itself.
+def engine_restorer(engine: JpegRestorer, told: Told = "file") -> NamedRestorer:
+    """Wrap an engine.
 
-    The rows of one that makes results consistent with their files are named ``NAME+file``.
+    Args:
+        engine: The rows of one that makes results consistent with their files are ``NAME+file``.
+        told: Where it has the quality from: ``'file'``: the tables of each file, as if it had
+            read it; ``'pixels'``: its own estimate, as of pixels without a file (``NAME+pixels``);
+            ``'blind'``: nowhere (``NAME+blind``).
     """
 
     def restore(image: CompressedImage) -> Pixels:
-        belief = engine.believe(image.pixels, "auto", read_jpeg_info(image.data).qtables)
+        tables = read_jpeg_info(image.data).qtables if told == "file" else None
+        belief = engine.believe(image.pixels, "blind" if told == "blind" else "auto", tables)
         files = [read_samples(image.data)] if engine.consistent else None
         (restored,) = engine.restore_pixels([image.pixels], [belief], files=files)
         return restored.image
@@ -110,10 +120,13 @@ def engine_restorer(engine: JpegRestorer) -> NamedRestorer:
         "dtype": str(engine.dtype),
         "device": engine.device.type,
         "tile": engine.tile,
-        # Named only where it is on, so that values stored by earlier versions are still used.
+        # Named only where they are not as usual, so that values stored by earlier versions are
+        # still used.
         **({"consistent": True} if engine.consistent else {}),
+        **({"told": told} if told != "file" else {}),
     }
     name = engine.name + (FROM_FILE if engine.consistent else "")
+    name += "" if told == "file" else f"+{told}"
     return NamedRestorer(name, restore, json.dumps(decisive, sort_keys=True))
 
 
