@@ -64,6 +64,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dtypes", nargs="+", choices=tuple(DTYPES), default=["fp32"])
     parser.add_argument("--batch", type=int, default=1, help="images in one call; default 1")
     parser.add_argument("--threads", type=int, default=0, help="of torch; default its own choice")
+    parser.add_argument(
+        "--compile", action="store_true", help="run restorers through torch.compile"
+    )
     parser.add_argument("--seconds", type=float, default=3.0, help="default 3")
     parser.add_argument("--repeats", type=int, default=5, help="default 5")
     parser.add_argument(
@@ -134,6 +137,7 @@ def _cases(args: argparse.Namespace) -> list[tuple[Callable[[Case], dict[str, An
             "threads": args.threads,
             "seconds": args.seconds,
             "repeats": args.repeats,
+            "compile": args.compile,
         }
         for config, *checkpoint in args.model:
             from jpeg_preproc.openmmlab.benchmark import measure_model
@@ -153,6 +157,7 @@ def _write(
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
+        "compile": args.compile,
         "threads": args.threads or torch.get_num_threads(),
         "failed": list(failed),
     }

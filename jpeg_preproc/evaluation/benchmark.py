@@ -49,6 +49,7 @@ class Case:
         seconds: Calls are repeated for at least this long,
         repeats: and at least so many times.
         checkpoint: Of a model; without, random weights.
+        compile: Restorers run through ``torch.compile``.
     """
 
     subject: str
@@ -61,6 +62,7 @@ class Case:
     seconds: float = 3.0
     repeats: int = 5
     checkpoint: str | None = None
+    compile: bool = False
 
 
 def in_fresh_process(measure: Callable[[Case], dict[str, Any]], case: Case) -> dict[str, Any]:
@@ -88,7 +90,12 @@ def measure_restorer(case: Case) -> dict[str, Any]:
         WeightsError: Damaged weights.
     """
     restorer = JpegRestorer(
-        _network(case.subject), case.device, case.dtype, tile=None, batch_size=case.batch
+        _network(case.subject),
+        case.device,
+        case.dtype,
+        tile=None,
+        batch_size=case.batch,
+        compile=case.compile,
     )
     rng = np.random.default_rng(0)
     shape = (case.height, case.width, 3)

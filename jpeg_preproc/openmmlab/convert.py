@@ -37,6 +37,7 @@ def with_jpeg_restore(
     dtype: str = "fp32",
     tile: int | None = TILE,
     consistent: bool = False,
+    compile: bool = False,
     train: bool = False,
 ) -> Config:
     """Return a copy of a config of mmdet or mmseg whose images are restored before anything else.
@@ -61,6 +62,8 @@ def with_jpeg_restore(
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the restorer's convolutions.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
         consistent: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        compile: Run the restorer through ``torch.compile``; with ``'preprocessor'`` alone, since
+            every worker of a dataloader would compile it again.
         train: Change ``train_dataloader``, ``train_pipeline`` and the pipelines that hooks
             switch to as well.
 
@@ -81,6 +84,11 @@ def with_jpeg_restore(
         raise PipelineError(
             f"device={device!r}: a data preprocessor restores on the model's device; leave device "
             "out, or take where='pipeline'"
+        )
+    if where == "pipeline" and compile:
+        raise PipelineError(
+            "compile=True: each worker of the dataloader would compile the restorer; leave it "
+            "out, or take where='preprocessor'"
         )
     config = _copy(cfg)
     common = {"restorer": restorer, "qf": qf, "dtype": dtype, "tile": tile}
@@ -105,7 +113,7 @@ def with_jpeg_restore(
         else:
             holder[key] = _deferred(pipeline, loading)
     if where == "preprocessor":
-        _wrap_preprocessor(config, common)
+        _wrap_preprocessor(config, {**common, "compile": compile})
     _import(config)
     return config
 

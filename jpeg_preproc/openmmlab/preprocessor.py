@@ -43,6 +43,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         dtype: str = "fp32",
         tile: int | None = TILE,
         batch_size: int = 8,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if qf not in ("auto", "blind"):
@@ -56,7 +57,9 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         self._dtype = DTYPES[dtype]
         # The engine is no module, so torch does not see the network in it: it stays out of
         # parameters(), state_dict(), optimizers and checkpoints. _apply() lets it follow.
-        self._engine = JpegRestorer(restorer, dtype=dtype, tile=tile, batch_size=batch_size)
+        self._engine = JpegRestorer(
+            restorer, dtype=dtype, tile=tile, batch_size=batch_size, compile=compile
+        )
         self._views: list[tuple[Tensor, DeferredImage, _Result]] = []
         #: Entered while it restores; whoever wants to know how long that takes puts a clock here.
         self.restoring: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -198,6 +201,8 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
             half precision takes the restorer along.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
         batch_size: Most images that are restored together.
+        compile: Run the restorer through ``torch.compile``; see
+            :class:`~jpeg_preproc.restorers.engine.JpegRestorer`.
 
     Raises:
         UnknownRestorerError: No such restorer.
@@ -222,6 +227,7 @@ class JpegRestoreSegDataPreprocessor(_JpegRestoreDataPreprocessor):
         dtype: As there.
         tile: As there.
         batch_size: As there.
+        compile: As there.
     """
 
     default_stock = "mmseg.SegDataPreProcessor"

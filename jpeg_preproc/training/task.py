@@ -10,6 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from jpeg_preproc.errors import JpegPreprocError, TrainingError
+from jpeg_preproc.restorers.device import to_channels_last
 from jpeg_preproc.training.losses import feature_loss
 
 
@@ -99,4 +100,6 @@ def _frozen(name: str, settings: Mapping[str, Any]) -> Any:
             f"model.task.networks.{name}: {error.args[0]} (custom_imports has to name the module "
             "of its type: OpenMMLabFeatures is in jpeg_preproc.openmmlab.features)"
         ) from error
+    # Channels last as the restorer is: two thirds of the time for YOLOX-nano on a CPU.
+    to_channels_last(network)
     return network.requires_grad_(False).eval()

@@ -112,7 +112,13 @@ def test_the_settings_reach_the_preprocessor():
     load = dict(type="LoadImageFromFile", backend_args=dict(backend="petrel"))
     config = config_of(test_dataloader=loader(leaf(load, PACK)))
     restored = with_jpeg_restore(
-        config, "w.safetensors", "preprocessor", qf="blind", dtype="bf16", consistent=True
+        config,
+        "w.safetensors",
+        "preprocessor",
+        qf="blind",
+        dtype="bf16",
+        consistent=True,
+        compile=True,
     )
     defer = restored.test_dataloader.dataset.pipeline[1]
     assert (defer.backend_args, defer.consistent) == (dict(backend="petrel"), True)
@@ -124,6 +130,7 @@ def test_the_settings_reach_the_preprocessor():
             qf="blind",
             dtype="bf16",
             tile=TILE,
+            compile=True,
             data_preprocessor=STOCK,
         ),
     )
@@ -275,5 +282,7 @@ def test_settings_that_do_not_go_together_are_refused():
     config = config_of(test_pipeline=[LOAD, PACK])
     with pytest.raises(PipelineError, match="neither 'pipeline' nor 'preprocessor'"):
         with_jpeg_restore(config, where="gpu")
+    with pytest.raises(PipelineError, match=r"each worker .* would compile"):
+        with_jpeg_restore(config, compile=True)
     with pytest.raises(PipelineError, match="leave device out"):
         with_jpeg_restore(config, where="preprocessor", device="cuda")

