@@ -18,7 +18,8 @@ pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
 
 CONFIG = (
-    Path(__file__).resolve().parents[2] / "configs/restorers/gridunet/gridunet_base_task_cpu_2k.py"
+    Path(__file__).resolve().parents[2]
+    / "configs/restorers/gridunet/gridunet_base_task_openmmlab_cpu_2k.py"
 )
 
 
@@ -69,7 +70,7 @@ def test_a_few_steps_against_a_detector_and_a_segmenter(config, tmp_path):
         assert min(terms) > 0
         assert step["loss"] == pytest.approx(sum(terms), rel=1e-4)
 
-    trained, manifest = load_weights(work / "base-task.safetensors")
+    trained, manifest = load_weights(work / "base-task-openmmlab.safetensors")
     start, before_it = load_weights(tmp_path / "start.safetensors")
     assert not torch.equal(trained.head.weight, start.head.weight)
     assert manifest.training["continues"]["sha256"] == before_it.sha256
@@ -89,14 +90,15 @@ def test_a_few_steps_against_a_detector_and_a_segmenter(config, tmp_path):
     assert len(saved["optimizer"]["param_groups"][0]["params"]) == count
 
 
-def test_a_variant_against_one_network_is_its_own_config(monkeypatch, tmp_path):
+def test_the_networks_are_those_of_the_data_folder_or_of_the_package(monkeypatch):
     monkeypatch.setenv("JPEG_PREPROC_DATA", "elsewhere")
-    both = Config.fromfile(CONFIG)
-    assert list(both.model.task.networks) == ["yolox", "deeplab"]
-    for name in ("yolox", "deeplab"):
-        one = Config.fromfile(CONFIG.with_name(f"gridunet_base_task_{name}_cpu_2k.py"))
-        assert one.model.task.networks == {name: both.model.task.networks[name]}
-        assert one.weights_name == f"base-task-{name}"
-        path = Path(both.model.task.networks[name].checkpoint)
-        assert path.parent == Path("elsewhere/models")
-        assert Path(both.model.task.networks[name].config).is_file()
+    networks = Config.fromfile(CONFIG).model.task.networks
+    assert list(networks) == ["yolox", "deeplab"]
+    for network in networks.values():
+        assert Path(network.checkpoint).parent == Path("elsewhere/models")
+        assert Path(network.config).is_file()
+    for size in ("nano", "small", "base"):
+        config = Config.fromfile(CONFIG.with_name(f"gridunet_{size}_task_cpu_2k.py"))
+        assert config.model.task.networks == dict(imagenet=dict(type="EfficientNetLiteFeatures"))
+        assert (config.model.preset, config.model.weights) == (size, size)
+        assert config.weights_name == f"{size}-task"

@@ -44,7 +44,7 @@ def test_there_are_configs():
 def test_a_config_is_whole(path, monkeypatch):
     if path.stem.startswith("gridunet"):
         monkeypatch.setenv("JPEG_PREPROC_STAGE1", "base")
-    if "_task" in path.stem:
+    if "_task_openmmlab" in path.stem:
         pytest.importorskip("mmdet", reason="what it is judged by is a model of mmdet")
     config = Config.fromfile(path)
     coding = Coding(**config.train_dataloader.dataset.get("coding", {}))
@@ -67,7 +67,7 @@ def test_a_config_is_whole(path, monkeypatch):
     if "paper" in path.stem or "_estimator_div2k" in path.stem:
         return  # a hundred million weights, or files of an earlier stage that no one has
     if "_task" in path.stem:
-        return  # needs weights of mmdet's and mmseg's; see tests/openmmlab/test_task_training.py
+        return  # needs weights of others'; see tests/openmmlab/test_task_training.py
     model = MODELS.build(config.model)
     luma = config.train_dataloader.dataset.get("luma", False)
     torch.manual_seed(0)

@@ -1,0 +1,6 @@
+"""GridUNet, the weights `small-task`: as gridunet_base_task_cpu_2k.py."""
+
+_base_ = ["gridunet_base_task_cpu_2k.py"]
+
+model = dict(preset="small", weights="small")
+weights_name = "small-task"
