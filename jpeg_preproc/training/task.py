@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from jpeg_preproc.errors import JpegPreprocError, TrainingError
 from jpeg_preproc.restorers.device import to_channels_last
@@ -87,6 +88,17 @@ class TaskLoss:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TaskLoss:
         return self
+
+
+def resized(image: Tensor, scale: float) -> Tensor:
+    """Return images (N, C, H, W) at ``scale`` of their height and width.
+
+    Bilinear without a filter, as OpenCV does it, which pipelines that test detectors resize with.
+    """
+    if scale == 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[2:])
+    return F.interpolate(image, (height, width), mode="bilinear", align_corners=False)
 
 
 def _frozen(name: str, settings: Mapping[str, Any]) -> Any:

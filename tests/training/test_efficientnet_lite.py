@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from jpeg_preproc.errors import WeightsError
+from jpeg_preproc.errors import TrainingError, WeightsError
 from jpeg_preproc.training.efficientnet_lite import (
     EfficientNetLiteFeatures,
     InvertedResidual,
@@ -83,6 +83,17 @@ def test_pixels_are_normalised_as_the_weights_want_it(checkpoint):
     network(torch.tensor([0.0, 127 / 255, 1.0]).reshape(1, 3, 1, 1).expand(1, 3, 32, 32))
     expected = torch.tensor([-127 / 128, 0.0, 1.0])
     torch.testing.assert_close(seen[0][0, :, 5, 5], expected, atol=1e-6, rtol=0)
+
+
+def test_a_reduced_image_is_looked_at_as_one_given_reduced(checkpoint):
+    half = EfficientNetLiteFeatures(checkpoint, scale=0.5).eval()
+    image = torch.rand(1, 3, 64, 96)
+    # Of two, bilinear without a filter is the mean of 2 × 2.
+    expected = EfficientNetLiteFeatures(checkpoint).eval()(nn.functional.avg_pool2d(image, 2))
+    torch.testing.assert_close(half(image), expected)
+    assert half.record["scale"] == 0.5
+    with pytest.raises(TrainingError, match="scale=0"):
+        EfficientNetLiteFeatures(checkpoint, scale=0)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", "other"])
