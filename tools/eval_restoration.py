@@ -83,9 +83,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--told",
         nargs="+",
         choices=TOLD,
-        default=["file"],
+        default=["tables"],
         help="where restorers have the quality from: the file's tables (default), an estimate from "
-        "its pixels, or nowhere; the latter's rows are NAME+pixels and NAME+blind",
+        "its pixels (rows NAME+pixels), or nowhere (NAME+blind)",
     )
     parser.add_argument(
         "--published",
@@ -138,7 +138,7 @@ def _restorers(args: argparse.Namespace) -> list[NamedRestorer]:
         engine = JpegRestorer(name, device=args.device, dtype=args.dtype)
         for told in dict.fromkeys(args.told):
             found.append(engine_restorer(engine, told))
-            if told == "file" and args.consistent:
+            if told == "tables" and args.consistent:
                 again = JpegRestorer(name, device=args.device, dtype=args.dtype, consistent=True)
                 found.append(engine_restorer(again))
     return found

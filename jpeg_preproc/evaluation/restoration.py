@@ -41,7 +41,7 @@ IMAGE_SUFFIXES = frozenset(
 
 
 #: Where a restorer may have the quality of an image from; see :func:`engine_restorer`.
-Told = Literal["file", "pixels", "blind"]
+Told = Literal["tables", "pixels", "blind"]
 TOLD: tuple[Told, ...] = get_args(Told)
 
 
@@ -90,18 +90,18 @@ class RestorationRun:
     skipped: list[tuple[Path, str]]
 
 
-def engine_restorer(engine: JpegRestorer, told: Told = "file") -> NamedRestorer:
+def engine_restorer(engine: JpegRestorer, told: Told = "tables") -> NamedRestorer:
     """Wrap an engine.
 
     Args:
         engine: The rows of one that makes results consistent with their files are ``NAME+file``.
-        told: Where it has the quality from: ``'file'``: the tables of each file, as if it had
-            read it; ``'pixels'``: its own estimate, as of pixels without a file (``NAME+pixels``);
-            ``'blind'``: nowhere (``NAME+blind``).
+        told: Where it has the quality from: ``'tables'``: those of each file, as if it had read
+            it (``NAME``); ``'pixels'``: its own estimate, as of pixels without a file
+            (``NAME+pixels``); ``'blind'``: nowhere (``NAME+blind``).
     """
 
     def restore(image: CompressedImage) -> Pixels:
-        tables = read_jpeg_info(image.data).qtables if told == "file" else None
+        tables = read_jpeg_info(image.data).qtables if told == "tables" else None
         belief = engine.believe(image.pixels, "blind" if told == "blind" else "auto", tables)
         files = [read_samples(image.data)] if engine.consistent else None
         (restored,) = engine.restore_pixels([image.pixels], [belief], files=files)
@@ -123,10 +123,10 @@ def engine_restorer(engine: JpegRestorer, told: Told = "file") -> NamedRestorer:
         # Named only where they are not as usual, so that values stored by earlier versions are
         # still used.
         **({"consistent": True} if engine.consistent else {}),
-        **({"told": told} if told != "file" else {}),
+        **({"told": told} if told != "tables" else {}),
     }
     name = engine.name + (FROM_FILE if engine.consistent else "")
-    name += "" if told == "file" else f"+{told}"
+    name += "" if told == "tables" else f"+{told}"
     return NamedRestorer(name, restore, json.dumps(decisive, sort_keys=True))
 
 

@@ -87,8 +87,8 @@ class JpegRestorer:
             was: into the intervals in which its DCT coefficients lay. It applies to JPEG files,
             as paths or bytes, restored by their own tables; anything else is restored without it,
             and :attr:`Restored.consistent` tells.
-        compile: Run the network through ``torch.compile``. The first images of a kind (batch and
-            size, and once more for all sizes) take about half a minute each, later ones less.
+        compile: Run the network through ``torch.compile``. The first image takes about half a
+            minute, and so does the first of a second size; what is compiled then serves all sizes.
 
     Raises:
         UnknownRestorerError: Unknown name or ``dtype``.

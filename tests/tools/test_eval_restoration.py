@@ -150,10 +150,10 @@ def test_published_figures_are_drawn_beside_and_kept_out_of_the_rows(tmp_path, i
 
 def test_each_restorer_once_more_with_less_told(tmp_path, images, small_weights):
     arguments = ["--data", str(images), "--qf", "10", "--restorers", str(small_weights)]
-    arguments += ["--told", "file", "blind", "--consistent", "--out", str(tmp_path / "out")]
+    arguments += ["--told", "tables", "blind", "--consistent", "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     document = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert document["meta"]["told"] == ["file", "blind"]
+    assert document["meta"]["told"] == ["tables", "blind"]
     assert [row["restorer"] for row in document["rows"]] == [
         *("jpeg", "small", "small+file", "small+blind")
     ]
