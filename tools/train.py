@@ -24,7 +24,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=(
             "examples:\n  python tools/train.py "
-            "configs/restorers/gridunet/gridunet_base_cpu_5k.py --resume\n"
+            "configs/restorers/gridunet/gridunet_nano_cpu_24k.py --resume\n"
             "  torchrun --nproc-per-node 2 tools/train.py CONFIG --launcher pytorch"
         ),
     )

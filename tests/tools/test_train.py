@@ -18,7 +18,7 @@ from mmengine.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOL = REPOSITORY / "tools" / "train.py"
-CONFIG = REPOSITORY / "configs/restorers/gridunet/gridunet_base_cpu_5k.py"
+CONFIG = REPOSITORY / "configs/restorers/gridunet/gridunet_nano_cpu_24k.py"
 
 
 @pytest.fixture
@@ -33,7 +33,6 @@ def config(tmp_path, photo, monkeypatch) -> Path:
     cfg = Config.fromfile(CONFIG)
     cfg.merge_from_dict(
         {
-            "model.preset": "nano",
             "train_dataloader.batch_size": 2,
             "train_dataloader.num_workers": 0,
             "train_dataloader.persistent_workers": False,

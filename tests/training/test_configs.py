@@ -41,9 +41,7 @@ def test_there_are_configs():
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_config_is_whole(path, monkeypatch):
-    if path.stem.startswith("gridunet"):
-        monkeypatch.setenv("JPEG_PREPROC_STAGE1", "base")
+def test_a_config_is_whole(path):
     if "_task_openmmlab" in path.stem:
         pytest.importorskip("mmdet", reason="what it is judged by is a model of mmdet")
     config = Config.fromfile(path)

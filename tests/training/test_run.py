@@ -19,7 +19,7 @@ from jpeg_preproc.restorers import load_weights
 from jpeg_preproc.training.losses import LOSSES, charbonnier
 from jpeg_preproc.training.model import RestorationModel
 
-CONFIG = Path(__file__).parents[2] / "configs/restorers/gridunet/gridunet_base_cpu_5k.py"
+CONFIG = Path(__file__).parents[2] / "configs/restorers/gridunet/gridunet_nano_cpu_24k.py"
 
 
 @pytest.fixture

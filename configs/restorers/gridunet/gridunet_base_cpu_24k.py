@@ -1,4 +1,4 @@
-"""GridUNet `base`: seven hours of one core. Until it is through, gridunet_base_cpu_5k.py ships."""
+"""GridUNet, the shipped weights `base`: seven hours of one core."""
 
 _base_ = ["../../_base_/muon_24k.py"]
 
