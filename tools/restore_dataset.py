@@ -1,7 +1,7 @@
 """Write a COCO or VOC dataset with its JPEG artifacts removed, ready for a stock config.
 
-OUT/base is the tree of SRC with its images restored by the weights 'base' and stored lossless, and
-everything else copied, so that a config reads it by data_root='OUT/base/'. OUT/base/manifest.json
+OUT/RESTORER is the tree of SRC with its images restored by those weights and stored lossless, and
+everything else copied, so that a config reads it by data_root='OUT/RESTORER/'. Its manifest.json
 records the restorer, the settings, and for each image its hashes and the quality it was taken for.
 
 Image names stay what the annotations say (--names keep): 000000000139.jpg is then a PNG, which
@@ -28,7 +28,7 @@ from jpeg_preproc.datasets.restore import (
     restoration_variant,
     restore_dataset,
 )
-from jpeg_preproc.defaults import TILE
+from jpeg_preproc.defaults import MODEL_RESTORER, TILE
 from jpeg_preproc.distributed import Processes
 
 
@@ -41,9 +41,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--restorer",
-        default="base",
+        default=MODEL_RESTORER,
         metavar="NAME|FILE",
-        help="shipped weights (see `jpeg-preproc models`) or a .safetensors file; default: base",
+        help="shipped weights (see `jpeg-preproc models`) or a .safetensors file; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--qf",

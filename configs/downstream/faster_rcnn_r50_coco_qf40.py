@@ -7,7 +7,7 @@ custom_imports = dict(imports=["jpeg_preproc.openmmlab"], allow_failed_imports=F
 test_pipeline = [
     *_base_.test_pipeline[:1],
     dict(type="JpegCompress", qf=40),
-    dict(type="JpegRestore", restorer="base"),
+    dict(type="JpegRestore"),
     *_base_.test_pipeline[1:],
 ]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from jpeg_preproc.cli.arguments import positive, quality_policy
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
-from jpeg_preproc.defaults import TILE
+from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding
 from jpeg_preproc.report.console import console, progress
@@ -54,9 +54,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("out", metavar="OUT", help="a folder; for a single file also a file")
     result.add_argument(
         "--restorer",
-        default="base",
+        default=IMAGE_RESTORER,
         metavar="NAME|FILE",
-        help="shipped weights (see `jpeg-preproc models`) or a .safetensors file; default: base",
+        help="shipped weights (see `jpeg-preproc models`) or a .safetensors file; "
+        "default: %(default)s",
     )
     result.add_argument(
         "--qf",

@@ -21,7 +21,7 @@ from jpeg_preproc.datasets.pool import worker_index
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.share import Execution
-from jpeg_preproc.defaults import TILE
+from jpeg_preproc.defaults import MODEL_RESTORER, TILE
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import DeviceError, ImageReadError, QualityError, WeightsError
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding, encode_image
@@ -48,7 +48,7 @@ class Restoration:
         rename: let images' names tell their format, in COCO annotations too.
     """
 
-    restorer: str = "base"
+    restorer: str = MODEL_RESTORER
     qf: int | Literal["auto", "blind"] = "auto"
     dtype: str = "fp32"
     tile: int = TILE
@@ -72,7 +72,7 @@ def restore_dataset(
     Args:
         tree: from :func:`~jpeg_preproc.datasets.scan.scan_dataset`.
         out: outside the source.
-        restoration: by ``base`` into PNG with the images' names kept, by default.
+        restoration: into PNG with the images' names kept, by default.
         devices: of torch; the workers take them in turn. On a Ray cluster ``'cuda'`` gives a GPU
             to each.
         execution: in this process alone by default.

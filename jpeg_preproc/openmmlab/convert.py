@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
-from jpeg_preproc.defaults import TILE
+from jpeg_preproc.defaults import MODEL_RESTORER, TILE
 from jpeg_preproc.errors import JpegPreprocError, PipelineError
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.openmmlab.config import (
@@ -29,7 +29,7 @@ _COLOUR = {"LoadImageFromFile": "color"}
 
 def with_jpeg_restore(
     cfg: Config | Mapping[str, Any] | str | os.PathLike[str],
-    restorer: str = "base",
+    restorer: str = MODEL_RESTORER,
     where: Literal["pipeline", "preprocessor"] = "pipeline",
     *,
     qf: int | Literal["auto", "blind"] = "auto",

@@ -18,7 +18,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from jpeg_preproc.defaults import TILE
+from jpeg_preproc.defaults import MODEL_RESTORER, TILE
 from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.jpeg import validate_qf
 from jpeg_preproc.openmmlab.defer import DeferredImage, finish
@@ -38,7 +38,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
     def __init__(
         self,
         data_preprocessor: Mapping[str, Any] | None = None,
-        restorer: str = "base",
+        restorer: str = MODEL_RESTORER,
         qf: int | Literal["auto", "blind"] = "auto",
         dtype: str = "fp32",
         tile: int | None = TILE,

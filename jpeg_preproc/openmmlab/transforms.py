@@ -7,7 +7,7 @@ from typing import Any, Literal
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from jpeg_preproc.defaults import TILE
+from jpeg_preproc.defaults import MODEL_RESTORER, TILE
 from jpeg_preproc.errors import PipelineError, QualityError
 from jpeg_preproc.jpeg import (
     SUBSAMPLINGS,
@@ -143,7 +143,7 @@ class JpegRestore(BaseTransform):
 
     def __init__(
         self,
-        restorer: str = "base",
+        restorer: str = MODEL_RESTORER,
         qf: int | Literal["auto", "blind"] = "auto",
         device: str = "cpu",
         dtype: str = "fp32",

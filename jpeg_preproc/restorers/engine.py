@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jpeg_preproc.defaults import TILE
+from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError, UnknownRestorerError
 from jpeg_preproc.jpeg import (
     apply_orientation,
@@ -105,7 +105,7 @@ class JpegRestorer:
 
     def __init__(
         self,
-        restorer: str | os.PathLike[str] | Restorer = "base",
+        restorer: str | os.PathLike[str] | Restorer = IMAGE_RESTORER,
         device: str | torch.device = "cpu",
         dtype: str = "fp32",
         tile: int | None = TILE,
