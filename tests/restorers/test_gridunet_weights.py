@@ -20,6 +20,7 @@ GAINS = {
     "base": {5: 1.0, 10: 1.0, 20: 0.9, 30: 0.8, 40: 0.7, 60: 0.5, 75: 0.3, 90: 0.05},
     "base-task": _TASK_GAINS,
     "small": _SMALLER_GAINS,
+    "small-task": _TASK_GAINS,
     "nano": _SMALLER_GAINS,
     "nano-task": _TASK_GAINS,
 }
