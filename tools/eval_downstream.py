@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
-from jpeg_preproc.defaults import MODEL_RESTORER
+from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
 from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
 from jpeg_preproc.errors import JpegPreprocError, ModelError, ReportedElsewhereError
@@ -63,7 +63,7 @@ a launcher, that of the first process.
 examples:
   python tools/eval_downstream.py
   python tools/eval_downstream.py configs/downstream/yolox_nano_coco.py yolox_nano.pth \\
-      --data-root data/coco --qf 10 20 30 40 --restorers base nano-task --limit 50
+      --data-root data/coco --qf 10 20 30 40 --restorers small-task base --limit 50
   python tools/eval_downstream.py configs/downstream/onnx_yolox_nano_coco.py yolox_nano.onnx \\
       --data-root data/coco
   torchrun --nproc-per-node 2 tools/eval_downstream.py configs/downstream/yolox_nano_coco.py \\
@@ -99,9 +99,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--restorers",
         nargs="*",
-        default=[MODEL_RESTORER],
         metavar="NAME|FILE",
-        help=f"shipped weights or .safetensors files; default: {MODEL_RESTORER}",
+        help=f"shipped weights or .safetensors files; default: {MODEL_RESTORER}, and of the demo "
+        f"{IMAGE_RESTORER} too",
     )
     parser.add_argument(
         "--consistent",
@@ -158,6 +158,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--limit must be at least 1 and --num-workers at least 0")
     if args.alone and args.launcher != "none":
         parser.error("--alone is measured in one process; leave --launcher out")
+    if args.restorers is None:
+        args.restorers = [MODEL_RESTORER, *([IMAGE_RESTORER] if args.config is None else [])]
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     return args
 

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
 from jpeg_preproc.errors import UnknownRestorerError, WeightsError
 from jpeg_preproc.restorers import (
     build_restorer,
@@ -99,7 +100,7 @@ def test_names_that_stand_for_nothing(tmp_path):
 
 
 def test_what_is_shipped_is_whole_and_small():
-    assert "base" in shipped_names()
+    assert {IMAGE_RESTORER, MODEL_RESTORER} <= set(shipped_names())
     for name in shipped_names():
         network, manifest = load_weights(name)
         assert manifest.licence and manifest.training["data"]

@@ -107,6 +107,18 @@ def test_limit_and_options_reach_the_run(tool, tmp_path, model):
 
 
 @pytest.mark.parametrize(
+    "arguments,restorers",
+    [
+        ([], ["small-task", "base"]),
+        (["my.py", "my.pth"], ["small-task"]),
+        (["my.py", "my.pth", "--restorers"], []),
+    ],
+)
+def test_restorers_that_nobody_named(tool, arguments, restorers):
+    assert tool.parse_args(arguments).restorers == restorers
+
+
+@pytest.mark.parametrize(
     "arguments,words",
     [
         (["--restorers", "no_such_restorer"], "no_such_restorer"),
