@@ -44,7 +44,7 @@ transforms JpegCompress and JpegRestore are put right behind LoadImageFromFile; 
 quantisation tables of the compression. "recovery" is (restored - jpeg) / (original - jpeg): 100 %
 gives back the whole loss, a negative one harms. Behind it stands its 95 % interval: the test set
 drawn 1000 times from its own images, with the same draws in every condition; there is none where
-JPEG costs too little to tell.
+JPEG costs too little to tell, and no recovery where it costs nothing.
 
 A config whose model is an OnnxDetector or OnnxSegmentor measures a .onnx file under onnxruntime,
 without mmcv, mmdet or mmseg. Its images are compressed and restored as stored, then turned
