@@ -16,6 +16,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import get_worker_info
 
+from jpeg_preproc.defaults import MODEL_RESTORER
 from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
 from jpeg_preproc.demo.scene import render_scene
 from jpeg_preproc.errors import PipelineError
@@ -64,7 +65,8 @@ def predict(config, checkpoint, augmented=False):
         return [sample for batch in loader for sample in model.test_step(batch)]
 
 
-def assert_same_boxes(left, right, least=1, pixels=1e-3):
+def assert_same_boxes(left, right, least=1, pixels=0.05):
+    # A batch computes in another order than one image; a restored pixel or two round otherwise.
     assert len(left) == len(right)
     for one, other in zip(left, right, strict=True):
         assert len(one.pred_instances) >= least
@@ -159,7 +161,7 @@ def infer(model, name, item):
 def test_inferencers_take_files_and_arrays(demo, scene_file, name):
     config, checkpoint = demo_config(name, demo)
     # The reference: the stock inferencer on what the restorer gives without OpenMMLab.
-    stock, restorer = inferencer(name, config, checkpoint), JpegRestorer()
+    stock, restorer = inferencer(name, config, checkpoint), JpegRestorer(MODEL_RESTORER)
     array = cv2.imread(str(scene_file))
     by_file, by_pixels = restorer(scene_file), restorer(np.ascontiguousarray(array[..., ::-1]))
     assert (by_file.source, by_pixels.source) == ("file", "estimated")
