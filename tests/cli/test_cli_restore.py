@@ -121,7 +121,7 @@ def test_an_interrupted_run_goes_on(tmp_path, photo, small_weights, command, num
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell may have started the tests in the background, deaf to SIGINT; children inherit that.
+        # Tests that a shell started in the background are deaf to SIGINT, and their children too.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (out / "0.png").exists() and process.poll() is None:
