@@ -65,8 +65,7 @@ def predict(config, checkpoint, augmented=False):
         return [sample for batch in loader for sample in model.test_step(batch)]
 
 
-def assert_same_boxes(left, right, least=1, pixels=0.05):
-    # A batch computes in another order than one image; a restored pixel or two round otherwise.
+def assert_same_boxes(left, right, least=1, pixels=1e-3):
     assert len(left) == len(right)
     for one, other in zip(left, right, strict=True):
         assert len(one.pred_instances) >= least
@@ -93,10 +92,28 @@ def test_both_ways_give_the_same_predictions_and_not_those_of_jpeg(demo, name):
     for pipeline in (config.test_dataloader.dataset.pipeline, config.test_pipeline):
         pipeline.insert(1, COMPRESS)
     jpeg = predict(config, checkpoint)
-    left, right = (predict(with_jpeg_restore(config, where=way), checkpoint) for way in WAYS)
+    left, right = (predict(with_jpeg_restore(config, "base", way), checkpoint) for way in WAYS)
     ASSERT_SAME[name](left, right)
     with pytest.raises((AssertionError, RuntimeError)):
         ASSERT_SAME[name](left, jpeg)
+
+
+@pytest.mark.parametrize("name", ASSERT_SAME)
+def test_one_at_a_time_the_default_gives_the_same_predictions_too(demo, name):
+    config, checkpoint = demo_config(name, demo)
+    config.test_dataloader.dataset.pipeline.insert(1, COMPRESS)
+    left, right = (with_jpeg_restore(config, where=way) for way in WAYS)
+    # In a batch of these two images one value in 150,000 rounds otherwise, which moves a box.
+    right.model.data_preprocessor.batch_size = 1
+    ASSERT_SAME[name](predict(left, checkpoint), predict(right, checkpoint))
+
+
+def test_a_batch_rounds_hardly_a_value_otherwise():
+    files = [compress_jpeg(render_scene(seed, 0).image, 10) for seed in (1, 2)]
+    restorer = JpegRestorer(MODEL_RESTORER)
+    for alone, batched in zip(map(restorer, files), restorer(files), strict=True):
+        off = np.abs(alone.image.astype(int) - batched.image)
+        assert off.max() <= 1 and np.count_nonzero(off) <= 1e-4 * off.size
 
 
 TTA = {
