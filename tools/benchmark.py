@@ -140,7 +140,7 @@ def _cases(args: argparse.Namespace) -> list[tuple[Callable[[Case], dict[str, An
             "compile": args.compile,
         }
         for config, *checkpoint in args.model:
-            from jpeg_preproc.openmmlab.benchmark import measure_model
+            from jpeg_preproc.openmmlab.evaluation.benchmark import measure_model
 
             weights = checkpoint[0] if checkpoint else None
             cases.append((measure_model, Case(config, checkpoint=weights, **common)))

@@ -252,7 +252,7 @@ def _task_type(job: Job, where: str) -> Callable[..., Task]:
             "configs/downstream/onnx_yolox_nano_coco.py"
         )
     try:
-        from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+        from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
     except ModuleNotFoundError as error:
         raise JpegPreprocError(f"{job.config} is a config of OpenMMLab: {error}") from error
     return OpenMMLabTask

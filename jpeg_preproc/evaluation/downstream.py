@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import JpegPreprocError, LauncherError
-from jpeg_preproc.evaluation.bootstrap import Interval, interval, recovery_interval
+from jpeg_preproc.stats.bootstrap import Interval, interval, recovery_interval
 from jpeg_preproc.evaluation.conditions import JPEG, ORIGINAL, Condition, JpegSettings
 from jpeg_preproc.evaluation.stages import Seconds, add_seconds
 from jpeg_preproc.evaluation.store import codec_version
@@ -36,7 +36,7 @@ class Figure:
         metric: ``'mAP'`` or ``'mIoU'``.
         value: In percentage points.
         replicates: The same of the bootstrap's draws, see
-            :mod:`~jpeg_preproc.evaluation.bootstrap`; ``None`` if the metric is not known there.
+            :mod:`~jpeg_preproc.stats.bootstrap`; ``None`` if the metric is not known there.
     """
 
     metric: str
@@ -55,7 +55,7 @@ class Measurement:
         seconds: How long it took.
         all_metrics: Everything the model's own metrics reported, in their own units.
         replicates: ``value`` of the bootstrap's draws of the images, see
-            :mod:`~jpeg_preproc.evaluation.bootstrap`; ``None`` if the metric is not known there.
+            :mod:`~jpeg_preproc.stats.bootstrap`; ``None`` if the metric is not known there.
         stages: What took this long, in all processes together; see
             :mod:`~jpeg_preproc.evaluation.stages`.
     """
@@ -72,7 +72,7 @@ class Measurement:
 class Task(Protocol):
     """A model with its test set.
 
-    :class:`jpeg_preproc.openmmlab.evaluate.OpenMMLabTask` is one, and
+    :class:`jpeg_preproc.openmmlab.evaluation.task.OpenMMLabTask` is one, and
     :class:`jpeg_preproc.evaluation.onnx.OnnxTask`.
 
     Attributes:

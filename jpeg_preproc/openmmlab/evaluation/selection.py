@@ -18,14 +18,14 @@ from mmengine.registry import DATASETS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, PipelineError
 from jpeg_preproc.evaluation.testset import evenly
-from jpeg_preproc.openmmlab.annotations import (
+from jpeg_preproc.openmmlab.evaluation.annotations import (
     annotation_digest,
     check_classes,
     drop_bad_xml,
     shorten_annotations,
 )
 from jpeg_preproc.openmmlab.config import leaf_datasets, metric_configs
-from jpeg_preproc.openmmlab.images import ImageCheck
+from jpeg_preproc.openmmlab.evaluation.images import ImageCheck
 from jpeg_preproc.openmmlab.place import transform_name
 
 # What the datasets of mmdet and mmseg raise on a missing or malformed annotation file.

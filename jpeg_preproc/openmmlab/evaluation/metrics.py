@@ -12,8 +12,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.evaluator.metric import _to_cpu
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
-from jpeg_preproc.evaluation.bootstrap import mean_iou, resample_counts
-from jpeg_preproc.evaluation.box_ap import BoxAp, box_ap
+from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
+from jpeg_preproc.stats.box_ap import BoxAp, box_ap
 from jpeg_preproc.evaluation.downstream import Figure
 from jpeg_preproc.openmmlab.place import transform_name
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.io import sha256_file
-from jpeg_preproc.openmmlab.network import load_model, quiet
-from jpeg_preproc.training.task import resized
+from jpeg_preproc.openmmlab.evaluation.network import load_model, quiet
+from jpeg_preproc.training.feature_losses import resized
 
 #: What can be looked at, in the order in which an image passes through it.
 PARTS = ("backbone", "neck", "head")
@@ -31,7 +31,7 @@ class OpenMMLabFeatures(nn.Module):
 
     The model's own data preprocessor normalises the image, and pads it to the multiple that it
     asks for; to the fixed size that segmenters are tested at it does not. Configs of trainings
-    name ``jpeg_preproc.openmmlab.features`` in ``custom_imports``.
+    name ``jpeg_preproc.openmmlab.training.features`` in ``custom_imports``.
 
     Args:
         config: Path of the model's config.

@@ -110,7 +110,7 @@ def _frozen(name: str, settings: Mapping[str, Any]) -> Any:
     except (KeyError, TypeError) as error:
         raise TrainingError(
             f"model.task.networks.{name}: {error.args[0]} (custom_imports has to name the module "
-            "of its type: OpenMMLabFeatures is in jpeg_preproc.openmmlab.features, "
+            "of its type: OpenMMLabFeatures is in jpeg_preproc.openmmlab.training.features, "
             "EfficientNetLiteFeatures in jpeg_preproc.training.efficientnet_lite)"
         ) from error
     # Channels last as the restorer is: two thirds of the time for YOLOX-nano on a CPU.

@@ -17,9 +17,9 @@ from jpeg_preproc.errors import (
     PipelineError,
     WeightsError,
 )
-from jpeg_preproc.evaluation.bootstrap import interval
+from jpeg_preproc.stats.bootstrap import interval
 from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
-from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
@@ -81,7 +81,7 @@ def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
 
 
 def test_boxes_are_compared_once_and_as_mmdets_own_metric_does(tmp_path, coco, monkeypatch):
-    from jpeg_preproc.openmmlab import metrics
+    from jpeg_preproc.openmmlab.evaluation import metrics
 
     found = detector(tmp_path, coco).measure(JPEG, SETTINGS, "a")
     monkeypatch.setattr(metrics, "_is_plain_coco", lambda metric: False)

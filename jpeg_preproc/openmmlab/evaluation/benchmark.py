@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from jpeg_preproc.evaluation.benchmark import Case, row
 from jpeg_preproc.openmmlab.config import leaf_datasets, load_config
-from jpeg_preproc.openmmlab.network import build_model, load_model, quiet
+from jpeg_preproc.openmmlab.evaluation.network import build_model, load_model, quiet
 from jpeg_preproc.openmmlab.place import transform_name
 from jpeg_preproc.restorers.device import autocast
 from jpeg_preproc.restorers.engine import DTYPES

@@ -12,7 +12,7 @@ from PIL import Image
 
 from jpeg_preproc.errors import AnnotationError, PipelineError
 from jpeg_preproc.openmmlab.config import leaf_datasets, load_config, metric_configs
-from jpeg_preproc.openmmlab.selection import select_images
+from jpeg_preproc.openmmlab.evaluation.selection import select_images
 
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")

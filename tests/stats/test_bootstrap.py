@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from jpeg_preproc.evaluation.bootstrap import (
+from jpeg_preproc.stats.bootstrap import (
     CategoryDetections,
     average_precision,
     interval,
@@ -156,7 +156,7 @@ def test_average_precision_is_pycocotools(seed, capsys):
     coco_module = pytest.importorskip("pycocotools.coco")
     from pycocotools.cocoeval import COCOeval
 
-    from jpeg_preproc.evaluation.box_ap import _by_category
+    from jpeg_preproc.stats.box_ap import _by_category
 
     images = 6
     document, found = boxes(images, seed)

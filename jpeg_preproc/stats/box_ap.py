@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.evaluation.bootstrap import (
+from jpeg_preproc.stats.bootstrap import (
     REPLICATES,
     CategoryDetections,
     average_precision,

@@ -27,10 +27,10 @@ from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, tim
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.openmmlab.config import dataset_name, load_config, with_transforms
 from jpeg_preproc.openmmlab.convert import with_jpeg_restore
-from jpeg_preproc.openmmlab.metrics import evaluate, keep_boxes
-from jpeg_preproc.openmmlab.network import load_model, quiet
-from jpeg_preproc.openmmlab.selection import select_images
-from jpeg_preproc.openmmlab.timing import split_pipelines, time_pipelines
+from jpeg_preproc.openmmlab.evaluation.metrics import evaluate, keep_boxes
+from jpeg_preproc.openmmlab.evaluation.network import load_model, quiet
+from jpeg_preproc.openmmlab.evaluation.selection import select_images
+from jpeg_preproc.openmmlab.evaluation.timing import split_pipelines, time_pipelines
 from jpeg_preproc.restorers.device import usable_device
 
 # What each metric has kept of a process's share of the images, and how long that took.

@@ -11,7 +11,7 @@ from jpeg_preproc.evaluation.benchmark import Case
 
 pytest.importorskip("mmdet")
 
-from jpeg_preproc.openmmlab.benchmark import measure_model
+from jpeg_preproc.openmmlab.evaluation.benchmark import measure_model
 
 CONFIG = str(Path(__file__).resolve().parents[2] / "configs/downstream/yolox_nano_coco.py")
 
