@@ -9,12 +9,13 @@ from typing import Any
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report.plots import COLOURS, new_figure, save_figure, tidy
-from jpeg_preproc.report.tables import Row, Table
+from jpeg_preproc.report.rows import FlatRow
+from jpeg_preproc.report.tables import Table
 
 _SAME = ("device", "dtype", "height", "width", "batch")
 
 
-def with_shares(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def with_shares(rows: Sequence[FlatRow]) -> list[dict[str, Any]]:
     """Return the rows with each restorer's time as a share of every model's beside it.
 
     ``share_of_NAME`` is the restorer's latency over that of the model NAME at the same size,
@@ -40,7 +41,7 @@ def with_shares(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def plot_psnr_vs_time(
-    rows: Sequence[Row],
+    rows: Sequence[FlatRow],
     gains: Mapping[str, float],
     path: str | os.PathLike[str],
     title: str,
@@ -58,7 +59,7 @@ def plot_psnr_vs_time(
     Raises:
         JpegPreprocError: No restorer of ``rows`` has a gain, or matplotlib is not installed.
     """
-    panels: dict[str, list[Row]] = {}
+    panels: dict[str, list[FlatRow]] = {}
     for row in rows:
         if row["kind"] == "restorer" and row["subject"] in gains:
             heading = f"{row['device']} · {row['dtype']} · {row['height']}×{row['width']}"
