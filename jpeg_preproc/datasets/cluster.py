@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from jpeg_preproc.datasets.pool import Outcome, WorkerCrashError, outcomes_of
+from jpeg_preproc.datasets.pool import TaskOutcome, WorkerCrashError, outcomes_of
 from jpeg_preproc.errors import LauncherError
 
 Task = TypeVar("Task")
@@ -82,7 +82,7 @@ def rewrite_on_cluster(
     chunk: int = 1,
     workers: int | None = None,
     gpus: float = 0,
-) -> Generator[Outcome[Task, Result], None, None]:
+) -> Generator[TaskOutcome[Task, Result], None, None]:
     """Yield the outcome of ``function`` for each task, as they are ready.
 
     Args:
@@ -102,13 +102,13 @@ def rewrite_on_cluster(
     compute = ray.data.TaskPoolStrategy(workers)
     for size in (chunk, 1):
         for index, (result, error) in _run(ray, left, function, size, compute, gpus):
-            yield Outcome(left.pop(index), result, error)
+            yield TaskOutcome(left.pop(index), result, error)
             if stop():
                 return
         if not left:
             return
     for task in left.values():
-        yield Outcome(task, None, WorkerCrashError("The worker process died, again and again."))
+        yield TaskOutcome(task, None, WorkerCrashError("The worker process died, again and again."))
 
 
 def _run(

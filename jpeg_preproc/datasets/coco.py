@@ -14,23 +14,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jpeg_preproc.datasets.tree import (
-    IMAGE_SUFFIXES,
-    JPEG_SUFFIXES,
+    FileSelection,
     Problem,
-    Selection,
     Tree,
     join_inside,
     missing_problems,
     outside_problem,
 )
 from jpeg_preproc.errors import AnnotationError, DatasetError
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES, JPEG_SUFFIXES
 
 _OTHER_SUFFIXES = IMAGE_SUFFIXES - JPEG_SUFFIXES
 
 
 def select_coco_images(
     tree: Tree, splits: Sequence[str] = (), img_dirs: Sequence[str] = ()
-) -> Selection:
+) -> FileSelection:
     """Return the images of a COCO tree.
 
     Args:
@@ -49,7 +48,7 @@ def select_coco_images(
             raise DatasetError(
                 f"There is no folder {folder!r} in {tree.root}; give --img-dirs relative to it."
             )
-    selection = Selection()
+    selection = FileSelection()
     chosen = _annotations_of(tree, splits)
     _take_annotations(tree, chosen, folders, selection)
     jpegs = {name for name in tree.files if _is_jpeg_name(name)}
@@ -59,7 +58,7 @@ def select_coco_images(
     selection.left_out = jpegs - selection.images
     if any(PurePosixPath(name).suffix.lower() in _OTHER_SUFFIXES for name in tree.files):
         # Only the other splits' annotations tell their images from label maps.
-        others = Selection()
+        others = FileSelection()
         rest = [name for name in _annotations_of(tree, ()) if name not in chosen]
         _take_annotations(tree, rest, folders, others)
         selection.left_out |= others.images - selection.images
@@ -67,7 +66,7 @@ def select_coco_images(
 
 
 def _take_annotations(
-    tree: Tree, annotations: Sequence[str], folders: list[str], selection: Selection
+    tree: Tree, annotations: Sequence[str], folders: list[str], selection: FileSelection
 ) -> None:
     """Add the images that annotation files name to ``selection``, and what is wrong with them."""
     for annotation in annotations:
@@ -155,7 +154,7 @@ def _split_names(annotation: str) -> list[str]:
 
 
 def _resolve(
-    tree: Tree, annotation: str, names: list[str], folders: list[str], selection: Selection
+    tree: Tree, annotation: str, names: list[str], folders: list[str], selection: FileSelection
 ) -> None:
     """Add the images that ``annotation`` names to ``selection``, and what is wrong with them."""
     base = _image_folder(tree, annotation, names, folders)

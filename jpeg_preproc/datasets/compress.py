@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import PIL
-from PIL import features
-
-from jpeg_preproc.datasets.image import Encoded, ImageTask, Variant, Written, rewrite_image
+from jpeg_preproc.datasets.image import (
+    Encoded,
+    ImageTask,
+    Variant,
+    Written,
+    encoder_record,
+    rewrite_image,
+)
 from jpeg_preproc.datasets.manifest import totals
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
 from jpeg_preproc.datasets.scan import DatasetTree
@@ -73,17 +77,10 @@ def compression_variants(
     return [
         Variant(
             Path(out) / f"qf{qf}",
-            {"encoder": encoder_versions(), "qf": qf, "subsampling": subsampling},
+            {"encoder": encoder_record("jpeg"), "qf": qf, "subsampling": subsampling},
         )
         for qf in sorted({validate_qf(qf) for qf in qfs})
     ]
-
-
-def encoder_versions() -> dict[str, str]:
-    """Return what encodes, by name and version: other versions may give other bytes."""
-    turbo = features.version("libjpeg_turbo")
-    library = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
-    return {"pillow": PIL.__version__, "library": library}
 
 
 def compression_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:

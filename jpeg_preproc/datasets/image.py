@@ -12,7 +12,8 @@ from jpeg_preproc.datasets.manifest import Entry
 from jpeg_preproc.errors import DatasetError
 from jpeg_preproc.io import sha256_bytes, sha256_file, write_bytes_atomic
 from jpeg_preproc.jpeg.image import LoadedImage, load_image
-from jpeg_preproc.jpeg.source import read_source
+from jpeg_preproc.jpeg.source import source_bytes
+from jpeg_preproc.jpeg.versions import encoder_versions
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,16 @@ class Written:
     is_new: bool
 
 
+def encoder_record(codec: str) -> dict[str, str]:
+    """Return what a manifest says of the encoder: Pillow's version, and that of its library.
+
+    Args:
+        codec: One that :func:`~jpeg_preproc.jpeg.versions.encoder_versions` knows.
+    """
+    versions = encoder_versions(codec)
+    return {"pillow": versions["pillow"], "library": versions[codec]}
+
+
 def rewrite_image(
     task: ImageTask, encode: Callable[[LoadedImage, Mapping[str, Any]], Encoded]
 ) -> list[Written]:
@@ -83,7 +94,7 @@ def rewrite_image(
         ImageReadError: the source cannot be read or is of a kind that is not supported.
         DatasetError: the result cannot be written.
     """
-    source = read_source(task.source)
+    source = source_bytes(task.source)
     source_sha256 = sha256_bytes(source)
     written: list[Written] = []
     image: LoadedImage | None = None

@@ -43,7 +43,7 @@ def totals(entries: Sequence[Entry]) -> dict[str, int | float | None]:
     }
 
 
-class Manifest:
+class TreeManifest:
     """The manifest of one rewritten tree.
 
     Attributes:
@@ -88,7 +88,7 @@ class Manifest:
             self._remove_journals(but=self._journal_path)
         self._journal: IO[str] = self._journal_path.open("a", encoding="utf-8")
 
-    def __enter__(self) -> Manifest:
+    def __enter__(self) -> TreeManifest:
         """Return the manifest itself."""
         return self
 

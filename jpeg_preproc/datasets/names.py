@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from jpeg_preproc.datasets.scan import DatasetTree
-from jpeg_preproc.datasets.tree import IMAGE_SUFFIXES
 from jpeg_preproc.errors import DatasetError
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 
 
 def rename_image(name: str, suffix: str) -> str:

@@ -38,7 +38,7 @@ class WorkerCrashError(JpegPreprocError):
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Task, Result]):
+class TaskOutcome(Generic[Task, Result]):
     """A task that is over.
 
     Attributes:
@@ -84,7 +84,7 @@ def rewrite_images(
     workers: int,
     stop: Callable[[], bool] = lambda: False,
     chunk: int = 1,
-) -> Generator[Outcome[Task, Result], None, None]:
+) -> Generator[TaskOutcome[Task, Result], None, None]:
     """Yield the outcome of ``function`` for each task, as they are ready.
 
     Tasks are drawn from the iterable as workers come free. If a worker dies, the tasks that were
@@ -111,14 +111,14 @@ def rewrite_images(
 
 def _rewrite_here(
     tasks: Iterable[Task], function: Callable[[Task], Result], stop: Callable[[], bool]
-) -> Iterator[Outcome[Task, Result]]:
+) -> Iterator[TaskOutcome[Task, Result]]:
     for task in tasks:
         if stop():
             return
         try:
-            outcome: Outcome[Task, Result] = Outcome(task, function(task))
+            outcome: TaskOutcome[Task, Result] = TaskOutcome(task, function(task))
         except JpegPreprocError as error:
-            outcome = Outcome(task, None, error)
+            outcome = TaskOutcome(task, None, error)
         yield outcome
 
 
@@ -128,7 +128,7 @@ def _rewrite_in_pool(
     window: int,
     chunk: int,
     stop: Callable[[], bool],
-) -> Iterator[Outcome[Task, Result]]:
+) -> Iterator[TaskOutcome[Task, Result]]:
     in_flight: dict[_Future[Result], list[Task]] = {}
     # After a crash: the tasks that were in flight. There are some only while none is in flight.
     suspects: deque[Task] = deque()
@@ -153,11 +153,11 @@ def _rewrite_in_pool(
             error = future.exception()
             if error is None:
                 for task, (result, failure) in zip(some, future.result(), strict=True):
-                    yield Outcome(task, result, failure)
+                    yield TaskOutcome(task, result, failure)
             elif isolating:
                 if isinstance(error, BrokenExecutor):
                     error = WorkerCrashError(f"The worker process died: {error}")
-                yield Outcome(some[0], None, error)
+                yield TaskOutcome(some[0], None, error)
             else:
                 suspects.extend(some)
 

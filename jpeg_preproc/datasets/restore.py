@@ -11,11 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import PIL
 import torch
-from PIL import features
 
-from jpeg_preproc.datasets.image import Encoded, ImageTask, Variant, Written, rewrite_image
+from jpeg_preproc.datasets.image import (
+    Encoded,
+    ImageTask,
+    Variant,
+    Written,
+    encoder_record,
+    rewrite_image,
+)
 from jpeg_preproc.datasets.manifest import totals
 from jpeg_preproc.datasets.pool import worker_index
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
@@ -145,7 +150,7 @@ def restoration_variant(
         "weights_sha256": weights.sha256,
         "device": "+".join(sorted(kinds)),
         "torch": str(torch.__version__),
-        "encoder": _encoder_versions(restoration.format),
+        "encoder": encoder_record(restoration.format),
     }
     return Variant(Path(out) / weights_path(restoration.restorer).stem, settings)
 
@@ -171,14 +176,6 @@ def local_devices(device: str, processes: Processes = ALONE) -> tuple[str, ...]:
     if processes.size > 1:
         return (f"cuda:{processes.local_rank % count}",)
     return tuple(f"cuda:{index}" for index in range(count))
-
-
-def _encoder_versions(format_name: str) -> dict[str, str]:
-    library = f"libwebp {features.version('webp')}"
-    if format_name == "png":
-        found = features.version("zlib_ng")  # None in older Pillows
-        library = f"zlib-ng {found}" if found else f"zlib {features.version('zlib')}"
-    return {"pillow": PIL.__version__, "library": library}
 
 
 def restoration_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:

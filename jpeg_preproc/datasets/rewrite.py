@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jpeg_preproc.datasets.carry import locked, make_folders, remove_temporary_files
 from jpeg_preproc.datasets.image import ImageTask, Variant, Written
-from jpeg_preproc.datasets.manifest import Manifest
+from jpeg_preproc.datasets.manifest import TreeManifest
 from jpeg_preproc.datasets.names import target_names
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.share import Execution, Share, Work, writing
@@ -43,7 +43,7 @@ class RewriteSummary:
     left_out: int = 0
     skipped: list[Problem] = field(default_factory=list)
     interrupted: bool = False
-    manifests: list[Manifest] = field(default_factory=list)
+    manifests: list[TreeManifest] = field(default_factory=list)
 
 
 def rewrite_dataset(
@@ -74,7 +74,7 @@ def rewrite_dataset(
     summary = RewriteSummary(left_out=tree.left_out, skipped=list(tree.problems))
     with ExitStack() as stack:
         targets = target_names(tree, suffix)
-        opened: list[Manifest] = []
+        opened: list[TreeManifest] = []
         processes.first(lambda: opened.extend(_prepare(tree, variants, targets, processes, stack)))
 
         def share() -> Share:
@@ -102,7 +102,7 @@ def _prepare(
     targets: Mapping[str, str],
     processes: Processes,
     stack: ExitStack,
-) -> list[Manifest]:
+) -> list[TreeManifest]:
     """Lock the results' parent, open the manifests, and make the folders."""
     out = variants[0].folder.parent
     _refuse_overlap(tree.root, out, variants)
@@ -118,10 +118,10 @@ def _prepare(
     return manifests
 
 
-def _open_manifests(variants: Sequence[Variant], rank: int, stack: ExitStack) -> list[Manifest]:
+def _open_manifests(variants: Sequence[Variant], rank: int, stack: ExitStack) -> list[TreeManifest]:
     with writing(variants[0].folder.parent):
         return [
-            stack.enter_context(Manifest(variant.folder, variant.settings, rank))
+            stack.enter_context(TreeManifest(variant.folder, variant.settings, rank))
             for variant in variants
         ]
 
@@ -140,7 +140,7 @@ def _refuse_overlap(root: Path, parent: Path, variants: Sequence[Variant]) -> No
             )
 
 
-def _merge(share: Share, summary: RewriteSummary, manifests: Sequence[Manifest]) -> None:
+def _merge(share: Share, summary: RewriteSummary, manifests: Sequence[TreeManifest]) -> None:
     summary.new += share.new
     summary.kept += share.kept
     summary.carried += share.carried

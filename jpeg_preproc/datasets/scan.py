@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jpeg_preproc.datasets.coco import select_coco_images
 from jpeg_preproc.datasets.manifest import is_reserved
-from jpeg_preproc.datasets.tree import Problem, Selection, Tree, walk_tree
+from jpeg_preproc.datasets.tree import FileSelection, Problem, Tree, walk_tree
 from jpeg_preproc.datasets.voc import is_voc, select_voc_images
 from jpeg_preproc.errors import DatasetError
 
@@ -94,7 +94,7 @@ def scan_dataset(
     )
 
 
-def _refuse_unless_coco(tree: Tree, selection: Selection) -> None:
+def _refuse_unless_coco(tree: Tree, selection: FileSelection) -> None:
     if not selection.annotation_files and "annotations" not in tree.folders:
         raise DatasetError(
             f"{tree.root} is neither VOC (no folder JPEGImages) nor COCO (no folder annotations, "

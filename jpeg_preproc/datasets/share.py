@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from jpeg_preproc.datasets.carry import CarryTask, carry_file
 from jpeg_preproc.datasets.image import ImageTask, Variant, Written
-from jpeg_preproc.datasets.manifest import Entry, Manifest
-from jpeg_preproc.datasets.pool import Outcome, WorkerCrashError, rewrite_images
+from jpeg_preproc.datasets.manifest import Entry, TreeManifest
+from jpeg_preproc.datasets.pool import TaskOutcome, WorkerCrashError, rewrite_images
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.distributed import ALONE, Processes
@@ -70,7 +70,7 @@ class Work:
 
     tree: DatasetTree
     variants: Sequence[Variant]
-    manifests: Sequence[Manifest]
+    manifests: Sequence[TreeManifest]
     function: Callable[[ImageTask], list[Written]]
     execution: Execution
     suffix: str | None
@@ -130,7 +130,7 @@ class Work:
         function: Callable[[Any], Any],
         total: int,
         chunk: int,
-    ) -> Generator[Outcome[Any, Any], None, None]:
+    ) -> Generator[TaskOutcome[Any, Any], None, None]:
         how = self.execution
         workers = how.workers if total else 0
         # A few images that take long must not all go to one worker.
@@ -161,7 +161,7 @@ def writing(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _problem(outcome: Outcome[Any, Any], name: str) -> Problem:
+def _problem(outcome: TaskOutcome[Any, Any], name: str) -> Problem:
     """Return why a task was skipped; raise what would fail for every other task too."""
     error = outcome.error
     if isinstance(error, _FATAL):

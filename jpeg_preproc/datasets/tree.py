@@ -8,11 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-#: Suffixes of files that hold a JPEG, in lower case. Label maps never have them: JPEG is lossy.
-JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
-#: Suffixes of files that may hold a photograph, in lower case.
-IMAGE_SUFFIXES = JPEG_SUFFIXES | {".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
-
 # Missing images of one annotation file are named one by one up to here, and counted beyond.
 _NAMED_ONE_BY_ONE = 20
 
@@ -59,7 +54,7 @@ class Tree:
 
 
 @dataclass
-class Selection:
+class FileSelection:
     """Which files of a tree are images to rewrite.
 
     Attributes:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jpeg_preproc.datasets.tree import IMAGE_SUFFIXES, JPEG_SUFFIXES, Problem, walk_tree
+from jpeg_preproc.datasets.tree import Problem, walk_tree
 from jpeg_preproc.errors import FileError
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES, JPEG_SUFFIXES
 
 # Two inputs with one output are named one by one up to here, and counted beyond.
 _NAMED = 5

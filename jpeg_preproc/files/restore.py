@@ -28,7 +28,7 @@ OnProgress = Callable[[float, Path], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RestoredFile:
     """What became of one file.
 
     Attributes:
@@ -53,7 +53,7 @@ class RestoreSummary:
         skipped: files that could not be restored, and why.
     """
 
-    done: list[Outcome] = field(default_factory=list)
+    done: list[RestoredFile] = field(default_factory=list)
     skipped: list[Problem] = field(default_factory=list)
 
     @property
@@ -87,7 +87,7 @@ class FileRestorer:
 
     def __call__(
         self, job: Job, on_tile: Callable[[int, int], None] = lambda done, total: None
-    ) -> Outcome:
+    ) -> RestoredFile:
         """Restore one file, unless its result is there, from the same source and settings.
 
         Which these were, each result says itself, in a note beside its pixels.
@@ -106,12 +106,12 @@ class FileRestorer:
                     "it, pass --overwrite, or give another output."
                 )
             if known is not None and known["settings"] == settings and settings["weights_sha256"]:
-                return Outcome(job, False, known["qf"], known["quality_from"])
+                return RestoredFile(job, False, known["qf"], known["quality_from"])
         restored = self.restorer(job.source, qf=self.qf, on_tile=on_tile)
         metadata = read_metadata(job.source)
         height, width = restored.image.shape[:2]
         exif = upright_exif(metadata.exif, width, height) if self.keep_exif else b""
-        outcome = Outcome(job, True, restored.qf, restored.source)
+        outcome = RestoredFile(job, True, restored.qf, restored.source)
         note = {"settings": settings, "qf": outcome.qf, "quality_from": outcome.quality_from}
         data = encode_image(
             restored.image, self.encoding, exif, metadata.icc, json.dumps(note, sort_keys=True)
@@ -168,7 +168,7 @@ def restore_files(
     """
     summary = RestoreSummary()
     for job, result in _results(jobs, restore, workers, _Meter(on_progress)):
-        if isinstance(result, Outcome):
+        if isinstance(result, RestoredFile):
             summary.done.append(result)
         else:
             summary.skipped.append(Problem(str(job.source), result))
@@ -178,7 +178,7 @@ def restore_files(
 
 def _results(
     jobs: Sequence[Job], restore: FileRestorer, workers: int, meter: _Meter
-) -> Iterator[tuple[Job, Outcome | str]]:
+) -> Iterator[tuple[Job, RestoredFile | str]]:
     """Yield each job with its outcome, or with the reason why there is none."""
     function = partial(_restore_or_say_why, restore=restore, meter=meter)
     if workers == 1:
@@ -186,7 +186,7 @@ def _results(
             yield job, function(job)
         return
     waiting = iter(jobs)
-    running: dict[Future[Outcome | str], Job] = {}
+    running: dict[Future[RestoredFile | str], Job] = {}
     with ThreadPoolExecutor(workers) as pool:
         while True:
             for job in islice(waiting, workers - len(running)):
@@ -197,7 +197,7 @@ def _results(
                 yield running.pop(future), future.result()
 
 
-def _restore_or_say_why(job: Job, restore: FileRestorer, meter: _Meter) -> Outcome | str:
+def _restore_or_say_why(job: Job, restore: FileRestorer, meter: _Meter) -> RestoredFile | str:
     try:
         return restore(job, partial(meter.tile_done, job))
     except ImageReadError as error:

@@ -15,7 +15,7 @@ from jpeg_preproc.errors import ImageReadError, QualityError
 from jpeg_preproc.jpeg.exif import orientation_exif
 from jpeg_preproc.jpeg.header import JpegInfo, read_jpeg_info
 from jpeg_preproc.jpeg.segments import metadata_removed
-from jpeg_preproc.jpeg.source import Source, read_source, source_name
+from jpeg_preproc.jpeg.source import Source, source_bytes, source_name
 from jpeg_preproc.jpeg.tables import validate_qf
 
 #: What ``subsampling`` may be; ``'grey'`` stores luma alone.
@@ -128,7 +128,7 @@ def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
     (9, 7, 3)
     """
     name = source_name(source) if name is None else name
-    picture, info = decode_picture(read_source(source), name)
+    picture, info = decode_picture(source_bytes(source), name)
     return JpegImage(pixels=np.array(picture), info=info)
 
 

@@ -14,7 +14,7 @@ from jpeg_preproc.jpeg.header import JpegInfo, is_jpeg, read_jpeg_info
 from jpeg_preproc.jpeg.image import load_image
 from jpeg_preproc.jpeg.metadata import Metadata, read_metadata
 from jpeg_preproc.jpeg.recompression import EarlierCompression, find_earlier_compression
-from jpeg_preproc.jpeg.source import read_source
+from jpeg_preproc.jpeg.source import source_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def describe_image(path: str | os.PathLike[str]) -> Description:
     Raises:
         ImageReadError: missing, no image, or its header is damaged.
     """
-    data, name = read_source(path), os.fspath(path)
+    data, name = source_bytes(path), os.fspath(path)
     metadata = read_metadata(path)
     if not is_jpeg(data):
         pixels = load_image(path).pixels

@@ -22,9 +22,16 @@ from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.codec import check_pixel_count, decode_picture
 from jpeg_preproc.jpeg.exif import apply_orientation, parse_orientation
 from jpeg_preproc.jpeg.header import JpegInfo, is_jpeg
-from jpeg_preproc.jpeg.source import Source, read_source, source_name
+from jpeg_preproc.jpeg.source import Source, source_bytes, source_name
 
-__all__ = ["LoadedImage", "apply_orientation", "load_image"]
+__all__ = ["IMAGE_SUFFIXES", "JPEG_SUFFIXES", "LoadedImage", "apply_orientation", "load_image"]
+
+#: Suffixes of files that hold a JPEG, in lower case. Label maps never have them: JPEG is lossy.
+JPEG_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif"))
+#: Suffixes of files that are taken for images where a folder is searched, in lower case.
+IMAGE_SUFFIXES = JPEG_SUFFIXES.union(
+    (".bmp", ".gif", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
 
 #: What Pillow's readers raise on damaged files, beside its own errors (which are OSErrors).
 READING_ERRORS = (
@@ -93,7 +100,7 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     >>> load_image(stream.getvalue()).pixels.shape
     (9, 7)
     """
-    data = read_source(source)
+    data = source_bytes(source)
     name = source_name(source) if name is None else name
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if is_jpeg(data):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from jpeg_preproc.jpeg.codec import decode_picture
 from jpeg_preproc.jpeg.header import is_jpeg, read_jpeg_info
-from jpeg_preproc.jpeg.source import Source, read_source, source_name
+from jpeg_preproc.jpeg.source import Source, source_bytes, source_name
 
 # Pixels across a sample of chroma, and down, where Pillow can hand the stored samples out: as
 # they are, or, of a file decoded at half its size, where libjpeg need not enlarge them.
@@ -56,7 +56,7 @@ def read_samples(source: Source, name: str | None = None) -> FileSamples | None:
     >>> samples.planes.shape, samples.planes[0, 15, 23:25], samples.chroma_pixels
     ((3, 20, 30), array([90,  0], dtype=uint8), 2)
     """
-    data = read_source(source)
+    data = source_bytes(source)
     name = source_name(source) if name is None else name
     if not is_jpeg(data):
         return None

@@ -45,7 +45,7 @@ def open_source(source: Source) -> BinaryIO:
         raise ImageReadError(f"{source!s} cannot be opened: {reason}.") from error
 
 
-def read_source(source: Source) -> bytes:
+def source_bytes(source: Source) -> bytes:
     """Return all bytes of ``source``.
 
     Raises:
