@@ -86,16 +86,18 @@ def rewrite_on_cluster(
     """Yield the outcome of ``function`` for each task, as they are ready.
 
     Args:
-        tasks: picklable values.
-        function: picklable; what it raises becomes the outcome's error. A task that kills each
-            worker it is given to has a :class:`~jpeg_preproc.datasets.pool.WorkerCrashError`.
-        stop: asked after each chunk; once true the rest is given up.
-        chunk: tasks that a worker is handed at once.
-        workers: at most so many at a time; None for as many as the cluster has cores or GPUs.
-        gpus: that each worker is given, of those that the cluster has.
+        tasks: Values that can be pickled.
+        function: Function that can be pickled; what it raises becomes the outcome's error. A task
+            that kills each worker it is given to has a
+            :class:`~jpeg_preproc.datasets.pool.WorkerCrashError`.
+        stop: Asked after each chunk; once it returns true the rest is given up.
+        chunk: How many tasks a worker is handed at once.
+        workers: How many workers there are at most; None for as many as the cluster has cores or
+            GPUs.
+        gpus: How many of the cluster's GPUs each worker is given.
 
     Raises:
-        LauncherError: see :func:`join_cluster`; or the cluster is lost on the way.
+        LauncherError: See :func:`join_cluster`; or the cluster is lost on the way.
     """
     ray = join_cluster()
     left = dict(enumerate(tasks))

@@ -33,14 +33,15 @@ def select_coco_images(
     """Return the images of a COCO tree.
 
     Args:
-        tree: the data root's files.
-        splits: ``val2017`` takes ``instances_val2017.json``, ``captions_val2017.json`` and so on;
-            other images are left out. All, if empty.
-        img_dirs: folders, relative to the root, in which the annotation files' images lie; found
-            by themselves if empty.
+        tree: Files of the data root.
+        splits: Names of the splits to take: ``val2017`` takes ``instances_val2017.json``,
+            ``captions_val2017.json`` and so on, and leaves other images out. All are taken, if
+            empty.
+        img_dirs: Folders, relative to the root, in which the annotation files' images lie; if
+            empty, they are found from the annotations.
 
     Raises:
-        DatasetError: a split that no annotation file has, or an image folder that is not there.
+        DatasetError: No annotation file has such a split, or an image folder is not there.
     """
     folders = [posixpath.normpath(folder) for folder in img_dirs]
     for folder in folders:
@@ -84,7 +85,7 @@ def read_annotation_json(path: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        AnnotationError: it cannot be read, or is no JSON.
+        AnnotationError: The file cannot be read, or is no JSON.
     """
     try:
         return json.loads(path.read_bytes())
@@ -104,7 +105,7 @@ def read_image_names(tree: Tree, annotation: str) -> list[str] | None:
     """Return every ``images[].file_name`` of a JSON file, or None if it does not list images.
 
     Raises:
-        AnnotationError: it cannot be read, is no JSON, or some of its images have no name.
+        AnnotationError: The file cannot be read, is no JSON, or some of its images have no name.
     """
     path = tree.root / annotation
     content = read_annotation_json(path)

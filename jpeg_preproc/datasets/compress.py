@@ -43,16 +43,17 @@ def compress_dataset(
     metadata goes. Grey stays grey. The bytes are those of Pillow's ``save`` at that quality.
 
     Args:
-        tree: from :func:`~jpeg_preproc.datasets.scan.scan_dataset`.
-        out: outside the source.
-        qfs: libjpeg qualities, 1-100.
-        subsampling: of colour images: one of :data:`~jpeg_preproc.jpeg.codec.SUBSAMPLINGS`.
-        execution: in this process alone by default.
+        tree: What :func:`~jpeg_preproc.datasets.scan.scan_dataset` returned.
+        out: Folder of the results, outside the source.
+        qfs: Qualities of libjpeg, 1-100.
+        subsampling: How the chroma of colour images is stored: one of
+            :data:`~jpeg_preproc.jpeg.codec.SUBSAMPLINGS`.
+        execution: How the work is done; by default in this process alone.
 
     Raises:
-        QualityError: a quality or subsampling that does not exist; nothing is written.
-        DatasetError: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
-        LauncherError: likewise.
+        QualityError: A quality or subsampling does not exist; nothing is written.
+        DatasetError: See :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
+        LauncherError: A process that shares the work has ended.
     """
     variants = compression_variants(out, qfs, subsampling)
     return rewrite_dataset(
@@ -66,7 +67,7 @@ def compression_variants(
     """Return one tree for each quality, ascending.
 
     Raises:
-        QualityError: no quality, or one or a subsampling that does not exist.
+        QualityError: There is no quality, or it or the subsampling does not exist.
     """
     if not qfs:
         raise QualityError("No JPEG quality factor is given; give one or more from 1 to 100.")

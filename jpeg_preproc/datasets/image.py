@@ -21,8 +21,8 @@ class Variant:
     """One rewritten tree.
 
     Attributes:
-        folder: its root.
-        settings: how its images are made, as JSON values; they head its manifest.
+        folder: Root of the tree.
+        settings: How its images are made, as JSON values; they head its manifest.
     """
 
     folder: Path
@@ -34,11 +34,11 @@ class ImageTask:
     """One source image and every tree that it goes into.
 
     Attributes:
-        source: the image file.
-        name: relative to the data root, with forward slashes.
-        target: likewise, in every tree.
-        variants: the trees.
-        known: for each of them the entry of an earlier run, or None.
+        source: Image file.
+        name: Path of the source relative to the data root, with forward slashes.
+        target: Path of the result relative to each tree's root, with forward slashes.
+        variants: Trees that the image goes into.
+        known: Entry that an earlier run made in each of these trees, or None.
     """
 
     source: Path
@@ -53,8 +53,8 @@ class Encoded:
     """An image in the form in which it is written.
 
     Attributes:
-        data: the file's bytes.
-        facts: what the manifest is to say of it beside what it says of every image.
+        data: Bytes of the file.
+        facts: What the manifest says of this image beside what it says of every image.
     """
 
     data: bytes
@@ -87,12 +87,12 @@ def rewrite_image(
     It counts as written if the manifest has the source's hash and that of the file in place.
 
     Args:
-        task: the image.
-        encode: image and a variant's settings -> what to write.
+        task: Image and trees.
+        encode: Function of the image and a variant's settings that returns what to write.
 
     Raises:
-        ImageReadError: the source cannot be read or is of a kind that is not supported.
-        DatasetError: the result cannot be written.
+        ImageReadError: The source cannot be read or is of a kind that is not supported.
+        DatasetError: The result cannot be written.
     """
     source = source_bytes(task.source)
     source_sha256 = sha256_bytes(source)

@@ -42,9 +42,9 @@ class TaskOutcome(Generic[Task, Result]):
     """A task that is over.
 
     Attributes:
-        task: what was given.
-        result: what the function returned; None if it raised.
-        error: what it raised, or :class:`WorkerCrashError`; None if it returned.
+        task: Task that was given.
+        result: What the function returned; None if it raised.
+        error: What it raised, or :class:`WorkerCrashError`; None if it returned.
     """
 
     task: Task
@@ -93,13 +93,14 @@ def rewrite_images(
     flight and starts no more.
 
     Args:
-        tasks: picklable values.
-        function: importable by name, since workers are fresh processes; what it raises
-            becomes the outcome's error.
-        workers: processes; 0 works in this one, where only :class:`JpegPreprocError` is caught.
-        stop: asked before each task; once true no more are started, and those running still
-            yield their outcome.
-        chunk: tasks that a worker is handed at once: more than 1 where a task takes
+        tasks: Values that can be pickled.
+        function: Function that workers, which are fresh processes, can import by its name; what it
+            raises becomes the outcome's error.
+        workers: Number of processes; 0 works in this one, where only :class:`JpegPreprocError` is
+            caught.
+        stop: Asked before each task; once it returns true no more are started, and those running
+            still yield their outcome.
+        chunk: How many tasks a worker is handed at once: more than 1 where a task takes
             milliseconds, of which handing it over would be a large share.
     """
     if workers == 0:
@@ -231,7 +232,7 @@ def _begin_worker(begun: Synchronized[int]) -> None:
     """Leave Ctrl-C to the parent, and end when the parent does, even if it was killed.
 
     Args:
-        begun: how many of the pool's workers began before this one.
+        begun: How many of the pool's workers began before this one.
     """
     global _worker_index
     with begun.get_lock():

@@ -28,13 +28,14 @@ class RewriteSummary:
     """What a run did.
 
     Attributes:
-        new: images written, counted once for each variant.
-        kept: images found done by an earlier run, likewise.
-        carried: other files copied or found copied, counted once.
-        left_out: images of other splits.
-        skipped: what could not be taken over, and why.
-        interrupted: the run was stopped before its end; no ``manifest.json`` was written.
-        manifests: one for each variant, finished unless interrupted; in the first process alone.
+        new: How many images were written, counted once for each variant.
+        kept: How many images an earlier run had written, counted once for each variant.
+        carried: How many other files were copied or found copied, counted once.
+        left_out: How many files are images of other splits.
+        skipped: What could not be taken over, and why.
+        interrupted: Whether the run was stopped before its end; no ``manifest.json`` was written
+            then.
+        manifests: One for each variant, finished unless interrupted; in the first process alone.
     """
 
     new: int = 0
@@ -57,18 +58,19 @@ def rewrite_dataset(
     """Write each variant of a dataset.
 
     Args:
-        tree: the source.
-        variants: the results; their folders share a parent, which is locked while this runs.
-        function: importable by name; see :func:`~jpeg_preproc.datasets.image.rewrite_image`.
-        execution: how.
-        suffix: what images' names end in in the results; None keeps their names.
-        chunk: images that a worker is handed at once, where there are enough for all workers.
+        tree: Source of the results.
+        variants: Trees to write; their folders share a parent, which is locked while this runs.
+        function: Function that can be imported by its name; see
+            :func:`~jpeg_preproc.datasets.image.rewrite_image`.
+        execution: How the work is done.
+        suffix: What images' names end in in the results; None keeps their names.
+        chunk: How many images a worker is handed at once, where there are enough for all workers.
 
     Raises:
-        DatasetError: a result inside the source or the source inside a result, a folder that was
-            made otherwise or is being written by another run, two images with one name, or a write
-            that fails. What was done by then stays done, and the same call goes on from there.
-        LauncherError: a process that shares the work has ended.
+        DatasetError: A result lies inside the source or the source inside a result, a folder was
+            made otherwise or is being written by another run, two images would have one name, or a
+            write fails. What was done by then stays done, and the same call goes on from there.
+        LauncherError: A process that shares the work has ended.
     """
     processes, out = execution.processes, variants[0].folder.parent
     summary = RewriteSummary(left_out=tree.left_out, skipped=list(tree.problems))

@@ -26,16 +26,17 @@ class Execution:
     """How a dataset is written; none of it changes what is written.
 
     Attributes:
-        workers: processes beside this one; 0 works in this one. See
-            :func:`~jpeg_preproc.datasets.pool.rewrite_images`. On Ray at most so many at a time,
-            0 for as many as there is room for.
-        stop: once true, no more is begun.
-        on_progress: called as things get done, with the phase (``'other files'`` or ``'images'``),
-            how many are done, and of how many.
-        processes: those that share the work; every one of them makes the same call.
-        executor: ``'ray'`` has images written by the workers of a Ray cluster; see
-            :func:`~jpeg_preproc.datasets.cluster.rewrite_on_cluster`.
-        gpus: of the cluster, for each of its workers.
+        workers: Number of processes beside this one; 0 works in this one. See
+            :func:`~jpeg_preproc.datasets.pool.rewrite_images`. On Ray the most at a time, where 0
+            stands for as many as there is room for.
+        stop: Asked between tasks; once it returns true, no more is begun.
+        on_progress: Called as things get done, with the phase (``'other files'`` or ``'images'``),
+            how many are done, and how many there are.
+        processes: Processes that share the work; every one of them makes the same call.
+        executor: Who writes the images: ``'ray'`` for the workers of a Ray cluster, see
+            :func:`~jpeg_preproc.datasets.cluster.rewrite_on_cluster`; ``'processes'`` for this
+            machine's.
+        gpus: How many of the cluster's GPUs each of its workers has.
     """
 
     workers: int = 0
@@ -51,8 +52,8 @@ class Share:
     """What one process did of a run.
 
     Attributes:
-        entries: of the images it wrote, for each variant.
-        forgotten: what the manifests call the images that it could not read.
+        entries: Entries of the images it wrote, for each variant.
+        forgotten: What the manifests call the images that it could not read.
     """
 
     entries: list[list[Entry]]

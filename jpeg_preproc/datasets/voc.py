@@ -37,12 +37,12 @@ def select_voc_images(tree: Tree, splits: Sequence[str] = ()) -> FileSelection:
     of the splits.
 
     Args:
-        tree: the data root's files.
-        splits: ``val`` takes the images in ``ImageSets/*/val.txt``; others are left out.
-            All, if empty.
+        tree: Files of the data root.
+        splits: Names of the splits to take: ``val`` takes the images in ``ImageSets/*/val.txt`` and
+            leaves others out. All are taken, if empty.
 
     Raises:
-        DatasetError: no ``JPEGImages``, or a split that ``ImageSets`` does not have.
+        DatasetError: There is no ``JPEGImages``, or no such split in ``ImageSets``.
     """
     years = list(_year_folders(tree))
     if not years:

@@ -32,10 +32,11 @@ class RestoredFile:
     """What became of one file.
 
     Attributes:
-        job: the file.
-        is_new: it was restored now; otherwise it was found done.
-        qf: quality it was restored by; ``None`` when blind.
-        quality_from: where that is from: ``'file'``, ``'estimated'``, ``'given'`` or ``'blind'``.
+        job: File and its result.
+        is_new: Whether it was restored now; otherwise it was found done.
+        qf: Quality it was restored by; ``None`` when blind.
+        quality_from: Where that quality is from: ``'file'``, ``'estimated'``, ``'given'`` or
+            ``'blind'``.
     """
 
     job: Job
@@ -49,8 +50,8 @@ class RestoreSummary:
     """What a run did.
 
     Attributes:
-        done: outcomes, in the order in which they came.
-        skipped: files that could not be restored, and why.
+        done: Restored files, in the order in which they came.
+        skipped: Files that could not be restored, and why.
     """
 
     done: list[RestoredFile] = field(default_factory=list)
@@ -71,12 +72,13 @@ class FileRestorer:
     """Restores one file after the other with the same settings.
 
     Attributes:
-        restorer: the network.
-        qf: as in :meth:`~jpeg_preproc.restorers.JpegRestorer.__call__`.
-        encoding: of the results. Colour profiles are kept: without its own, an image's colours
-            would mean others.
-        keep_exif: also keep EXIF, set to the upright orientation in which results are stored.
-        overwrite: also replace files that were not written by this class.
+        restorer: Network with its weights.
+        qf: Quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.__call__`.
+        encoding: Format of the results. Colour profiles are kept: without its own, an image's
+            colours would mean others.
+        keep_exif: Whether to keep EXIF too, set to the upright orientation in which results are
+            stored.
+        overwrite: Whether to replace files that were not written by this class too.
     """
 
     restorer: JpegRestorer
@@ -93,9 +95,9 @@ class FileRestorer:
         Which these were, each result says itself, in a note beside its pixels.
 
         Raises:
-            ImageReadError: the source cannot be read or is of a kind that is not supported, or
+            ImageReadError: The source cannot be read or is of a kind that is not supported, or
                 another file is in the place of the result.
-            FileError: the result cannot be written.
+            FileError: The result cannot be written.
         """
         settings = self._settings(job.source)
         if job.target.exists():
@@ -156,15 +158,15 @@ def restore_files(
     """Restore files, and go on behind those that cannot be.
 
     Args:
-        jobs: from :func:`~jpeg_preproc.files.plan.plan_jobs`.
-        restore: the settings.
-        workers: files at a time, each in a thread; more than one is for a GPU, which would wait
-            while files are decoded and encoded.
-        on_progress: called as things get done.
+        jobs: What :func:`~jpeg_preproc.files.plan.plan_jobs` returned.
+        restore: Settings of the restoration.
+        workers: Number of files at a time, each in a thread; more than one is for a GPU, which
+            would wait while files are decoded and encoded.
+        on_progress: Called as things get done.
 
     Raises:
-        FileError: a result that cannot be written. What was done by then stays done, and the same
-            call goes on from there.
+        FileError: A result cannot be written. What was done by then stays done, and the same call
+            goes on from there.
     """
     summary = RestoreSummary()
     for job, result in _results(jobs, restore, workers, _Meter(on_progress)):

@@ -61,11 +61,11 @@ class LoadedImage:
     """An image file's pixels and what the file says about them.
 
     Attributes:
-        picture: the pixels in Pillow's memory, mode RGB or, from a grey file, L; in stored
+        picture: Pixels in Pillow's memory, of mode RGB or, from a grey file, L; in stored
             orientation, and with nothing in its ``info``.
-        info: the JPEG header; None for other formats.
+        info: Header of a JPEG; None for other formats.
         orientation: EXIF orientation still to be applied, 1-8.
-        path: the file; None for bytes.
+        path: Path of the file; None for bytes.
     """
 
     picture: Image.Image
@@ -88,12 +88,13 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     upright itself.
 
     Args:
-        source: path or bytes.
-        name: what an error calls bytes that came from a file; the path is taken otherwise.
+        source: A file's path, or its bytes.
+        name: What an error calls bytes that came from a file; by default the path.
 
     Raises:
-        ImageReadError: missing, no image, corrupt or truncated, CMYK, more than 8 bits per
-            channel, or over Pillow's limit on pixels. The message names the file and the mend.
+        ImageReadError: The file is missing, no image, corrupt or truncated, CMYK, of more than 8
+            bits per channel, or over Pillow's limit on pixels. The message names the file and the
+            mend.
 
     >>> stream = io.BytesIO()
     >>> Image.new("LA", (7, 9)).save(stream, "PNG")

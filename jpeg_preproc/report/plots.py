@@ -37,14 +37,14 @@ def plot_metric_vs_qf(
     is grey. Values that are ``None`` or not finite are left out.
 
     Args:
-        rows: restoration or downstream rows; see :mod:`jpeg_preproc.report.tables`.
-        value_key: the column to draw, such as ``'psnr'`` or ``'value'``.
-        path: ends in ``.png``, ``.svg`` or ``.pdf``.
-        title: above all panels.
-        ylabel: the measure with its unit; ``value_key`` by default.
+        rows: Rows of a restoration or downstream run; see :mod:`jpeg_preproc.report.tables`.
+        value_key: Column to draw, such as ``'psnr'`` or ``'value'``.
+        path: File to write; ends in ``.png``, ``.svg`` or ``.pdf``.
+        title: Text above all panels.
+        ylabel: The measure with its unit; ``value_key`` by default.
 
     Raises:
-        JpegPreprocError: matplotlib is not installed, or there is nothing to draw.
+        JpegPreprocError: Matplotlib is not installed, or there is nothing to draw.
     """
     panels = _panels(rows, value_key)
     if not panels:
@@ -63,7 +63,7 @@ def new_figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
     """Return an empty figure and its panels from left to right.
 
     Raises:
-        JpegPreprocError: matplotlib is not installed.
+        JpegPreprocError: Matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

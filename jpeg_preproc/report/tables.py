@@ -42,9 +42,9 @@ def write_results(
     ``nan`` in the other two.
 
     Args:
-        out_dir: made if missing.
-        meta: what produced the rows; anything JSON can hold.
-        rows: flat dicts in the order to be kept; CSV columns appear in the order first met.
+        out_dir: Folder to write to; made if missing.
+        meta: What produced the rows; anything JSON can hold.
+        rows: Flat dicts in the order to be kept; CSV columns appear in the order first met.
 
     Returns:
         The three paths by ``'json'``, ``'csv'`` and ``'md'``.
