@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
+from jpeg_preproc.cli.exit_codes import DONE, REFUSED
 from jpeg_preproc.distributed import LAUNCHERS
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report import print_error
@@ -62,11 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         runner.train()
     except JpegPreprocError as error:
         print_error(error)
-        return 2
+        return REFUSED
     if is_main_process():
         _list_skipped(runner)
         print(f"checkpoints and logs: {runner.work_dir}")
-    return 0
+    return DONE
 
 
 def _list_skipped(runner: Any) -> None:

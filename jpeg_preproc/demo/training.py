@@ -35,8 +35,8 @@ def export_checkpoint(trained: dict[str, Any], record: dict[str, Any]) -> bytes:
     single again. Integer buffers stay as they are.
 
     Args:
-        trained: a checkpoint as mmengine writes it; its ``state_dict`` is read.
-        record: what to say of the training, plain types only; ``dataset_meta`` among them.
+        trained: Checkpoint as mmengine writes it; its ``state_dict`` is read.
+        record: What to say of the training, plain types only; ``dataset_meta`` is among them.
     """
     state = {
         name: value.half() if value.is_floating_point() else value
@@ -51,12 +51,12 @@ def shared_features(segmenter: dict[str, Tensor], start_level: int = 1) -> dict[
     """Return the part of the segmenter's weights that the detector starts from.
 
     Args:
-        segmenter: the segmenter's state dict.
-        start_level: the first level of the backbone that the detector's neck reads; the
+        segmenter: State dict of the segmenter.
+        start_level: The first level of the backbone that the detector's neck reads; the
             convolutions of the neck are numbered from it.
 
     Raises:
-        WeightsError: there is no backbone in ``segmenter``.
+        WeightsError: There is no backbone in ``segmenter``.
     """
     features: dict[str, Tensor] = {}
     for name, value in segmenter.items():
@@ -81,13 +81,13 @@ def train_demo_model(
 
     Args:
         name: ``'detector'`` or ``'segmenter'``.
-        root: folder of the demo set; the split is made there where it is missing.
-        work_dir: folder for checkpoints; logs go to a folder of the model's name in it.
+        root: Folder of the demo set; the split is made there where it is missing.
+        work_dir: Folder for checkpoints; logs go to a folder of the model's name in it.
 
     Raises:
         KeyError: ``name`` is none of these.
-        FileNotFoundError: the detector's turn, and no segmenter in ``work_dir``.
-        ImportError: mmengine, or mmdet or mmseg, is not installed.
+        FileNotFoundError: It is the detector's turn, and there is no segmenter in ``work_dir``.
+        ImportError: One of mmengine, mmdet and mmseg is not installed.
     """
     from mmengine.config import Config
     from mmengine.runner import Runner

@@ -50,11 +50,11 @@ def plot_psnr_vs_time(
     """Draw each restorer's gain over its median time, one panel per device, dtype and size.
 
     Args:
-        rows: As :func:`with_shares` takes them.
-        gains: Of each restorer, by its name in ``subject``; others are left out.
-        path: Ends in ``.png``, ``.svg`` or ``.pdf``.
-        title: Above all panels.
-        ylabel: What the gain is.
+        rows: Rows as :func:`with_shares` takes them.
+        gains: Gain of each restorer, by its name in ``subject``; others are left out.
+        path: File to write; ends in ``.png``, ``.svg`` or ``.pdf``.
+        title: Text above all panels.
+        ylabel: What the gain is, with its unit.
 
     Raises:
         JpegPreprocError: No restorer of ``rows`` has a gain, or matplotlib is not installed.

@@ -5,7 +5,7 @@ from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, R
 from jpeg_preproc.restorers.engine import BelievedQuality, JpegRestorer, Restored
 from jpeg_preproc.restorers.registry import build_restorer, register_restorer, registered_names
 from jpeg_preproc.restorers.weights import (
-    Manifest,
+    WeightsManifest,
     load_weights,
     save_weights,
     shipped_names,
@@ -15,7 +15,7 @@ from jpeg_preproc.restorers.weights import (
 __all__ = [
     "BelievedQuality",
     "JpegRestorer",
-    "Manifest",
+    "WeightsManifest",
     "Quality",
     "Restored",
     "Restorer",

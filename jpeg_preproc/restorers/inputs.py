@@ -10,7 +10,7 @@ import numpy as np
 
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import load_image
-from jpeg_preproc.jpeg.source import read_source, source_name
+from jpeg_preproc.jpeg.source import source_bytes, source_name
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | np.ndarray"
 
@@ -52,7 +52,7 @@ def load_input(item: ImageInput) -> LoadedInput:
                 "pixels, or a list of these"
             )
         return LoadedInput(item)
-    data, name = read_source(item), source_name(item)
+    data, name = source_bytes(item), source_name(item)
     loaded = load_image(data, name)
     if loaded.info is None:
         return LoadedInput(loaded.pixels, loaded.orientation)

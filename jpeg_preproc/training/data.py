@@ -17,11 +17,11 @@ from torch.utils.data import Dataset
 
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, load_image, qtables_from_qf
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers.contract import Quality
 
 # Two blocks of luma, one of chroma at 4:2:0.
 _GRID = 16
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,9 @@ def _resized(pixels: np.ndarray, side: int, kernel: str | Image.Resampling) -> n
 
 def _equal_error_qf(clean: np.ndarray, spoilt: np.ndarray) -> int:
     """Return the quality at which one coding of ``clean`` has the error of ``spoilt`` in luma."""
-    reference, given = (np.asarray(Image.fromarray(image).convert("L")) for image in (clean, spoilt))
+    reference, given = (
+        np.asarray(Image.fromarray(image).convert("L")) for image in (clean, spoilt)
+    )
 
     def error(luma: np.ndarray) -> float:
         return float(np.square(luma.astype(np.float32) - reference).mean())
