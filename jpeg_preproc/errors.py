@@ -37,6 +37,10 @@ class QualityError(JpegPreprocError, ValueError):
     """A quality factor outside 1-100, or quantisation tables of the wrong shape or range."""
 
 
+class CorruptionError(JpegPreprocError, ValueError):
+    """A corruption that is not registered, has a wrong setting, or lacks the package it needs."""
+
+
 class PipelineError(JpegPreprocError, ValueError):
     """A transform at a place in an OpenMMLab pipeline where it cannot work."""
 
