@@ -33,7 +33,7 @@ def condition_key(task: Task, condition: Condition, settings: RestoreSettings) -
     """
     key: dict[str, Any] = {
         "revision": REVISION,
-        "versions": result_versions(),
+        "versions": result_versions(task.packages),
         "task": task.fingerprint,
     }
     if condition.corruption is not None:

@@ -6,7 +6,7 @@ How a task measures is the business of :mod:`jpeg_preproc.openmmlab.evaluation` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,8 +24,8 @@ class Figure:
 
     Attributes:
         metric: ``'mAP'`` or ``'mIoU'``.
-        value: In percentage points.
-        replicates: The same of the bootstrap's draws, see
+        value: The metric's value in percentage points.
+        replicates: The value of each of the bootstrap's draws, see
             :mod:`~jpeg_preproc.stats.bootstrap`; ``None`` if the metric is not known there.
     """
 
@@ -46,7 +46,7 @@ class Measurement:
         all_metrics: Everything the model's own metrics reported, in their own units.
         replicates: ``value`` of the bootstrap's draws of the images, see
             :mod:`~jpeg_preproc.stats.bootstrap`; ``None`` if the metric is not known there.
-        stages: What took this long, in all processes together; see
+        stages: How long each stage took, in all processes together; see
             :mod:`~jpeg_preproc.evaluation.stages`.
         bytes_per_pixel: Bytes of the files that the condition has made, for each pixel of the
             originals; ``None`` where it makes none.
@@ -72,8 +72,9 @@ class Task(Protocol):
         dataset: Short name of the test data.
         model: Short name of the model.
         images: How many are evaluated.
-        fingerprint: What the result depends on besides the condition, as JSON values; no path and no
-            name of a file.
+        fingerprint: What the result depends on besides the condition and versions, as JSON
+            values; no path and no name of a file.
+        packages: Names of the packages whose versions the result depends on.
         stages: How long it took to get ready, in all processes together.
     """
 
@@ -81,6 +82,7 @@ class Task(Protocol):
     model: str
     images: int
     fingerprint: dict[str, Any]
+    packages: tuple[str, ...]
     stages: Seconds
 
     @property
@@ -118,41 +120,30 @@ class Task(Protocol):
         """
 
 
-def advance(title: str = title) -> None:
-            if on_image:
-                on_image(title)
-
-        measured = processes.first(lambda key=key: store.load(key))  # type: ignore[misc]
-        if measured is not None:
-            reused += 1
-            for _ in range(measured.images):
-                advance()
-        else:
-            try:
-                measured = task.measure(condition, settings, store.name(key), advance)
-            except LauncherError:
-                raise
-            except JpegPreprocError as error:
-                failed.append({"file": title, "reason": str(error)})
-                continue
-            if processes.is_first:
-                store.save(key, measured)
-            spent.append(measured.stages)
-        results.append((condition, measured))
-    return Outcome(_rows(task, results), failed, reused, add_seconds(spent))
-
-
 def advance(
     on_image: Callable[[], None] | None, position: int, images: int, processes: Processes
 ) -> None:
     """Call ``on_image`` for one image of a process's share, and for those of the others beside it.
 
     Args:
-        on_image: What counts them.
-        position: Of the image in the share, from 0.
-        images: How many all have.
+        on_image: What counts the images.
+        position: Place of the image in the share, from 0.
+        images: How many images there are in all shares.
         processes: Those that share them.
     """
     if on_image:
         for _ in range(min(processes.size, images - position * processes.size)):
             on_image()
+
+
+def bytes_per_pixel(shares: Iterable[tuple[int, int]]) -> float | None:
+    """Return the bytes for each pixel of several processes' shares, ``None`` without any bytes.
+
+    Args:
+        shares: Bytes and pixels of each process.
+
+    >>> bytes_per_pixel([(30, 100), (10, 100)])
+    0.2
+    """
+    num_bytes, num_pixels = (sum(part) for part in zip(*shares, strict=True))
+    return num_bytes / num_pixels if num_bytes and num_pixels else None

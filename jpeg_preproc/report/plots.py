@@ -66,7 +66,7 @@ def new_figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
     """Return an empty figure and its panels from left to right.
 
     Raises:
-        JpegPreprocError: matplotlib is not installed.
+        JpegPreprocError: Matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

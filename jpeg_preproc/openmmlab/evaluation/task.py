@@ -20,21 +20,28 @@ from mmengine.runner import Runner, set_random_seed
 
 from jpeg_preproc.distributed import ALONE, Processes, merge
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, condition_transforms
+from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
 from jpeg_preproc.evaluation.config import config_digest
-from jpeg_preproc.evaluation.downstream import SEED, Measurement, advance
 from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
+from jpeg_preproc.evaluation.task import SEED, Measurement, advance, bytes_per_pixel
+from jpeg_preproc.evaluation.versions import OPENMMLAB
 from jpeg_preproc.io import sha256_file
-from jpeg_preproc.openmmlab.config import dataset_name, load_config, with_transforms
-from jpeg_preproc.openmmlab.convert import with_jpeg_restore
+from jpeg_preproc.openmmlab.config import dataset_name, load_config, set_data_root
+from jpeg_preproc.openmmlab.evaluation.condition import (
+    check_handed_on,
+    left_by_corruption,
+    map_to_original,
+    with_condition,
+)
 from jpeg_preproc.openmmlab.evaluation.metrics import evaluate, keep_boxes
 from jpeg_preproc.openmmlab.evaluation.network import load_model, quiet
 from jpeg_preproc.openmmlab.evaluation.selection import select_images
 from jpeg_preproc.openmmlab.evaluation.timing import split_pipelines, time_pipelines
 from jpeg_preproc.restorers.device import usable_device
 
-# What each metric has kept of a process's share of the images, and how long that took.
-_Share = tuple[list[list[Any]], Seconds]
+# What each metric has kept of a process's share of the images, how long that took, and how many
+# bytes for how many pixels the condition has made.
+_Share = tuple[list[list[Any]], Seconds, tuple[int, int]]
 
 
 class OpenMMLabTask:
@@ -99,8 +106,7 @@ class OpenMMLabTask:
         self.device = device
         self.num_workers = num_workers
         self.processes = processes
-        tested = ("model", "test_dataloader", "test_evaluator")
-        digest = config_digest({key: self.config.get(key) for key in tested})
+        digest = _digest(self.config)
         with quiet(), DefaultScope.overwrite_default_scope(self._scope):
             with clock.stage("prepare"):
                 self._network: Any = load_model(self.config, checkpoint, device)
@@ -119,10 +125,13 @@ class OpenMMLabTask:
             "seed": SEED,
         }
 
+    #: Packages whose versions the result depends on.
+    packages = OPENMMLAB
+
     def measure(
         self,
         condition: Condition,
-        settings: JpegSettings,
+        settings: RestoreSettings,
         name: str,
         on_image: Callable[[], None] | None = None,
     ) -> Measurement:
@@ -130,7 +139,7 @@ class OpenMMLabTask:
 
         Args:
             condition: What the images go through.
-            settings: How it compresses and restores, and where.
+            settings: How its restorer runs, and where.
             name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
             on_image: Called after each image, of those of the other processes too.
 
@@ -140,7 +149,7 @@ class OpenMMLabTask:
                 several processes share them.
         """
         started = time.perf_counter()
-        config = self._with_condition(condition, settings)
+        config = with_condition(self.config, condition, settings)
         clock = StageClock(self.num_workers, self.device)
         with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
             with clock.stage("prepare"):
@@ -152,15 +161,15 @@ class OpenMMLabTask:
 
             def share() -> _Share:
                 with self._preprocessing(config, clock), _without_traceback():
-                    self._test(loader, evaluator, clock, on_image)
-                return [metric.results for metric in evaluator.metrics], clock.seconds()
+                    size = self._test(loader, evaluator, condition, clock, on_image)
+                return [metric.results for metric in evaluator.metrics], clock.seconds(), size
 
             shares = self.processes.each(share)
             clock.reset()
 
             def finish() -> Measurement:
                 with clock.stage("metric"):
-                    kept = [results for results, _ in shares]
+                    kept = [results for results, _, _ in shares]
                     for metric, *parts in zip(evaluator.metrics, *kept, strict=True):
                         metric.results = self._merged(metric, parts)
                     figure, results = evaluate(evaluator, self.images)
@@ -171,22 +180,23 @@ class OpenMMLabTask:
                     seconds=round(time.perf_counter() - started, 2),
                     all_metrics=results,
                     replicates=figure.replicates,
-                    stages=add_seconds([clock.seconds(), *(seconds for _, seconds in shares)]),
+                    stages=add_seconds([clock.seconds(), *(seconds for _, seconds, _ in shares)]),
+                    bytes_per_pixel=bytes_per_pixel(size for _, _, size in shares),
                 )
 
             return self.processes.first(finish)
 
-    def stages_alone(self, condition: Condition, settings: JpegSettings) -> Seconds:
+    def stages_alone(self, condition: Condition, settings: RestoreSettings) -> Seconds:
         """Return how long each stage of an image's way takes where nothing else runs between.
 
         Args:
             condition: What the images go through.
-            settings: How it compresses and restores, and where.
+            settings: How its restorer runs, and where.
 
         Raises:
             PipelineError: They cannot stand in this pipeline.
         """
-        config = self._with_condition(condition, settings)
+        config = with_condition(self.config, condition, settings)
         clock = StageClock(device=self.device)
 
         def test(packed: Any) -> None:
@@ -197,19 +207,6 @@ class OpenMMLabTask:
             for records, way in split_pipelines(self._loader(config).dataset):
                 time_alone([*way, ("model", test)], records, clock)
         return clock.seconds()
-
-    def _with_condition(self, condition: Condition, settings: JpegSettings) -> Config:
-        """Return the config whose test images go through a condition."""
-        config = with_transforms(self.config, condition_transforms(condition, settings))
-        if condition.restorer is None or settings.where == "pipeline":
-            return config
-        return with_jpeg_restore(
-            config,
-            condition.restorer.name,
-            "preprocessor",
-            dtype=settings.dtype,
-            consistent=condition.restorer.consistent,
-        )
 
     def _loader(self, config: Config) -> Any:
         """Return a loader of this process's images, one at a time, in the dataset's order."""
@@ -246,16 +243,25 @@ class OpenMMLabTask:
         self,
         loader: Any,
         evaluator: Evaluator,
+        condition: Condition,
         clock: StageClock,
         on_image: Callable[[], None] | None,
-    ) -> None:
+    ) -> tuple[int, int]:
+        """Run the model on this process's images; return bytes and pixels of the files made."""
+        num_bytes = num_pixels = 0
         for position, (index, batch) in enumerate(zip(self._indices(), loader, strict=True)):
             set_random_seed(SEED + index)  # whatever images came before, in whichever process
             with clock.stage("model"):
                 outputs = self._network.test_step(batch)
             with clock.stage("metric"):
+                check_handed_on(outputs, condition)
+                for left in filter(None, map(left_by_corruption, outputs)):
+                    height, width = left["geometry"].original
+                    num_bytes, num_pixels = num_bytes + left["bytes"], num_pixels + height * width
+                map_to_original(outputs)
                 evaluator.process(data_samples=outputs, data_batch=batch)
             advance(on_image, position, self.images, self.processes)
+        return num_bytes, num_pixels
 
     def _merged(self, metric: Any, parts: Sequence[Any]) -> Any:
         """Return what a metric has kept of all images, in their order."""
@@ -268,6 +274,15 @@ class OpenMMLabTask:
                 "processes cannot share them; run it in one, without --launcher"
             )
         return merge(parts)
+
+
+def _digest(config: Config) -> str:
+    """Return a digest of what a config tests, wherever its data lies."""
+    anywhere = copy.deepcopy(config)
+    set_data_root(anywhere, "data")
+    return config_digest(
+        {key: anywhere.get(key) for key in ("model", "test_dataloader", "test_evaluator")}
+    )
 
 
 @contextlib.contextmanager
