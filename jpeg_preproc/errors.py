@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class JpegPreprocError(Exception):
     """Base of every error this package raises on purpose.
@@ -71,3 +74,23 @@ class WeightsError(JpegPreprocError, ValueError):
 
 class ModelError(JpegPreprocError, ValueError):
     """A deployed model that cannot be run, or that its config does not describe."""
+
+
+@contextmanager
+def errors_named(name: str | None) -> Iterator[None]:
+    """Put an image's name before the message of an error that only knows its pixels.
+
+    Args:
+        name: Usually the path; with ``None`` or nothing errors stay as they are.
+
+    >>> with errors_named("a.jpg"):
+    ...     raise QualityError("no quality")
+    Traceback (most recent call last):
+    jpeg_preproc.errors.QualityError: a.jpg: no quality
+    """
+    try:
+        yield
+    except JpegPreprocError as error:
+        if not name or name in str(error):
+            raise
+        raise type(error)(f"{name}: {error}") from error

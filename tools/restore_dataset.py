@@ -17,7 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jpeg_preproc.cli.arguments import positive, quality_policy
+from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality
 from jpeg_preproc.cli.dataset import DatasetCommand, dataset_parser, run_dataset_command
 from jpeg_preproc.datasets import DatasetTree, Execution, RewriteSummary
 from jpeg_preproc.datasets.restore import (
@@ -48,16 +48,23 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--qf",
-        type=quality_policy,
+        type=quality,
         default="auto",
-        metavar="auto|blind|1-100",
-        help="quality to restore by: auto takes that of each file, blind none; default: auto",
+        metavar=QF_METAVAR,
+        help="quality to restore by: auto and file take that of each file, blind none; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--device", default="cpu", help="cpu, cuda for all GPUs, or one as cuda:0; default: cpu"
     )
     parser.add_argument(
         "--dtype", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32"
+    )
+    parser.add_argument(
+        "--consistent",
+        action="store_true",
+        help="move results to where their JPEG files say that the originals were; images restored "
+        "by their own tables only, others are restored without",
     )
     parser.add_argument(
         "--tile",
@@ -83,7 +90,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Restore a dataset and return the exit code."""
     args = parse_args(argv)
     how = Restoration(
-        args.restorer, args.qf, args.dtype, args.tile, args.image_format, args.names == "suffix"
+        args.restorer,
+        args.qf,
+        args.dtype,
+        args.tile,
+        args.image_format,
+        args.names == "suffix",
+        args.consistent,
     )
 
     def workers(processes: Processes) -> int:

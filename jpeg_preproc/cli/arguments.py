@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 
 from jpeg_preproc.errors import QualityError
-from jpeg_preproc.jpeg.tables import validate_qf
+from jpeg_preproc.jpeg.tables import QF_WORDS, QfChoice, validate_quality
+
+#: What the help calls the values of ``--qf``.
+QF_METAVAR = "|".join([*QF_WORDS, "1-100"])
 
 
-def quality_policy(text: str) -> int | str:
-    """Return ``'auto'``, ``'blind'`` or a quality factor, 1-100."""
-    if text in ("auto", "blind"):
-        return text
+def quality(text: str) -> QfChoice:
+    """Return by which quality to restore; see :func:`~jpeg_preproc.jpeg.validate_quality`."""
     try:
-        return validate_qf(int(text))
-    except (ValueError, QualityError):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, blind, 1-100") from None
+        return validate_quality(int(text) if text.isdecimal() else text)
+    except QualityError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive(text: str) -> int:

@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jpeg_preproc.cli.arguments import positive, quality_policy
+from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError
@@ -61,10 +61,11 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--qf",
-        type=quality_policy,
+        type=quality,
         default="auto",
-        metavar="auto|blind|1-100",
-        help="quality to restore by: auto takes that of the file, blind none; default: auto",
+        metavar=QF_METAVAR,
+        help="quality to restore by: auto and file take that of the file, blind none; "
+        "default: %(default)s",
     )
     result.add_argument("--device", default="cpu", help="of torch, such as cuda:0; default: cpu")
     result.add_argument(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -32,8 +32,10 @@ from jpeg_preproc.errors import DeviceError, ImageReadError, QualityError, Weigh
 from jpeg_preproc.jpeg.encode import SUFFIXES, Encoding, encode_image
 from jpeg_preproc.jpeg.exif import apply_orientation, orientation_exif
 from jpeg_preproc.jpeg.image import LoadedImage
+from jpeg_preproc.jpeg.tables import QfChoice
 from jpeg_preproc.restorers.device import is_out_of_memory, usable_device
 from jpeg_preproc.restorers.engine import JpegRestorer
+from jpeg_preproc.restorers.inputs import DecodedImage
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 #: Formats that a restored image is stored in.
@@ -51,14 +53,17 @@ class Restoration:
         tile: Side of the pieces that large images are cut into, pixels.
         format: One of :data:`LOSSLESS_FORMATS`.
         rename: Whether images' names tell their format, in COCO annotations too.
+        consistent: Whether results are moved to where their JPEG files say that the originals
+            were; see :class:`~jpeg_preproc.restorers.JpegRestorer`.
     """
 
     restorer: str = MODEL_RESTORER
-    qf: int | Literal["auto", "blind"] = "auto"
+    qf: QfChoice = "auto"
     dtype: str = "fp32"
     tile: int = TILE
     format: str = "png"
     rename: bool = False
+    consistent: bool = False
 
 
 def restore_dataset(
@@ -152,6 +157,8 @@ def restoration_variant(
         "torch": str(torch.__version__),
         "encoder": encoder_record(restoration.format),
     }
+    if not restoration.consistent:  # named only where it is on: earlier runs go on
+        del settings["consistent"]
     return Variant(Path(out) / weights_path(restoration.restorer).stem, settings)
 
 
@@ -221,21 +228,21 @@ class ImageRestorer:
 
     def _encode(self, image: LoadedImage, settings: Mapping[str, Any]) -> Encoded:
         device = self.devices[worker_index() % len(self.devices)]
-        engine = _engine(self.weights, device, settings["dtype"], settings["tile"])
+        consistent = settings.get("consistent", False)
+        engine = _engine(self.weights, device, settings["dtype"], settings["tile"], consistent)
         found = engine.manifest.sha256 if engine.manifest else None
         if found != settings["weights_sha256"]:
             raise WeightsError(
                 f"{self.weights} has changed since this run began; run again with another output "
                 "folder."
             )
-        own = image.info.qtables if image.info else None
-        belief = engine.believe(image.pixels, settings["qf"], own)
-        (restored,) = engine.restore_pixels([image.pixels], [belief])
-        pixels, facts = restored.image, {}
+        (restored,) = engine.restore([DecodedImage.of(image)], settings["qf"])
+        pixels = restored.image
+        facts: dict[str, Any] = {"consistent": restored.consistent} if consistent else {}
         orientation = image.orientation
         if settings["format"] == "webp" and orientation != 1:
             pixels = apply_orientation(pixels, orientation)
-            facts = {"width": pixels.shape[1], "height": pixels.shape[0], "orientation": 1}
+            facts |= {"width": pixels.shape[1], "height": pixels.shape[0], "orientation": 1}
             orientation = 1
         exif = b"" if orientation == 1 else orientation_exif(orientation)
         return Encoded(
@@ -245,8 +252,8 @@ class ImageRestorer:
 
 
 @lru_cache(maxsize=1)
-def _engine(weights: str, device: str, dtype: str, tile: int) -> JpegRestorer:
+def _engine(weights: str, device: str, dtype: str, tile: int, consistent: bool) -> JpegRestorer:
     """Return this process's engine."""
     if torch.device(device).type == "cpu" and multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # there is a process for each core
-    return JpegRestorer(weights, device, dtype, tile, batch_size=1)
+    return JpegRestorer(weights, device, dtype, tile, batch_size=1, consistent=consistent)

@@ -22,10 +22,10 @@ import numpy as np
 import torch
 
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.jpeg import qtables_from_qf
 from jpeg_preproc.restorers.catalogue import macs
 from jpeg_preproc.restorers.contract import Restorer
-from jpeg_preproc.restorers.engine import BelievedQuality, JpegRestorer
+from jpeg_preproc.restorers.engine import JpegRestorer
+from jpeg_preproc.restorers.inputs import DecodedImage
 from jpeg_preproc.restorers.registry import build_restorer, registered_names
 
 #: Quality factor that the restorers are told; their time does not depend on it.
@@ -99,12 +99,11 @@ def measure_restorer(case: Case) -> dict[str, Any]:
     )
     rng = np.random.default_rng(0)
     shape = (case.height, case.width, 3)
-    images = [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(case.batch)]
-    believed = [BelievedQuality("given", QF, qtables_from_qf(QF))] * case.batch
+    images = [DecodedImage(rng.integers(0, 256, shape, dtype=np.uint8)) for _ in range(case.batch)]
     return row(
         case,
         "restorer",
-        lambda: restorer.restore_pixels(images, believed),
+        lambda: restorer.restore(images, QF),
         parameters=sum(value.numel() for value in restorer.network.parameters()),
         gmacs=lambda: _gmacs(restorer.network, case.height, case.width),
     )

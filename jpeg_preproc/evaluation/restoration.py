@@ -32,8 +32,7 @@ from jpeg_preproc.evaluation.store import ScoreStore
 from jpeg_preproc.io import sha256_bytes, sha256_file
 from jpeg_preproc.jpeg import compress_jpeg, load_image, read_jpeg_info, validate_qf
 from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
-from jpeg_preproc.jpeg.samples import read_samples
-from jpeg_preproc.restorers import JpegRestorer
+from jpeg_preproc.restorers import DecodedImage, JpegRestorer
 
 #: Where a restorer may have the quality of an image from; see :func:`engine_restorer`.
 Told = Literal["tables", "pixels", "blind"]
@@ -97,10 +96,8 @@ def engine_restorer(engine: JpegRestorer, told: Told = "tables") -> NamedRestore
 
     def restore(image: CompressedImage) -> Pixels:
         tables = read_jpeg_info(image.data).qtables if told == "tables" else None
-        belief = engine.believe(image.pixels, "blind" if told == "blind" else "auto", tables)
-        files = [read_samples(image.data)] if engine.consistent else None
-        (restored,) = engine.restore_pixels([image.pixels], [belief], files=files)
-        return restored.image
+        decoded = DecodedImage(image.pixels, tables, None if tables is None else image.data)
+        return engine.restore([decoded], "blind" if told == "blind" else "file")[0].image
 
     # Of the weights as they are loaded: an engine around a bare network has no manifest.
     # Cloned, because safetensors refuses tensors that share memory or are not in order.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.errors import FileError, ImageReadError
@@ -20,6 +20,7 @@ from jpeg_preproc.io import sha256_file, write_bytes_atomic
 from jpeg_preproc.jpeg.encode import Encoding, encode_image, read_note
 from jpeg_preproc.jpeg.exif import upright_exif
 from jpeg_preproc.jpeg.metadata import read_metadata
+from jpeg_preproc.jpeg.tables import QfChoice
 from jpeg_preproc.restorers import JpegRestorer
 from jpeg_preproc.restorers.device import is_out_of_memory
 
@@ -82,7 +83,7 @@ class FileRestorer:
     """
 
     restorer: JpegRestorer
-    qf: int | Literal["auto", "blind"] = "auto"
+    qf: QfChoice = "auto"
     encoding: Encoding = field(default_factory=Encoding)
     keep_exif: bool = False
     overwrite: bool = False

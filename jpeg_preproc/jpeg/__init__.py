@@ -19,10 +19,12 @@ from jpeg_preproc.jpeg.tables import (
     ANNEX_K_CHROMA,
     ANNEX_K_LUMA,
     ZIGZAG,
+    QfChoice,
     QfMatch,
     nearest_qf,
     qtables_from_qf,
     validate_qf,
+    validate_quality,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
     "JpegImage",
     "JpegInfo",
     "LoadedImage",
+    "QfChoice",
     "QfEstimate",
     "QfMatch",
     "apply_orientation",
@@ -51,6 +54,7 @@ __all__ = [
     "read_jpeg_info",
     "roundtrip",
     "validate_qf",
+    "validate_quality",
 ]
 
 

@@ -66,12 +66,16 @@ class LoadedImage:
         info: Header of a JPEG; None for other formats.
         orientation: EXIF orientation still to be applied, 1-8.
         path: Path of the file; None for bytes.
+        data: All bytes of the file.
+        name: What an error calls it.
     """
 
     picture: Image.Image
     info: JpegInfo | None
     orientation: int
     path: Path | None
+    data: bytes
+    name: str
 
     @cached_property
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -106,12 +110,12 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if is_jpeg(data):
         picture, info = decode_picture(data, name)
-        return LoadedImage(picture, info, info.orientation, path)
+        return LoadedImage(picture, info, info.orientation, path, data, name)
     with WARNINGS_LOCK, warnings.catch_warnings():
         # Pillow warns of damaged metadata and of images that are merely large; neither matters.
         warnings.simplefilter("ignore")
         picture, orientation = _read_with_pillow(data, name)
-    return LoadedImage(picture, None, orientation, path)
+    return LoadedImage(picture, None, orientation, path, data, name)
 
 
 def _read_with_pillow(data: bytes, name: str) -> tuple[Image.Image, int]:

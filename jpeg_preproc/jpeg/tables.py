@@ -8,12 +8,18 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import SupportsIndex
+from typing import Literal, SupportsIndex, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from jpeg_preproc.errors import QualityError
+
+QfWord = Literal["auto", "file", "blind"]
+#: How a caller says by which quality an image is restored: by what its file, else its pixels show
+#: (``'auto'``, ``'file'``), by none (``'blind'``), or by a libjpeg quality factor, 1-100.
+QfChoice = int | QfWord
+QF_WORDS: tuple[QfWord, ...] = get_args(QfWord)
 
 #: ITU-T T.81 (1992), table K.1: luminance.
 ANNEX_K_LUMA: npt.NDArray[np.uint16] = np.array(
@@ -97,6 +103,25 @@ def validate_qf(qf: SupportsIndex) -> int:
     if isinstance(qf, bool) or not 1 <= value <= 100:
         raise QualityError(f"JPEG quality factor {qf!r} is outside 1-100; give one from 1 to 100.")
     return value
+
+
+def validate_quality(qf: SupportsIndex | str) -> QfChoice:
+    """Return by which quality to restore: one of :data:`QF_WORDS`, or an int in 1-100.
+
+    Raises:
+        QualityError: Neither.
+
+    >>> validate_quality("file"), validate_quality(75)
+    ('file', 75)
+    """
+    if isinstance(qf, str):
+        for word in QF_WORDS:
+            if qf == word:
+                return word
+        raise QualityError(
+            f"Quality {qf!r} is none of {', '.join(QF_WORDS)}; give one of these, or 1 to 100."
+        )
+    return validate_qf(qf)
 
 
 def qtables_from_qf(qf: SupportsIndex) -> npt.NDArray[np.uint16]:

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from jpeg_preproc.defaults import MODEL_RESTORER, TILE
 from jpeg_preproc.errors import JpegPreprocError, PipelineError
 from jpeg_preproc.evaluation.config import read_config
+from jpeg_preproc.jpeg import QfChoice
 from jpeg_preproc.openmmlab.config import (
     decoded_index,
     insert_transforms,
@@ -32,7 +33,7 @@ def with_jpeg_restore(
     restorer: str = MODEL_RESTORER,
     where: Literal["pipeline", "preprocessor"] = "pipeline",
     *,
-    qf: int | Literal["auto", "blind"] = "auto",
+    qf: QfChoice = "auto",
     device: str | None = None,
     dtype: str = "fp32",
     tile: int | None = TILE,

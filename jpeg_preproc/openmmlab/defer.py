@@ -16,7 +16,7 @@ from torch import Tensor
 from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.openmmlab.place import JPEG_TRANSFORMS, require_decoder_pixels, transform_name
 from jpeg_preproc.openmmlab.restore import image_path
-from jpeg_preproc.openmmlab.source import Described, describe
+from jpeg_preproc.openmmlab.source import JpegOrigin, find_origin
 
 # What the datasets of mmdet and mmseg leave for LoadAnnotations and its like.
 _ANNOTATION_KEYS = ("instances", "seg_map_path", "depth_map_path")
@@ -28,14 +28,14 @@ class DeferredImage(BaseDataElement):
     Attributes:
         results: The pipeline's dictionary without the image.
         steps: The transforms, built, that are still to run, the packing one last.
-        described: How the image was coded.
+        origin: The JPEG that the image was decoded from.
         layout: Shape of the image as it was loaded, (H, W, C) or (H, W).
         views: How many augmented views of the image there are; 1 without ``TestTimeAug``.
     """
 
     results: dict[str, Any]
     steps: list[Any]
-    described: Described
+    origin: JpegOrigin
     layout: tuple[int, ...]
     views: int
 
@@ -133,13 +133,13 @@ class JpegDefer(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the image, unchanged, and what is to be done to it; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
-        described = describe(
+        origin = find_origin(
             results,
             image,
             type(self).__name__,
             self.backend_args,
             self.color_type,
-            samples=self.consistent,
+            with_data=self.consistent,
         )
         pixels = image[..., None] if image.ndim == 2 else image
         inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
@@ -152,7 +152,7 @@ class JpegDefer(BaseTransform):
                     # Each view gets its own: transforms append to lists among the results.
                     "results": copy.deepcopy(rest) if len(views) > 1 else rest,
                     "steps": self._needed(steps, rest),
-                    "described": described,
+                    "origin": origin,
                     "layout": image.shape,
                     "views": len(views),
                 }

@@ -14,8 +14,8 @@ def rgb_or_grey(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def like(pixels: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Return RGB or grey ``pixels`` in the channel layout of ``image``; the inverse of the above.
+def in_layout_of(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return RGB or grey ``pixels`` in the channel layout of ``image``; undoes rgb_or_grey.
 
     Grey pixels for a BGR ``image`` are repeated over its three channels.
     """

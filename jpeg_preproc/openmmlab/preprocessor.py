@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Literal, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 import torch
@@ -20,9 +20,9 @@ from torch import Tensor
 
 from jpeg_preproc.defaults import MODEL_RESTORER, TILE
 from jpeg_preproc.errors import PipelineError
-from jpeg_preproc.jpeg import validate_qf
+from jpeg_preproc.jpeg import QfChoice, validate_quality
 from jpeg_preproc.openmmlab.defer import DeferredImage, finish
-from jpeg_preproc.openmmlab.restore import restore_described
+from jpeg_preproc.openmmlab.restore import restore_loaded
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
 
 # What an image was restored to: the image, in its own layout, and its ``jpeg_quality``.
@@ -39,26 +39,29 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         self,
         data_preprocessor: Mapping[str, Any] | None = None,
         restorer: str = MODEL_RESTORER,
-        qf: int | Literal["auto", "blind"] = "auto",
+        qf: QfChoice = "auto",
         dtype: str = "fp32",
         tile: int | None = TILE,
         batch_size: int = 8,
         compile: bool = False,
     ) -> None:
         super().__init__()
-        if qf not in ("auto", "blind"):
-            qf = validate_qf(qf)  # type: ignore[arg-type]
         if dtype not in DTYPES:
             kind = type(self).__name__
             raise PipelineError(f"{kind}: dtype {dtype!r} is none of {', '.join(DTYPES)}")
         self.stock = MODELS.build(dict(data_preprocessor or {"type": self.default_stock}))
         self.restorer = restorer
-        self.qf = qf
+        self.qf = validate_quality(qf)
         self._dtype = DTYPES[dtype]
         # The engine is no module, so torch does not see the network in it: it stays out of
         # parameters(), state_dict(), optimizers and checkpoints. _apply() lets it follow.
         self._engine = JpegRestorer(
-            restorer, dtype=dtype, tile=tile, batch_size=batch_size, compile=compile
+            restorer,
+            dtype=dtype,
+            tile=tile,
+            batch_size=batch_size,
+            consistent=True,  # of images whose JPEG the pipeline hands on
+            compile=compile,
         )
         self._views: list[tuple[Tensor, DeferredImage, _Result]] = []
         #: Entered while it restores; whoever wants to know how long that takes puts a clock here.
@@ -116,12 +119,12 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
     def _restore(self, inputs: Sequence[Tensor], samples: Sequence[DeferredImage]) -> list[_Result]:
         """Restore a batch; of views of the same images, which come one after another, once."""
         if len(self._views) == len(samples) and all(
-            sample.described == other.described and torch.equal(image, known)
+            sample.origin == other.origin and torch.equal(image, known)
             for (known, other, _), image, sample in zip(self._views, inputs, samples, strict=True)
         ):
             return [(image.copy(), quality) for _, _, (image, quality) in self._views]
         with self.restoring():
-            results = restore_described(
+            results = restore_loaded(
                 self._engine,
                 [
                     np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()).reshape(
@@ -129,7 +132,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
                     )
                     for image, sample in zip(inputs, samples, strict=True)
                 ],
-                [sample.described for sample in samples],
+                [sample.origin for sample in samples],
                 self.qf,
                 self.restorer,
                 [sample.path for sample in samples],

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.jpeg import apply_orientation
-from jpeg_preproc.openmmlab.pixels import is_colourless, like, rgb_or_grey
-from jpeg_preproc.openmmlab.source import Described, undo_orientation
-from jpeg_preproc.restorers.engine import BelievedQuality, JpegRestorer
+from jpeg_preproc.jpeg import QfChoice, apply_orientation
+from jpeg_preproc.openmmlab.pixels import in_layout_of, is_colourless, rgb_or_grey
+from jpeg_preproc.openmmlab.source import JpegOrigin, undo_orientation
+from jpeg_preproc.restorers.engine import JpegRestorer, Restored
+from jpeg_preproc.restorers.inputs import DecodedImage
 
 
-def restore_described(
+def restore_loaded(
     engine: JpegRestorer,
     images: Sequence[np.ndarray],
-    described: Sequence[Described],
-    qf: int | Literal["auto", "blind"],
+    origins: Sequence[JpegOrigin],
+    qf: QfChoice,
     name: str,
     paths: Sequence[str | None],
 ) -> list[tuple[np.ndarray, dict[str, Any]]]:
@@ -28,71 +27,54 @@ def restore_described(
     Args:
         engine: What restores.
         images: uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey each, as loaded.
-        described: How each was coded; results are made consistent with the samples that it has.
-        qf: ``'auto'`` goes by ``described``, else by an estimate from pixels.
-        name: Of the restorer, for the record.
-        paths: Of the files, for messages.
+        origins: The JPEG that each was decoded from.
+        qf: Quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.restore`.
+        name: Name of the restorer, for the record.
+        paths: File of each image, for messages.
 
     Returns:
-        Of each the restored image, in its own orientation and layout (but for a grey one of which
-        three channels are wanted), and its ``jpeg_quality``; see
+        Each image restored, in its own orientation and layout (but for a grey one of which three
+        channels are wanted), and its ``jpeg_quality``; see
         :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
 
     Raises:
         QualityError: ``qf`` is none, or the network needs a quality and was left blind.
     """
-    stored, beliefs = [], []
-    for image, known, path in zip(images, described, paths, strict=True):
-        pixels = undo_orientation(rgb_or_grey(image), known.orientation)
-        tables = known.qtables if qf == "auto" else None
-        if tables is not None and len(tables) == 1 and is_colourless(pixels):
-            pixels = np.ascontiguousarray(pixels[..., 0])  # a grey JPEG loaded as BGR
-        with naming(path):
-            beliefs.append(_believe(engine, pixels, known, qf))
-        stored.append(pixels)
-    with naming(paths[0] if len(paths) == 1 else None):
-        files = [known.samples if qf == "auto" else None for known in described]
-        restored = engine.restore_pixels(stored, beliefs, files=files)
+    decoded = [
+        _as_stored(image, origin, qf, path)
+        for image, origin, path in zip(images, origins, paths, strict=True)
+    ]
     return [
         (
-            _laid_out(apply_orientation(result.image, known.orientation), image, known.colour),
-            {
-                "qf": result.qf,
-                "source": result.source,
-                "qtables": result.qtables,
-                "restorer": name,
-            },
+            _laid_out(apply_orientation(result.image, origin.orientation), image, origin.colour),
+            _quality(result, origin, name),
         )
-        for result, known, image in zip(restored, described, images, strict=True)
+        for result, origin, image in zip(engine.restore(decoded, qf), origins, images, strict=True)
     ]
 
 
-def _believe(
-    engine: JpegRestorer, pixels: np.ndarray, known: Described, qf: int | Literal["auto", "blind"]
-) -> BelievedQuality:
-    """Return the quality to restore by, with where it is from."""
-    if qf != "auto" or known.qtables is None:
-        return engine.believe(pixels, qf)
-    given = known.qtables if known.source == "given" else None
-    return engine.believe(pixels, qf, known.qtables, given)
+def _as_stored(
+    image: np.ndarray, origin: JpegOrigin, qf: QfChoice, path: str | None
+) -> DecodedImage:
+    """Return an image as its file stores it: RGB or grey, and not turned."""
+    pixels = undo_orientation(rgb_or_grey(image), origin.orientation)
+    tables = origin.qtables if qf in ("auto", "file") else None
+    if tables is not None and len(tables) == 1 and is_colourless(pixels):
+        pixels = np.ascontiguousarray(pixels[..., 0])  # a grey JPEG loaded as BGR
+    return DecodedImage(pixels, origin.qtables, origin.data, path or "")
+
+
+def _quality(result: Restored, origin: JpegOrigin, name: str) -> dict[str, Any]:
+    """Return ``jpeg_quality``; the tables of a ``JpegCompress`` are given, not a file's."""
+    source = origin.source if result.source == "file" else result.source
+    return {"qf": result.qf, "source": source, "qtables": result.qtables, "restorer": name}
 
 
 def _laid_out(pixels: np.ndarray, image: np.ndarray, colour: bool) -> np.ndarray:
     """Return restored RGB or grey pixels as ``image`` was loaded; with ``colour`` always as BGR."""
     if colour and (image.ndim == 2 or image.shape[2] == 1):
         return np.ascontiguousarray(np.repeat(pixels[..., None], 3, axis=2))
-    return like(pixels, image)
-
-
-@contextmanager
-def naming(path: str | None) -> Iterator[None]:
-    """Put an image's path before the message of an error that only knows its pixels."""
-    try:
-        yield
-    except JpegPreprocError as error:
-        if not path or path in str(error):
-            raise
-        raise type(error)(f"{path}: {error}") from error
+    return in_layout_of(image, pixels)
 
 
 def image_path(results: Mapping[str, Any]) -> str | None:

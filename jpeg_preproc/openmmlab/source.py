@@ -1,9 +1,9 @@
-"""What is known of a pipeline's image: its quantisation tables, and how its pixels were turned."""
+"""The JPEG that a pipeline's image was decoded from, and how the loader turned its pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import mmengine.fileio as fileio
@@ -11,7 +11,6 @@ import numpy as np
 
 from jpeg_preproc.errors import ImageReadError, PipelineError
 from jpeg_preproc.jpeg import JpegInfo, apply_orientation, decode_jpeg, is_jpeg, read_jpeg_info
-from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 
 # Orientations 6 and 8 turn a quarter one way and the other; all others undo themselves.
 _UNDO = {6: 8, 8: 6}
@@ -20,51 +19,51 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True, eq=False)
-class Described:
-    """How an image was coded, as far as its pipeline knows.
+class JpegOrigin:
+    """The JPEG that an image was decoded from, as far as its pipeline knows.
 
     Attributes:
-        qtables: (T, 8, 8) in natural order; ``None`` for what is not from a JPEG file.
-        source: Where they are from: the file, or a ``JpegCompress`` before.
+        qtables: (T, 8, 8) in natural order; ``None`` for what is not from a JPEG.
+        source: Who made the JPEG: ``'file'`` for the image's own file, ``'given'`` for a
+            ``JpegCompress`` before.
         orientation: EXIF orientation that the loader applied; 1 for none.
         colour: Whether the transforms behind want three channels of a grey image too.
-        samples: What the JPEG stores, where it was asked for; those of an image that equals
-            another one's count as equal.
+        data: The JPEG's bytes, where they were asked for; they are not compared.
     """
 
     qtables: np.ndarray | None = None
     source: Literal["file", "given"] = "file"
     orientation: int = 1
     colour: bool = False
-    samples: FileSamples | None = None
+    data: bytes | None = None
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, Described)
+            isinstance(other, JpegOrigin)
             and (self.source, self.orientation, self.colour)
             == (other.source, other.orientation, other.colour)
             and np.array_equal(self.qtables, other.qtables)  # type: ignore[arg-type]
         )
 
 
-def describe(
+def find_origin(
     results: Mapping[str, Any],
     image: np.ndarray,
     who: str,
     backend_args: dict[str, Any] | None = None,
     color_type: str = "unchanged",
-    samples: bool = False,
-) -> Described:
-    """Tell how a pipeline's image was coded: by ``JpegCompress`` if one ran, else by its file.
+    with_data: bool = False,
+) -> JpegOrigin:
+    """Tell from which JPEG an image is: that of ``JpegCompress`` if one ran, else its file.
 
     Args:
-        results: Of an OpenMMLab pipeline; ``jpeg_quality``, ``jpeg_data`` and ``img_path`` are
-            read.
+        results: The dictionary of an OpenMMLab pipeline; ``jpeg_quality``, ``jpeg_data`` and
+            ``img_path`` are read.
         image: uint8, (H, W, 3) BGR or grey, as loaded.
         who: Name of the transform that asks, for messages.
-        backend_args: Of the file backend, as in ``LoadImageFromFile``.
-        color_type: Likewise; ``'color'`` sets :attr:`Described.colour`.
-        samples: Whether :attr:`Described.samples` is wanted.
+        backend_args: Settings of the file backend, as in ``LoadImageFromFile``.
+        color_type: The loader's setting; ``'color'`` sets :attr:`JpegOrigin.colour`.
+        with_data: Whether :attr:`JpegOrigin.data` is wanted.
 
     Raises:
         PipelineError: The image was restored before, or is not what the decoder gave.
@@ -78,17 +77,15 @@ def describe(
                 f"{who} ({results.get('img_path')}): the image was restored before, by "
                 f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
             )
-        known = Described(compressed["qtables"], "given", colour=colour)
-        data = results.get("jpeg_data") if samples else None
-        return replace(known, samples=read_samples(data)) if data else known
+        data = results.get("jpeg_data") if with_data else None
+        return JpegOrigin(compressed["qtables"], "given", colour=colour, data=data)
     path = results.get("img_path")
     found = read_source(str(path), backend_args) if path else None
     if found is None:
-        return Described(colour=colour)
+        return JpegOrigin(colour=colour)
     data, info = found
     orientation = loaded_orientation(image, data, info, str(path), who)
-    known = Described(info.qtables, "file", orientation, colour)
-    return replace(known, samples=read_samples(data, str(path))) if samples else known
+    return JpegOrigin(info.qtables, "file", orientation, colour, data if with_data else None)
 
 
 def read_source(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from jpeg_preproc.defaults import MODEL_RESTORER, TILE
-from jpeg_preproc.errors import PipelineError, QualityError
+from jpeg_preproc.errors import PipelineError, QualityError, errors_named
 from jpeg_preproc.jpeg import (
     SUBSAMPLINGS,
+    QfChoice,
     compress_jpeg,
     decode_jpeg,
     qtables_from_qf,
     validate_qf,
+    validate_quality,
 )
 from jpeg_preproc.openmmlab.device import require_device
-from jpeg_preproc.openmmlab.pixels import like, rgb_or_grey
+from jpeg_preproc.openmmlab.pixels import in_layout_of, rgb_or_grey
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
-from jpeg_preproc.openmmlab.restore import image_path, naming, restore_described
-from jpeg_preproc.openmmlab.source import describe
+from jpeg_preproc.openmmlab.restore import image_path, restore_loaded
+from jpeg_preproc.openmmlab.source import find_origin
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
 from jpeg_preproc.restorers.weights import weights_path
 
@@ -69,10 +71,10 @@ class JpegCompress(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace ``results['img']`` by its compressed self; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
-        with naming(image_path(results)):
+        with errors_named(image_path(results)):
             data = compress_jpeg(rgb_or_grey(image), self.qf, self.subsampling)
         decoded = decode_jpeg(data).pixels
-        results["img"] = like(decoded, image)
+        results["img"] = in_layout_of(image, decoded)
         results["jpeg_data"] = data
         results["jpeg_quality"] = {
             "qf": self.qf,
@@ -120,8 +122,9 @@ class JpegRestore(BaseTransform):
 
     Args:
         restorer: Name of shipped weights, or a ``.safetensors`` file.
-        qf: ``'auto'``: by ``JpegCompress`` if one ran before, else by the file's tables, else by
-            an estimate from pixels. An int (1-100) or ``'blind'`` overrules all three.
+        qf: ``'auto'`` and ``'file'``: by ``JpegCompress`` if one ran before, else by the file's
+            tables, else by an estimate from pixels. An int (1-100) or ``'blind'`` overrules all
+            three.
         device: ``'cpu'`` or a CUDA device; CUDA needs ``num_workers=0`` or spawned workers.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
@@ -129,8 +132,8 @@ class JpegRestore(BaseTransform):
         color_type: As in ``LoadImageFromFile``: with ``'color'`` a grey array, which the loader
             leaves grey, gets three equal channels as a grey file does.
         consistent: Move the result to where its file, or ``JpegCompress``, says that the original
-            was: into the intervals in which its DCT coefficients lay. Only with ``qf='auto'``;
-            images that are not from a JPEG are restored without it.
+            was: into the intervals in which its DCT coefficients lay. Images that are not from a
+            JPEG, or not restored by its tables, are restored without it.
 
     Raises:
         UnknownRestorerError: At construction: no such restorer.
@@ -144,7 +147,7 @@ class JpegRestore(BaseTransform):
     def __init__(
         self,
         restorer: str = MODEL_RESTORER,
-        qf: int | Literal["auto", "blind"] = "auto",
+        qf: QfChoice = "auto",
         device: str = "cpu",
         dtype: str = "fp32",
         tile: int | None = TILE,
@@ -153,12 +156,10 @@ class JpegRestore(BaseTransform):
         consistent: bool = False,
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
-        if qf not in ("auto", "blind"):
-            qf = validate_qf(qf)  # type: ignore[arg-type]
         if dtype not in DTYPES:
             raise PipelineError(f"JpegRestore: dtype {dtype!r} is none of {', '.join(DTYPES)}")
         self.restorer = restorer
-        self.qf = qf
+        self.qf = validate_quality(qf)
         self.device = device
         self.dtype = dtype
         self.tile = tile
@@ -170,16 +171,16 @@ class JpegRestore(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace ``results['img']`` by the restored image; see the class for keys."""
         image = require_decoder_pixels(results, type(self).__name__)
-        described = describe(
+        origin = find_origin(
             results,
             image,
             type(self).__name__,
             self.backend_args,
             self.color_type,
-            samples=self.consistent and self.qf == "auto",
+            with_data=self.consistent,
         )
-        ((results["img"], results["jpeg_quality"]),) = restore_described(
-            self.engine(), [image], [described], self.qf, self.restorer, [image_path(results)]
+        ((results["img"], results["jpeg_quality"]),) = restore_loaded(
+            self.engine(), [image], [origin], self.qf, self.restorer, [image_path(results)]
         )
         return results
 
@@ -193,7 +194,7 @@ class JpegRestore(BaseTransform):
         if self._engine is None:
             require_device(self.device)
             self._engine = JpegRestorer(
-                self.restorer, device=self.device, dtype=self.dtype, tile=self.tile
+                self.restorer, self.device, self.dtype, self.tile, consistent=self.consistent
             )
         return self._engine
 

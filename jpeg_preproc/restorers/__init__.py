@@ -3,6 +3,7 @@
 from jpeg_preproc.restorers.catalogue import list_restorers, list_weights, macs
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
 from jpeg_preproc.restorers.engine import BelievedQuality, JpegRestorer, Restored
+from jpeg_preproc.restorers.inputs import DecodedImage
 from jpeg_preproc.restorers.registry import build_restorer, register_restorer, registered_names
 from jpeg_preproc.restorers.weights import (
     WeightsManifest,
@@ -14,6 +15,7 @@ from jpeg_preproc.restorers.weights import (
 
 __all__ = [
     "BelievedQuality",
+    "DecodedImage",
     "JpegRestorer",
     "WeightsManifest",
     "Quality",

@@ -13,20 +13,21 @@ import torch
 from torch import Tensor
 
 from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
-from jpeg_preproc.errors import QualityError, UnknownRestorerError
+from jpeg_preproc.errors import QualityError, UnknownRestorerError, errors_named
 from jpeg_preproc.jpeg import (
+    QfChoice,
     apply_orientation,
     estimate_qf,
     nearest_qf,
     qtables_from_qf,
-    validate_qf,
+    validate_quality,
 )
 from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
 from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, samples_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.device import autocast, to_channels_last, usable_device
-from jpeg_preproc.restorers.inputs import ImageInput, load_input
+from jpeg_preproc.restorers.inputs import DecodedImage, ImageInput, decode_input
 from jpeg_preproc.restorers.tiling import run_tiled
 from jpeg_preproc.restorers.weights import WeightsManifest, load_weights
 
@@ -138,7 +139,7 @@ class JpegRestorer:
     def __call__(
         self,
         image: ImageInput,
-        qf: int | Literal["auto", "blind"] = ...,
+        qf: QfChoice = ...,
         qtables: np.ndarray | None = ...,
         on_tile: OnTile | None = ...,
     ) -> Restored: ...
@@ -147,7 +148,7 @@ class JpegRestorer:
     def __call__(
         self,
         image: list[Any] | tuple[Any, ...],
-        qf: int | Literal["auto", "blind"] = ...,
+        qf: QfChoice = ...,
         qtables: np.ndarray | None = ...,
         on_tile: OnTile | None = ...,
     ) -> list[Restored]: ...
@@ -155,7 +156,7 @@ class JpegRestorer:
     def __call__(
         self,
         image: ImageInput | list[Any] | tuple[Any, ...],
-        qf: int | Literal["auto", "blind"] = "auto",
+        qf: QfChoice = "auto",
         qtables: np.ndarray | None = None,
         on_tile: OnTile | None = None,
     ) -> Restored | list[Restored]:
@@ -164,8 +165,9 @@ class JpegRestorer:
         Args:
             image: A path, the bytes of an image file, or uint8 pixels as the decoder gave them:
                 (H, W, 3) RGB or (H, W) grey, of any size.
-            qf: ``'auto'`` takes a JPEG file's own tables, and estimates the quality of anything
-                else from its pixels; ``'blind'`` lets the network judge; or a factor, 1-100.
+            qf: ``'auto'`` and ``'file'`` take a JPEG file's own tables, and estimate the quality
+                of anything else from its pixels; ``'blind'`` lets the network judge; or a factor,
+                1-100.
             qtables: (T, 8, 8) tables in natural order that overrule ``qf``.
             on_tile: Called after each tile of an image, or of a batch of equal shape.
 
@@ -174,32 +176,58 @@ class JpegRestorer:
                 dtype or shape.
             QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
         """
-        loaded = [
-            load_input(item) for item in (image if isinstance(image, (list, tuple)) else [image])
-        ]
-        qualities = [
-            self.believe(
-                item.pixels, qf, qtables if qtables is not None else item.qtables, given=qtables
-            )
-            for item in loaded
-        ]
-        files = [
-            read_samples(item.data, item.name)
-            if self.consistent and quality.source == "file"
-            else None
-            for item, quality in zip(loaded, qualities, strict=True)
-        ]
-        restored = self.restore_pixels([item.pixels for item in loaded], qualities, on_tile, files)
+        items = image if isinstance(image, (list, tuple)) else [image]
+        decoded = [decode_input(item) for item in items]
+        restored = self.restore([item for item, _ in decoded], qf, qtables, on_tile)
         results = [
-            replace(result, image=apply_orientation(result.image, item.orientation))
-            for result, item in zip(restored, loaded, strict=True)
+            replace(result, image=apply_orientation(result.image, orientation))
+            for result, (_, orientation) in zip(restored, decoded, strict=True)
         ]
         return results if isinstance(image, (list, tuple)) else results[0]
+
+    def restore(
+        self,
+        images: Sequence[DecodedImage],
+        qf: QfChoice = "auto",
+        qtables: np.ndarray | None = None,
+        on_tile: OnTile | None = None,
+    ) -> list[Restored]:
+        """Restore decoded images, those of equal shape together.
+
+        A restorer that is ``consistent`` makes each image that has the bytes of its file, and is
+        restored by that file's tables, consistent with it.
+
+        Args:
+            images: As they were decoded; they are not changed.
+            qf: As in :meth:`__call__`.
+            qtables: As in :meth:`__call__`, for all images.
+            on_tile: As in :meth:`__call__`.
+
+        Returns:
+            One result for each image, in stored orientation like these.
+
+        Raises:
+            QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
+            ImageReadError: An image whose file is another one's, or corrupt.
+        """
+        qualities, files = [], []
+        for image in images:
+            with errors_named(image.name):
+                quality = self.believe(image.pixels, qf, image.qtables, given=qtables)
+                samples = None
+                if self.consistent and quality.source == "file" and image.data is not None:
+                    samples = read_samples(image.data, image.name or None)
+            qualities.append(quality)
+            files.append(samples)
+        with errors_named(images[0].name if len(images) == 1 else None):
+            return self.restore_pixels(
+                [image.pixels for image in images], qualities, on_tile, files
+            )
 
     def believe(
         self,
         pixels: np.ndarray,
-        qf: int | Literal["auto", "blind"] = "auto",
+        qf: QfChoice = "auto",
         file_qtables: np.ndarray | None = None,
         given: np.ndarray | None = None,
     ) -> BelievedQuality:
@@ -213,11 +241,11 @@ class JpegRestorer:
         """
         if given is not None:
             return BelievedQuality("given", nearest_qf(given).qf, given)
+        qf = validate_quality(qf)
         if qf == "blind":
             return BelievedQuality("blind")
-        if qf != "auto":
-            factor = validate_qf(qf)
-            return BelievedQuality("given", factor, qtables_from_qf(factor))
+        if isinstance(qf, int):
+            return BelievedQuality("given", qf, qtables_from_qf(qf))
         if file_qtables is not None:
             return BelievedQuality("file", nearest_qf(file_qtables).qf, file_qtables)
         if self.network.spec.quality == "ignored":

@@ -9,51 +9,57 @@ from typing import TypeAlias
 import numpy as np
 
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg import load_image
-from jpeg_preproc.jpeg.source import source_bytes, source_name
+from jpeg_preproc.jpeg import LoadedImage, load_image
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | np.ndarray"
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedInput:
-    """An input as it is restored.
+class DecodedImage:
+    """An image as it is restored: its pixels, and what is left of the JPEG they were decoded from.
 
     Attributes:
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation.
-        orientation: EXIF orientation still to be applied, 1-8.
-        qtables: (T, 8, 8) tables of a JPEG; ``None`` of anything else.
-        data: the bytes of a JPEG.
-        name: what an error calls them.
+        pixels: uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation: as the decoder gave
+            them, not turned, cropped or resized.
+        qtables: (T, 8, 8) tables of the file in natural order; ``None`` of what is no JPEG.
+        data: The file's bytes, which a restorer that is ``consistent`` reads; ``None`` where they
+            are not at hand.
+        name: What an error calls the image.
     """
 
     pixels: np.ndarray
-    orientation: int = 1
     qtables: np.ndarray | None = None
-    data: bytes = b""
+    data: bytes | None = None
     name: str = ""
 
+    @classmethod
+    def of(cls, image: LoadedImage) -> DecodedImage:
+        """Return a loaded image file as a restorer takes it."""
+        if image.info is None:
+            return cls(image.pixels, name=image.name)
+        return cls(image.pixels, image.info.qtables, image.data, image.name)
 
-def load_input(item: ImageInput) -> LoadedInput:
+
+def decode_input(item: ImageInput) -> tuple[DecodedImage, int]:
     """Read a file, or check that what is given is pixels.
+
+    Returns:
+        The image, and the EXIF orientation still to be applied to it, 1-8.
 
     Raises:
         ImageReadError: Not an image, a kind that is not supported, or pixels of another dtype or
             shape.
     """
-    if isinstance(item, np.ndarray):
-        if item.dtype != np.uint8:
-            raise ImageReadError(
-                f"an array of {item.dtype}; pixels are uint8 in 0-255 here: convert it first"
-            )
-        if item.ndim not in (2, 3) or (item.ndim == 3 and item.shape[2] != 3) or not item.size:
-            raise ImageReadError(
-                f"an array of shape {item.shape}; give (H, W, 3) RGB or (H, W) grey "
-                "pixels, or a list of these"
-            )
-        return LoadedInput(item)
-    data, name = source_bytes(item), source_name(item)
-    loaded = load_image(data, name)
-    if loaded.info is None:
-        return LoadedInput(loaded.pixels, loaded.orientation)
-    return LoadedInput(loaded.pixels, loaded.orientation, loaded.info.qtables, data, name)
+    if not isinstance(item, np.ndarray):
+        loaded = load_image(item)
+        return DecodedImage.of(loaded), loaded.orientation
+    if item.dtype != np.uint8:
+        raise ImageReadError(
+            f"an array of {item.dtype}; pixels are uint8 in 0-255 here: convert it first"
+        )
+    if item.ndim not in (2, 3) or (item.ndim == 3 and item.shape[2] != 3) or not item.size:
+        raise ImageReadError(
+            f"an array of shape {item.shape}; give (H, W, 3) RGB or (H, W) grey "
+            "pixels, or a list of these"
+        )
+    return DecodedImage(item), 1

@@ -135,13 +135,13 @@ def test_augmented_views_are_restored_once_and_merge_to_the_same(demo, name, wei
     config.tta_pipeline = [load, COMPRESS, augment]
     config.tta_model = TTA[name]
     restored = []
-    original = JpegRestorer.restore_pixels
+    original = JpegRestorer.restore
 
     def counting(self, images, *others, **named):
         restored.append(len(images))
         return original(self, images, *others, **named)
 
-    monkeypatch.setattr(JpegRestorer, "restore_pixels", counting)
+    monkeypatch.setattr(JpegRestorer, "restore", counting)
     results = []
     # Restored in a batch, one sample in 100,000 may be rounded the other way, by 1.
     batch_size, tolerance = (2, {"pixels": 0.02}) if name == "detector" else (1, {})

@@ -37,8 +37,8 @@ def test_the_image_is_what_the_loader_gave_and_the_rest_waits(photo_file):
     np.testing.assert_array_equal(packed["inputs"].permute(1, 2, 0), loaded)
     sample = packed["data_samples"]
     assert (names(sample), sample.views) == (["Resize", "PackDetInputs"], 1)
-    np.testing.assert_array_equal(sample.described.qtables, qtables_from_qf(20))
-    assert (sample.described.source, sample.described.orientation) == ("file", 1)
+    np.testing.assert_array_equal(sample.origin.qtables, qtables_from_qf(20))
+    assert (sample.origin.source, sample.origin.orientation) == ("file", 1)
 
 
 @pytest.mark.parametrize("layout", [(103, 157), (103, 157, 1), (103, 157, 3)])
@@ -48,7 +48,7 @@ def test_finishing_runs_the_rest_on_the_given_image(photo, layout):
     results = dict(img=image, img_path=None, img_shape=layout[:2], ori_shape=layout[:2])
     packed = JpegDefer([RESIZE, PACK])(dict(results))
     sample = packed["data_samples"]
-    assert (sample.layout, sample.path, sample.described.qtables) == (layout, None, None)
+    assert (sample.layout, sample.path, sample.origin.qtables) == (layout, None, None)
     expected = Compose([RESIZE, PACK])(dict(results))
     done = finish(sample, image, {})
     assert torch.equal(done["inputs"], expected["inputs"])

@@ -10,7 +10,13 @@ from PIL import Image
 
 from jpeg_preproc.errors import ImageReadError, PipelineError
 from jpeg_preproc.jpeg import compress_jpeg, qtables_from_qf
-from jpeg_preproc.openmmlab.source import loaded_orientation, read_source, undo_orientation
+from jpeg_preproc.openmmlab.source import (
+    JpegOrigin,
+    find_origin,
+    loaded_orientation,
+    read_source,
+    undo_orientation,
+)
 
 
 def with_orientation(orientation, shape=(13, 21)):
@@ -67,6 +73,23 @@ def test_any_backend_of_mmengine_serves(photo):
     register_backend("jpeg_preproc_memory", MemoryBackend, force=True)
     _, info = read_source("memory://a.jpg", {"backend": "jpeg_preproc_memory"})
     assert info.qf == 35 and info.qf_exact
+
+
+def test_the_origin_is_the_file_or_what_a_transform_compressed(tmp_path, photo):
+    path, data = tmp_path / "a.jpg", compress_jpeg(photo, 35)
+    path.write_bytes(data)
+    image = mmcv.imread(str(path))
+    results = {"img_path": str(path)}
+    origin = find_origin(results, image, "JpegRestore")
+    assert (origin.source, origin.orientation, origin.data) == ("file", 1, None)
+    np.testing.assert_array_equal(origin.qtables, qtables_from_qf(35))
+    assert find_origin(results, image, "JpegRestore", with_data=True).data == data
+    again = compress_jpeg(photo, 10)
+    results |= {"jpeg_quality": {"qtables": qtables_from_qf(10)}, "jpeg_data": again}
+    origin = find_origin(results, image, "JpegRestore", with_data=True)
+    assert (origin.source, origin.data) == ("given", again)
+    assert find_origin({}, image, "JpegRestore") == JpegOrigin()
+    assert find_origin({}, image, "JpegRestore", color_type="color") == JpegOrigin(colour=True)
 
 
 def cmyk(photo):

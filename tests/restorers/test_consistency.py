@@ -14,6 +14,7 @@ from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import decode_jpeg, read_jpeg_info
 from jpeg_preproc.jpeg.coefficients import quantised_range
 from jpeg_preproc.jpeg.samples import read_samples
+from jpeg_preproc.restorers import DecodedImage
 from jpeg_preproc.restorers.consistency import FileBatch, project, project_to_pixels, samples_of
 
 data = pytest.importorskip("skimage.data", reason="needs scikit-image, for photographs")
@@ -280,6 +281,22 @@ def test_what_is_no_jpeg_file_restored_by_its_tables_stays_without(engines, phot
     mixed = consistent([decoded, jpeg])
     assert [result.consistent for result in mixed] == [False, True]
     np.testing.assert_array_equal(mixed[1].image, consistent(jpeg).image)
+
+
+def test_decoded_images_need_the_bytes_of_their_file(engines, photo):
+    plain, consistent = engines
+    jpeg = compress_jpeg(photo, 20)
+    pixels, tables = decode_jpeg(jpeg).pixels, read_jpeg_info(jpeg).qtables
+    (found,) = consistent.restore([DecodedImage(pixels, tables, jpeg)])
+    assert found.consistent
+    np.testing.assert_array_equal(found.image, consistent(jpeg).image)
+    without = DecodedImage(pixels, tables)
+    for engine, image in ((consistent, without), (plain, DecodedImage(pixels, tables, jpeg))):
+        (found,) = engine.restore([image])
+        assert not found.consistent
+        np.testing.assert_array_equal(found.image, plain(jpeg).image)
+    with pytest.raises(ImageReadError, match=r"^a\.jpg: .*not turned"):
+        consistent.restore([DecodedImage(pixels[:-8], tables, jpeg, "a.jpg")])
 
 
 def test_tiles_change_nothing(small_weights, photo):

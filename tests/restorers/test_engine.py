@@ -16,7 +16,7 @@ from jpeg_preproc.errors import (
     UnknownRestorerError,
 )
 from jpeg_preproc.jpeg import decode_jpeg, qtables_from_qf
-from jpeg_preproc.restorers import build_restorer
+from jpeg_preproc.restorers import DecodedImage, build_restorer
 from jpeg_preproc.restorers.contract import Restorer, RestorerOutput, RestorerSpec
 
 
@@ -80,6 +80,31 @@ def test_where_the_quality_is_from(tiny, photo):
     assert (tiny(jpeg, qf="blind").qf, tiny(jpeg, qf="blind").source) == (None, "blind")
     assert tiny(decode_jpeg(jpeg).pixels).source == "estimated"
     assert tiny(save(photo, format="PNG")).source == "estimated"
+    assert (tiny(jpeg, qf="file").qf, tiny(jpeg, qf="file").source) == (30, "file")
+    assert tiny(decode_jpeg(jpeg).pixels, qf="file").source == "estimated"
+
+
+@pytest.mark.parametrize("qf", ["auto", "file", "blind", 35])
+def test_decoded_images_are_restored_as_their_files_are_but_not_turned(tiny, photo, qf):
+    jpeg = compress_jpeg(photo, qf=20, orientation=6)
+    decoded = decode_jpeg(jpeg)
+    images = [DecodedImage(decoded.pixels, decoded.info.qtables), DecodedImage(decoded.pixels)]
+    by_file, by_pixels = tiny.restore(images, qf)
+    for found, source in ((by_file, jpeg), (by_pixels, decoded.pixels)):
+        expected = tiny(source, qf=qf)
+        turned = np.rot90(found.image, -1) if source is jpeg else found.image
+        difference = np.abs(turned.astype(int) - expected.image)  # a batch may round otherwise
+        assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+        assert (found.qf, found.source) == (expected.qf, expected.source)
+    assert tiny.restore([]) == []
+
+
+def test_an_error_names_the_image_of_several(photo):
+    recorder = JpegRestorer(Recorder())
+    good = DecodedImage(photo, qtables_from_qf(20), name="good.jpg")
+    bad = DecodedImage(photo, np.zeros((2, 8, 8)), name="bad.jpg")
+    with pytest.raises(QualityError, match=r"^bad\.jpg: "):
+        recorder.restore([good, bad])
 
 
 def test_a_list_equals_single_runs_whatever_the_batches(tiny, photo):
@@ -211,6 +236,11 @@ def _cmyk(photo):
 def test_quality_factors_out_of_range(tiny, photo, qf):
     with pytest.raises(QualityError, match=str(qf)):
         tiny(photo, qf=qf)
+
+
+def test_a_word_that_is_no_quality(tiny, photo):
+    with pytest.raises(QualityError, match="'best' is none of auto, file, blind"):
+        tiny(photo, qf="best")
 
 
 def test_settings_that_cannot_be(tiny):

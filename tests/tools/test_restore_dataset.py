@@ -86,6 +86,25 @@ def test_the_manifest_tells_what_was_restored_and_how(run, coco, tmp_path, small
     assert results["meta"]["weights_sha256"] == digest
 
 
+def test_consistent_results_are_those_of_the_consistent_restorer(
+    run, coco, tmp_path, small_weights
+):
+    assert run(coco, tmp_path / "out", "--consistent") == 0
+    restorer = JpegRestorer(small_weights, consistent=True)
+    plain = JpegRestorer(small_weights)
+    manifest = json.loads((tmp_path / "out/small/manifest.json").read_bytes())
+    assert manifest["settings"]["consistent"]
+    moved = 0
+    for entry in manifest["images"]:
+        expected = restorer(coco / entry["path"])
+        assert entry["consistent"] == expected.consistent == (entry["believed_from"] == "file")
+        found = rgb(tmp_path / "out/small" / entry["path"])
+        same_layout = found if expected.image.ndim == 3 else found[..., 0]
+        np.testing.assert_array_equal(same_layout, expected.image)
+        moved += not np.array_equal(expected.image, plain(coco / entry["path"]).image)
+    assert moved
+
+
 @pytest.mark.parametrize("policy,expected", [("30", (30, "given")), ("blind", (None, "blind"))])
 def test_the_quality_can_be_given_or_kept_back(run, coco, tmp_path, policy, expected):
     assert run(coco, tmp_path / "out", "--qf", policy) == 0
@@ -178,7 +197,7 @@ def test_too_little_memory_for_one_image(run, coco, tmp_path, monkeypatch, capfd
     def fail(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    monkeypatch.setattr(JpegRestorer, "restore_pixels", fail)
+    monkeypatch.setattr(JpegRestorer, "restore", fail)
     assert run(coco, tmp_path / "out") == 1
     assert "1.jpg: too little memory for its size" in capfd.readouterr().err
 
@@ -198,6 +217,7 @@ def other_weights(folder: Path) -> Path:
         ["--tile", "512"],
         ["--image-format", "webp"],
         ["--names", "suffix"],
+        ["--consistent"],
         ["--restorer", "other"],
     ],
 )
