@@ -11,7 +11,7 @@ from mmengine.dataset import Compose
 from jpeg_preproc.evaluation.stages import StageClock
 from jpeg_preproc.openmmlab.place import transform_name
 
-_STAGES = {"JpegCompress": "compress", "JpegRestore": "restore"}
+_STAGES = {"JpegCompress": "compress", "JpegCorrupt": "compress", "JpegRestore": "restore"}
 
 Step = tuple[str, Callable[[Any], Any]]
 
