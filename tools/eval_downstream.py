@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from mmengine.config import DictAction
 
+from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
 from jpeg_preproc.corruptions import Corruption, parse_corruption
 from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
@@ -22,7 +23,6 @@ from jpeg_preproc.evaluation.rows import DownstreamRow
 from jpeg_preproc.evaluation.stages import breakdown
 from jpeg_preproc.evaluation.task import SEED
 from jpeg_preproc.evaluation.versions import versions
-from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
 from jpeg_preproc.report import (
     console,
     print_error,
@@ -37,10 +37,12 @@ from jpeg_preproc.study.jobs import QFS, Job, JobsRun, RunOptions, demo_jobs, me
 _EPILOG = """\
 Every condition sees the same images, through the config's own dataset, model and metric. They are
 corrupted and restored as their files store them, then turned upright; a restorer is told what it
-would know of such an image, the tables of the last file where there is one. "recovery" is (restored - jpeg) / (original - jpeg): 100 %
-gives back the whole loss, a negative one harms. Behind it stands its 95 % interval: the test set
-drawn 1000 times from its own images, with the same draws in every condition; there is none where
-JPEG costs too little to tell, and no recovery where it costs nothing.
+would know of such an image, the tables of the last file where there is one.
+
+"recovery" is (restored - jpeg) / (original - jpeg): 100 % gives back the whole loss, a negative one
+harms. Behind it stands its 95 % interval: the test set drawn 1000 times from its own images, with
+the same draws in every condition; there is none where JPEG costs too little to tell, and no
+recovery where it costs nothing.
 
 A config whose model is an OnnxDetector or OnnxSegmentor measures a .onnx file under onnxruntime,
 without mmcv, mmdet or mmseg.
@@ -207,9 +209,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
         written = _write(args.out, meta, run.rows)
     except OSError as error:  # --out cannot be written, disk full
         raise JpegPreprocError(str(error)) from error
-    print_tables(
-        [*result_tables(run.rows), breakdown_table(meta["breakdown"], meta.get("alone"))]
-    )
+    print_tables([*result_tables(run.rows), breakdown_table(meta["breakdown"], meta.get("alone"))])
     _tell_what_was_stored(run)
     for path in written:
         console().print(f"wrote {path}", markup=False, soft_wrap=True)
@@ -239,8 +239,11 @@ def _meta(
             "COCO's at IoU 0.50:0.95 or VOC's at 0.50, mIoU is of the whole set; value in "
             "percentage points"
         ),
-        "corruptions": [one.corruption.key() for one in run.conditions if one.restorer is None
-                        and one.corruption is not None],
+        "corruptions": [
+            one.corruption.key()
+            for one in run.conditions
+            if one.restorer is None and one.corruption is not None
+        ],
         "restorers": list(args.restorers),
         "consistent": args.consistent,
         "device": args.device,
@@ -249,8 +252,7 @@ def _meta(
         "seed": SEED,
         "limit": args.limit,
         "models": [
-            {"dataset": task.dataset, "model": task.model, **task.fingerprint}
-            for task in run.tasks
+            {"dataset": task.dataset, "model": task.model, **task.fingerprint} for task in run.tasks
         ],
         "skipped": run.skipped,
         "failed": run.failed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from jpeg_preproc.corruptions import Corrupted, Geometry
 from jpeg_preproc.errors import PipelineError
-from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.stages import StageClock
 from jpeg_preproc.evaluation.task import SEED
 from jpeg_preproc.jpeg import LoadedImage, apply_orientation
@@ -43,16 +43,20 @@ class _Stored:
     orientation: int
     corrupted: Corrupted | None = None
 
+    def as_decoded(self) -> DecodedImage:
+        """Return the image as a restorer that meets it would know it."""
+        if self.corrupted is None or self.corrupted.qtables is None:
+            return DecodedImage(self.pixels, name=self.name)
+        return DecodedImage(self.pixels, self.corrupted.qtables, self.corrupted.data, self.name)
 
-def load_restorer(condition: Condition, settings: RestoreSettings) -> JpegRestorer | None:
-    """Return the restorer of a condition, loaded; ``None`` if it has none.
+
+def load_restorer(choice: RestorerChoice, settings: RestoreSettings) -> JpegRestorer:
+    """Return a restorer, loaded.
 
     Raises:
         PipelineError: A device that torch does not have.
         WeightsError: A damaged weights file.
     """
-    if condition.restorer is None:
-        return None
     try:
         torch.empty(0, device=settings.device)
     except (RuntimeError, AssertionError) as error:
@@ -60,10 +64,7 @@ def load_restorer(condition: Condition, settings: RestoreSettings) -> JpegRestor
             f"the restorer cannot run on device {settings.device!r}: {error}; give 'cpu'"
         ) from error
     return JpegRestorer(
-        condition.restorer.name,
-        device=settings.device,
-        dtype=settings.dtype,
-        consistent=condition.restorer.consistent,
+        choice.name, device=settings.device, dtype=settings.dtype, consistent=choice.consistent
     )
 
 
@@ -82,7 +83,7 @@ def condition_image(
     Args:
         image: The image as :func:`~jpeg_preproc.jpeg.load_image` gives it.
         condition: What it goes through.
-        restorer: What :func:`load_restorer` returned.
+        restorer: What :func:`load_restorer` gave for it, if it has one.
         clock: Clock that times the steps.
     """
     clock = clock or StageClock()
@@ -113,28 +114,17 @@ def condition_steps(
 
         def corrupt(image: _Stored) -> _Stored:
             made = corruption.apply(image.pixels, image.name, SEED)
-            return _Stored(made.pixels, image.name, image.orientation, made)
+            return replace(image, pixels=made.pixels, corrupted=made)
 
         steps.append(("compress", corrupt))
         if restorer is not None:
 
             def restore(image: _Stored) -> _Stored:
-                (restored,) = restorer.restore([decoded(image.corrupted, image.name)])
-                return _Stored(restored.image, image.name, image.orientation, image.corrupted)
+                (restored,) = restorer.restore([image.as_decoded()])
+                return replace(image, pixels=restored.image)
 
             steps.append(("restore", restore))
     return [*steps, ("model", _upright)]
-
-
-def decoded(corrupted: Corrupted, name: str = "") -> DecodedImage:
-    """Return a corrupted image as a restorer that meets it would know it."""
-    is_jpeg = corrupted.qtables is not None
-    return DecodedImage(
-        corrupted.pixels,
-        qtables=corrupted.qtables,
-        data=corrupted.data if is_jpeg else None,
-        name=name,
-    )
 
 
 def _upright(image: _Stored) -> ConditionImage:

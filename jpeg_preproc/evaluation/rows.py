@@ -45,7 +45,7 @@ class _OfCorruption:
 
     def columns(self) -> dict[str, Any]:
         """Return the values by the names they have in JSON and CSV."""
-        return asdict(self)  # type: ignore[call-overload,no-any-return]
+        return asdict(self)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)

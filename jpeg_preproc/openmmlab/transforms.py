@@ -1,4 +1,4 @@
-"""``JpegCompress``, ``JpegCorrupt`` and ``JpegRestore``: transforms for mmdet, mmseg and their kin."""
+"""The pipeline transforms ``JpegCompress``, ``JpegCorrupt`` and ``JpegRestore``."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ from jpeg_preproc.openmmlab.source import find_origin, loader_orientation, undo_
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
 from jpeg_preproc.restorers.weights import weights_path
 
-
-#: Where in ``results``, and in the metainfo of data samples, :class:`JpegCorrupt` leaves its record.
+#: Key of the record that :class:`JpegCorrupt` leaves in ``results`` and in data samples.
 CORRUPTION_KEY = "jpeg_corruption"
 
 
@@ -217,12 +216,12 @@ class JpegCorrupt(BaseTransform):
             "geometry": made.geometry.oriented(orientation),
             "bytes": made.num_bytes,
         }
-        is_jpeg = made.qtables is not None
-        results["jpeg_data"] = made.data if is_jpeg else None
+        tables = made.qtables
+        results["jpeg_data"] = None if tables is None else made.data
         results["jpeg_quality"] = {
-            "qf": nearest_qf(made.qtables).qf if is_jpeg else None,
-            "source": "file" if is_jpeg else "pixels",
-            "qtables": made.qtables,
+            "qf": None if tables is None else nearest_qf(tables).qf,
+            "source": "pixels" if tables is None else "file",
+            "qtables": tables,
             "orientation": orientation,
         }
         return results

@@ -87,14 +87,17 @@ def result_tables(rows: Rows) -> list[Table]:
     kinds of corruption as they appear, each from the strongest to the weakest. A result without a
     column of its own holds in every one.
     """
-    flat = [row for row in rows if isinstance(row, Mapping)]
+    groups: dict[tuple[str, ...], list[ResultRow]] = {}
+    flat: list[FlatRow] = []
+    for row in rows:
+        if isinstance(row, Mapping):
+            flat.append(row)
+        else:
+            groups.setdefault((*row.table, row.heading), []).append(row)
     if flat:
         columns = _columns(flat)
-        lines = (tuple(_number(row.get(column, "")) for column in columns) for row in flat)
-        return [Table("Results", columns, tuple(lines))]
-    groups: dict[tuple[str, ...], list[ResultRow]] = {}
-    for row in rows:
-        groups.setdefault((*row.table, row.heading), []).append(row)  # type: ignore[union-attr]
+        cells = (tuple(_number(row.get(column, "")) for column in columns) for row in flat)
+        return [Table("Results", columns, tuple(cells))]
     return [
         _pivot(" · ".join([*group, _image_count(members)]), members)
         for group, members in groups.items()
@@ -105,12 +108,12 @@ def _pivot(title: str, rows: Sequence[ResultRow]) -> Table:
     cells: dict[str, dict[str | None, str]] = {}
     for row in rows:
         cells.setdefault(row.line, {})[row.column] = row.cell
-    heads = _heads(rows)
+    heads: Sequence[str | None] = _heads(rows) or [None]
     lines = tuple(
-        (line, *(by_column.get(head, by_column.get(None, "–")) for head in heads or [None]))
+        (line, *(by_column.get(head, by_column.get(None, "–")) for head in heads))
         for line, by_column in cells.items()
     )
-    return Table(title, ("restorer", *(heads or ["all"])), lines)
+    return Table(title, ("restorer", *(head or "all" for head in heads)), lines)
 
 
 def _heads(rows: Sequence[ResultRow]) -> list[str]:

@@ -22,6 +22,7 @@ from jpeg_preproc.evaluation.conditions import (
     Condition,
     RestoreSettings,
     choose_restorers,
+    jpeg_at,
     plan,
 )
 from jpeg_preproc.evaluation.config import read_config
@@ -32,8 +33,9 @@ from jpeg_preproc.evaluation.stages import Seconds, Stopwatch, add_seconds
 from jpeg_preproc.evaluation.task import Task
 from jpeg_preproc.report import progress
 
-#: The quality factors of the papers' tables.
+#: The quality factors of the papers' tables, and what they stand for.
 QFS = (10, 20, 30, 40)
+DEFAULT_CORRUPTIONS = tuple(jpeg_at(QFS))
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,7 @@ class JobsRun:
     @property
     def stages(self) -> Seconds:
         """How long each stage took, preparing included."""
-        return add_seconds(
-            [task.stages for task in self.tasks] + [run.stages for run in self.runs]
-        )
+        return add_seconds([task.stages for task in self.tasks] + [run.stages for run in self.runs])
 
     @property
     def skipped(self) -> list[dict[str, str]]:
@@ -138,7 +138,7 @@ class JobsRun:
 def measure_recovery(
     config: str | os.PathLike[str],
     checkpoint: str | os.PathLike[str],
-    corruptions: Iterable[Corruption | str] = tuple(f"jpeg:{qf}" for qf in QFS),
+    corruptions: Iterable[Corruption | str] = DEFAULT_CORRUPTIONS,
     restorers: Iterable[str] = (MODEL_RESTORER,),
     *,
     data_root: str | os.PathLike[str] | None = None,
@@ -231,9 +231,7 @@ def measure_jobs(
         def on_image(title: str) -> None:
             bar.update(step, advance=1, description=title)
 
-        runs = [
-            run_task(task, conditions, store, settings, on_image, processes) for task in tasks
-        ]
+        runs = [run_task(task, conditions, store, settings, on_image, processes) for task in tasks]
     spent = processes.each(watch.seconds)
     seconds = (sum(wall for wall, _ in spent), sum(cpu for _, cpu in spent))
     return JobsRun(tasks, runs, conditions, settings, seconds)

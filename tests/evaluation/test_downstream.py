@@ -3,9 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from jpeg_preproc.errors import PipelineError
-from jpeg_preproc.evaluation.conditions import JpegSettings, RestorerChoice, plan
 from jpeg_preproc.evaluation.downstream import (
     ConditionStore,
     Measurement,
@@ -13,6 +10,9 @@ from jpeg_preproc.evaluation.downstream import (
     recovery,
     run_task,
 )
+
+from jpeg_preproc.errors import PipelineError
+from jpeg_preproc.evaluation.conditions import JpegSettings, RestorerChoice, plan
 
 BASE = RestorerChoice("base", "base", "ab")
 VALUES = {None: 30.0, (10, False): 20.0, (10, True): 27.0, (90, False): 30.0, (90, True): 29.0}

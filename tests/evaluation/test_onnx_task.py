@@ -19,11 +19,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, ModelError
-from jpeg_preproc.stats.bootstrap import interval
 from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
 from jpeg_preproc.evaluation.onnx import OnnxTask
 from jpeg_preproc.restorers import build_restorer
 from jpeg_preproc.restorers.weights import save_weights
+from jpeg_preproc.stats.bootstrap import interval
 
 SETTINGS = JpegSettings()
 ORIGINAL, JPEG = Condition(), Condition(2)

@@ -139,7 +139,7 @@ class OnnxTask:
         }
 
     #: Packages whose versions the result depends on.
-    packages = ONNX
+    packages: tuple[str, ...] = ONNX
 
     def measure(
         self,
@@ -200,7 +200,8 @@ class OnnxTask:
             JpegPreprocError: The restorer or the model fails.
         """
         clock = StageClock(device=self._device)
-        restorer = load_restorer(condition, settings)
+        choice = condition.restorer
+        restorer = None if choice is None else load_restorer(choice, settings)
         way = [("decode", load_image), *condition_steps(condition, restorer)]
         time_alone([*way, ("model", self._find)], self._truth.paths, clock)
         return clock.seconds()
@@ -267,9 +268,10 @@ class _ConditionImages(Dataset):
         """Return the image, or what went wrong: a worker would hide it in a traceback."""
         path = self._paths[index]
         try:
-            if self._restorer is None:
+            choice = self._condition.restorer
+            if self._restorer is None and choice is not None:
                 with self.clock.stage("prepare"):
-                    self._restorer = load_restorer(self._condition, self._settings)
+                    self._restorer = load_restorer(choice, self._settings)
             with self.clock.stage("decode"):
                 image = load_image(path)
             return condition_image(image, self._condition, self._restorer, self.clock)

@@ -12,10 +12,10 @@ from mmengine.evaluator import Evaluator
 from mmengine.evaluator.metric import _to_cpu
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
-from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
-from jpeg_preproc.stats.box_ap import BoxAp, box_ap
 from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.openmmlab.place import transform_name
+from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
+from jpeg_preproc.stats.box_ap import BoxAp, box_ap
 
 # Key of a result without its prefix, what it is called here, and its factor to percent.
 _KNOWN = (

@@ -18,13 +18,13 @@ from mmengine.registry import DATASETS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, PipelineError
 from jpeg_preproc.evaluation.testset import evenly
+from jpeg_preproc.openmmlab.config import leaf_datasets, metric_configs
 from jpeg_preproc.openmmlab.evaluation.annotations import (
     annotation_digest,
     check_classes,
     drop_bad_xml,
     shorten_annotations,
 )
-from jpeg_preproc.openmmlab.config import leaf_datasets, metric_configs
 from jpeg_preproc.openmmlab.evaluation.images import ImageCheck
 from jpeg_preproc.openmmlab.place import transform_name
 

@@ -126,7 +126,7 @@ class OpenMMLabTask:
         }
 
     #: Packages whose versions the result depends on.
-    packages = OPENMMLAB
+    packages: tuple[str, ...] = OPENMMLAB
 
     def measure(
         self,

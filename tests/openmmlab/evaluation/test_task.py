@@ -17,9 +17,9 @@ from jpeg_preproc.errors import (
     PipelineError,
     WeightsError,
 )
-from jpeg_preproc.stats.bootstrap import interval
 from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
 from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
+from jpeg_preproc.stats.bootstrap import interval
 
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")

@@ -19,8 +19,8 @@ from jpeg_preproc.errors import JpegPreprocError, TrainingError, WeightsError
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.openmmlab import with_jpeg_restore
-from jpeg_preproc.openmmlab.training.features import OpenMMLabFeatures
 from jpeg_preproc.openmmlab.evaluation.network import build_model, load_model
+from jpeg_preproc.openmmlab.training.features import OpenMMLabFeatures
 
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
