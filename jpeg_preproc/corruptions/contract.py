@@ -8,6 +8,8 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from math import nan
+from numbers import Real
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -242,6 +244,14 @@ class Corruption(ABC):
         if isinstance(value, bool) or not low <= whole <= high:
             raise self._wrong(setting, f"a whole number from {low} to {high}")
         object.__setattr__(self, setting, whole)
+
+    def _number(self, setting: str, low: float, high: float) -> None:
+        """Make a setting a float, or raise CorruptionError where it is none in ``low``-``high``."""
+        value = getattr(self, setting)
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
+        if not low <= number <= high:
+            raise self._wrong(setting, f"a number from {low:g} to {high:g}")
+        object.__setattr__(self, setting, number)
 
     def _choice(self, setting: str, choices: Iterable[str]) -> None:
         """Raise CorruptionError where a setting is none of these words."""

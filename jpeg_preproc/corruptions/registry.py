@@ -6,8 +6,10 @@ import difflib
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, cast
 
-from jpeg_preproc.corruptions.codecs import Jpeg, Original
+from jpeg_preproc.corruptions.codecs import Avif, Jpeg, Jpegli, JpegXL, Original, WebP
 from jpeg_preproc.corruptions.contract import Corruption
+from jpeg_preproc.corruptions.histories import CroppedJpeg, DoubleJpeg, ResizedJpeg, Transcoded
+from jpeg_preproc.corruptions.tables import TableJpeg
 from jpeg_preproc.errors import CorruptionError
 
 _CORRUPTIONS: dict[str, type[Corruption]] = {}
@@ -26,7 +28,19 @@ def register_corruption(corruption: type[Corruption]) -> type[Corruption]:
     return corruption
 
 
-for _corruption in (Original, Jpeg):
+for _corruption in (
+    Original,
+    Jpeg,
+    TableJpeg,
+    DoubleJpeg,
+    ResizedJpeg,
+    CroppedJpeg,
+    Transcoded,
+    WebP,
+    Avif,
+    Jpegli,
+    JpegXL,
+):
     register_corruption(_corruption)
 
 

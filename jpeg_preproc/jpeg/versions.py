@@ -1,25 +1,33 @@
-"""The versions of the libraries that encode, decode and resize: others may give other pixels."""
+"""Versions of the libraries that encode, decode and resize: others may give other pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module, metadata
-from typing import Any
+from types import ModuleType
 
 import PIL
 from PIL import features
 
 from jpeg_preproc.errors import CorruptionError
 
+#: Libraries that are no requirement of this package: import name, and what pip is to install.
+OPTIONAL_LIBRARIES = {
+    "jpegli": ("pyjpegli", "pyjpegli"),
+    "jpegxl": ("pillow_jxl", "pillow-jxl-plugin"),
+    "opencv": ("cv2", "opencv-python-headless"),
+    "ffmpeg": ("av", "av"),
+}
+
 
 def encoder_versions(*libraries: str) -> dict[str, str]:
-    """Return what encodes and decodes, by name and version.
+    """Return what encodes, decodes or resizes, by name and version.
 
-    Pillow is always named, since it decodes or resizes in every case.
+    Pillow is always named, since it has a hand in every case.
 
     Args:
-        libraries: Names among ``'jpeg'``, ``'webp'``, ``'png'``, ``'avif'``, ``'jpegli'``,
-            ``'jpegxl'``, ``'opencv'`` and ``'ffmpeg'``.
+        libraries: Names among ``'jpeg'``, ``'webp'``, ``'avif'``, ``'png'`` and those of
+            :data:`OPTIONAL_LIBRARIES`.
 
     Raises:
         CorruptionError: A library that is not installed; the message names the command that
@@ -28,9 +36,28 @@ def encoder_versions(*libraries: str) -> dict[str, str]:
     >>> sorted(encoder_versions("jpeg"))
     ['jpeg', 'pillow']
     """
-    found = {"pillow": PIL.__version__}
-    found.update((library, _VERSIONS[library]()) for library in sorted(set(libraries)))
-    return found
+    return {"pillow": PIL.__version__} | {
+        name: _VERSIONS[name]() for name in sorted(set(libraries))
+    }
+
+
+def import_library(name: str) -> ModuleType:
+    """Return the module of a library that is no requirement of this package.
+
+    Args:
+        name: One of :data:`OPTIONAL_LIBRARIES`.
+
+    Raises:
+        CorruptionError: It is not installed; the message names the command that installs it.
+    """
+    module, distribution = OPTIONAL_LIBRARIES[name]
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise CorruptionError(
+            f"The package {module} is needed for this corruption and cannot be imported "
+            f"({error}); install it: pip install {distribution}"
+        ) from error
 
 
 def _jpeg() -> str:
@@ -39,27 +66,26 @@ def _jpeg() -> str:
 
 
 def _webp() -> str:
-    return f"libwebp {_codec('webp')}"
+    return f"libwebp {_of_pillow('webp')}"
 
 
 def _png() -> str:
     found = features.version("zlib_ng")  # None in older Pillows
-    return f"zlib-ng {found}" if found else f"zlib {_codec('zlib')}"
+    return f"zlib-ng {found}" if found else f"zlib {_of_pillow('zlib')}"
 
 
 def _avif() -> str:
-    version = _codec("avif")
     # libavif only wraps what encodes and decodes.
+    version = _of_pillow("avif")
     from PIL import AvifImagePlugin
 
-    parts = [f"libavif {version}"]
+    parts: dict[str, str | None] = {"libavif": version}
     for name in ("aom", "dav1d"):
-        own = AvifImagePlugin.get_codec_version(name)
-        parts += [f"{name} {own}"] if own else []
-    return ", ".join(parts)
+        parts[name] = AvifImagePlugin.get_codec_version(name)
+    return ", ".join(f"{name} {number}" for name, number in parts.items() if number)
 
 
-def _codec(name: str) -> str:
+def _of_pillow(name: str) -> str:
     version = features.version(name)
     if version is None:
         raise CorruptionError(
@@ -69,43 +95,26 @@ def _codec(name: str) -> str:
     return version
 
 
-def _package(module: str, distribution: str, extra: str) -> Callable[[], str]:
-    def version() -> str:
-        import_optional(module, extra)
-        return f"{distribution} {metadata.version(distribution)}"
+def _jpegli() -> str:
+    import_library("jpegli")
+    return f"pyjpegli {metadata.version('pyjpegli')}"
 
-    return version
+
+def _jpegxl() -> str:
+    import_library("jpegxl")
+    return f"pillow-jxl-plugin {metadata.version('pillow-jxl-plugin')}"
 
 
 def _opencv() -> str:
-    return f"opencv {import_optional('cv2', 'opencv-python-headless').__version__}"
+    return f"opencv {import_library('opencv').__version__}"
 
 
 def _ffmpeg() -> str:
-    av = import_optional("av", "jpeg_preproc[video]")
-    libraries = ("libavcodec", "libswscale")
-    versions = (".".join(map(str, av.library_versions[name])) for name in libraries)
-    named = ", ".join(f"{name} {v}" for name, v in zip(libraries, versions, strict=True))
-    return f"PyAV {av.__version__}, {named}"
-
-
-def import_optional(module: str, requirement: str) -> Any:
-    """Return a module that is no requirement of this package.
-
-    Args:
-        module: Its import name.
-        requirement: What ``pip install`` is to be given.
-
-    Raises:
-        CorruptionError: It is not installed; the message names the command that installs it.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise CorruptionError(
-            f"The package {module} is needed and cannot be imported ({error}); install it: "
-            f"pip install '{requirement}'"
-        ) from error
+    av = import_library("ffmpeg")
+    parts = [f"PyAV {av.__version__}"]
+    for name in ("libavcodec", "libswscale"):
+        parts.append(f"{name} {'.'.join(map(str, av.library_versions[name]))}")
+    return ", ".join(parts)
 
 
 _VERSIONS: dict[str, Callable[[], str]] = {
@@ -113,8 +122,8 @@ _VERSIONS: dict[str, Callable[[], str]] = {
     "webp": _webp,
     "png": _png,
     "avif": _avif,
-    "jpegli": _package("pyjpegli", "pyjpegli", "jpeg_preproc[codecs]"),
-    "jpegxl": _package("pillow_jxl", "pillow-jxl-plugin", "jpeg_preproc[codecs]"),
+    "jpegli": _jpegli,
+    "jpegxl": _jpegxl,
     "opencv": _opencv,
     "ffmpeg": _ffmpeg,
 }
