@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 import sys
 import time
@@ -149,6 +150,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="measure each stage alone as well, to compare the run with their sum; holds all "
         "images in memory",
     )
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="load checkpoints that hold more than tensors, which runs whatever code they name",
+    )
     args = parser.parse_args(argv)
     if (args.config is None) != (args.checkpoint is None):
         parser.error("give CONFIG and CHECKPOINT, or neither for the embedded demo")
@@ -236,7 +242,7 @@ def _jobs(args: argparse.Namespace, processes: Processes) -> list[Job]:
     ]
 
 
-def _task_type(job: Job, where: str) -> Callable[..., Task]:
+def _task_type(job: Job, where: str, trust_checkpoint: bool) -> Callable[..., Task]:
     """Return what measures a job; OpenMMLab is imported for its own configs alone."""
     if is_onnx_config(read_config(job.config, job.cfg_options)):
         if where != "pipeline":
@@ -255,13 +261,13 @@ def _task_type(job: Job, where: str) -> Callable[..., Task]:
         from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
     except ModuleNotFoundError as error:
         raise JpegPreprocError(f"{job.config} is a config of OpenMMLab: {error}") from error
-    return OpenMMLabTask
+    return functools.partial(OpenMMLabTask, trust_checkpoint=trust_checkpoint)
 
 
 def _prepare(args: argparse.Namespace, device: str, processes: Processes) -> list[Task]:
     tasks = []
     for job in _jobs(args, processes):
-        task_type = _task_type(job, args.where)
+        task_type = _task_type(job, args.where, args.trust_checkpoint)
         with _progress(f"checking the images of {job.config.stem}", processes) as bar:
             step = bar.add_task("", total=None)
             tasks.append(

@@ -272,7 +272,9 @@ def _resized(pixels: np.ndarray, side: int, kernel: str | Image.Resampling) -> n
 
 def _equal_error_qf(clean: np.ndarray, spoilt: np.ndarray) -> int:
     """Return the quality at which one coding of ``clean`` has the error of ``spoilt`` in luma."""
-    reference, given = (np.asarray(Image.fromarray(image).convert("L")) for image in (clean, spoilt))
+    reference, given = (
+        np.asarray(Image.fromarray(image).convert("L")) for image in (clean, spoilt)
+    )
 
     def error(luma: np.ndarray) -> float:
         return float(np.square(luma.astype(np.float32) - reference).mean())
