@@ -72,6 +72,10 @@ class WeightsError(JpegPreprocError, ValueError):
     """A weights file that is damaged or does not fit the network it is loaded into."""
 
 
+class UntrustedCheckpointError(WeightsError):
+    """A checkpoint that holds more than tensors, so that loading it would run code."""
+
+
 class ModelError(JpegPreprocError, ValueError):
     """A deployed model that cannot be run, or that its config does not describe."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 import sys
 import time
@@ -149,6 +150,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="measure each stage alone as well, to compare the run with their sum; holds all "
         "images in memory",
     )
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="load checkpoints that hold more than tensors, which runs whatever code they name",
+    )
     args = parser.parse_args(argv)
     if (args.config is None) != (args.checkpoint is None):
         parser.error("give CONFIG and CHECKPOINT, or neither for the embedded demo")
@@ -186,7 +192,13 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
     """Do what the arguments ask for, as one of the processes, and return the exit code."""
     started = time.time()
     options = RunOptions(
-        args.out, args.limit, args.device, args.dtype, args.where, args.num_workers
+        out=args.out,
+        limit=args.limit,
+        device=args.device,
+        dtype=args.dtype,
+        where=args.where,
+        num_workers=args.num_workers,
+        trust_checkpoint=args.trust_checkpoint,
     )
     if args.config is None:
         jobs = demo_jobs(args.out / "demo", options, processes)

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jpeg_preproc.checkpoint import guarded_mmengine, read_checkpoint
 from jpeg_preproc.demo.layout import GENERATOR_VERSION, SPLIT_SIZES, STREAMS, make_demo_dataset
 from jpeg_preproc.demo.models import demo_cfg_options, demo_configs
 from jpeg_preproc.errors import WeightsError
@@ -86,7 +87,8 @@ def train_demo_model(
 
     Raises:
         KeyError: ``name`` is none of these.
-        FileNotFoundError: It is the detector's turn, and there is no segmenter in ``work_dir``.
+        WeightsError: It is the detector's turn, and there is no segmenter in ``work_dir``; or a
+            checkpoint there is damaged, or would run code.
         ImportError: One of mmengine, mmdet and mmseg is not installed.
     """
     from mmengine.config import Config
@@ -102,18 +104,18 @@ def train_demo_model(
     for key in ("test_dataloader", "test_evaluator", "test_cfg"):
         config.pop(key)
     if name == "detector":
-        segmenter = torch.load(work_dir / "segmenter.pth", map_location="cpu", weights_only=True)
+        segmenter = read_checkpoint(work_dir / "segmenter.pth")
         start = work_dir / "detector_start.pth"
         torch.save({"state_dict": shared_features(segmenter["state_dict"])}, start)
         # Not loaded here: the runner draws random weights first when it starts to train.
         config.load_from = str(start)
-    runner = Runner.from_cfg(config)
-    # On a CPU convolutions are a fifth faster with channels last.
-    runner.model.to(memory_format=torch.channels_last)
-    runner.train()
+    with guarded_mmengine():
+        runner = Runner.from_cfg(config)
+        # On a CPU convolutions are a fifth faster with channels last.
+        runner.model.to(memory_format=torch.channels_last)
+        runner.train()
     last = work_dir / name / f"epoch_{config.max_epochs}.pth"
-    # mmengine's checkpoints hold its own classes; this one was written a moment ago.
-    trained = torch.load(last, map_location="cpu", weights_only=False)
+    trained = read_checkpoint(last)
     record = {
         "dataset_meta": {"classes": list(config.classes)},
         "training": {

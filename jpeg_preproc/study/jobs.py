@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +68,8 @@ class RunOptions:
         where: ``'pipeline'``, or ``'preprocessor'`` to restore in the model's data preprocessor.
         num_workers: Processes that load, corrupt and restore; 0 does it in this one.
         show_progress: Whether bars are shown.
+        trust_checkpoint: Whether a checkpoint that holds more than tensors, and runs its code when
+            it is loaded, is loaded.
     """
 
     out: Path = Path("work_dirs/eval_downstream")
@@ -76,6 +79,7 @@ class RunOptions:
     where: Literal["pipeline", "preprocessor"] = "pipeline"
     num_workers: int = 0
     show_progress: bool = True
+    trust_checkpoint: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,7 +263,7 @@ def demo_jobs(out: Path, options: RunOptions, processes: Processes = ALONE) -> l
 
 def _prepared(job: Job, options: RunOptions, device: str, processes: Processes) -> Task:
     """Return a job's model with its test set, whose images are checked."""
-    task_type = _task_type(job, options.where)
+    task_type = _task_type(job, options)
     with _progress(f"checking the images of {job.config.stem}", options, processes) as bar:
         step = bar.add_task("", total=None)
 
@@ -280,12 +284,12 @@ def _prepared(job: Job, options: RunOptions, device: str, processes: Processes) 
         )
 
 
-def _task_type(job: Job, where: str) -> Callable[..., Task]:
+def _task_type(job: Job, options: RunOptions) -> Callable[..., Task]:
     """Return what measures a job; OpenMMLab is imported for its own configs alone."""
     if is_onnx_config(read_config(job.config, job.cfg_options)):
-        if where != "pipeline":
+        if options.where != "pipeline":
             raise ModelError(
-                f"--where {where}: {job.config} is of an ONNX model, which has no data "
+                f"--where {options.where}: {job.config} is of an ONNX model, which has no data "
                 "preprocessor; leave --where out"
             )
         return OnnxTask
@@ -299,7 +303,7 @@ def _task_type(job: Job, where: str) -> Callable[..., Task]:
         from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
     except ModuleNotFoundError as error:
         raise JpegPreprocError(f"{job.config} is a config of OpenMMLab: {error}") from error
-    return OpenMMLabTask
+    return partial(OpenMMLabTask, trust_checkpoint=options.trust_checkpoint)
 
 
 def _progress(description: str, options: RunOptions, processes: Processes) -> Progress:

@@ -39,7 +39,9 @@ def measure_model(case: Case) -> dict[str, Any]:
         if case.checkpoint is None:
             model = build_model(config).to(case.device).eval()
         else:
-            model = load_model(config, case.checkpoint, case.device)
+            model = load_model(
+                config, case.checkpoint, case.device, trust_checkpoint=case.trust_checkpoint
+            )
         data = _batch(config, case)
 
         def run() -> None:

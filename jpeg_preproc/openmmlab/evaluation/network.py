@@ -5,50 +5,49 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import pickle
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+from jpeg_preproc.checkpoint import guarded_mmengine, read_checkpoint
 from jpeg_preproc.errors import JpegPreprocError, WeightsError
 
-# What loading a damaged or foreign checkpoint raises.
-_CHECKPOINT_ERRORS = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    pickle.UnpicklingError,
-)
 _MEND = "Give the checkpoint that was trained with this config, or the config of this checkpoint"
 
 
-def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) -> nn.Module:
+def load_model(
+    config: Config,
+    checkpoint: str | os.PathLike[str],
+    device: str,
+    *,
+    trust_checkpoint: bool = False,
+) -> nn.Module:
     """Build a config's model with a checkpoint's weights, in eval mode on ``device``.
 
+    Args:
+        config: The config.
+        checkpoint: Path of the weights.
+        device: The device that the model is put on.
+        trust_checkpoint: Load a checkpoint that holds more than tensors, which runs its code.
+
     Raises:
+        UntrustedCheckpointError: The checkpoint holds more than tensors.
         WeightsError: The checkpoint is missing, damaged, or not of this model.
         JpegPreprocError: The model cannot be built.
     """
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist; give a checkpoint file, downloaded already")
-    model = build_model(config)
+    path = os.fspath(checkpoint)
+    loaded = read_checkpoint(path, trust=trust_checkpoint)
+    model = build_model(config, trust_checkpoint=trust_checkpoint)
     try:
-        loaded = CheckpointLoader.load_checkpoint(str(path), map_location="cpu", logger=None)
         state = loaded.get("state_dict", loaded)
         state = {key.removeprefix("module."): value for key, value in state.items()}
-    except (*_CHECKPOINT_ERRORS, AttributeError) as error:
+    except AttributeError as error:
         raise WeightsError(
-            f"{path} cannot be read as a checkpoint: {error}; fetch it again. (torch >= 2.6 reads "
-            "tensors only; for an old checkpoint you trust, set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1)"
+            f"{path} cannot be read as a checkpoint: it holds no weights by name; fetch it again"
         ) from error
     try:
         missing = set(model.load_state_dict(state, strict=False).missing_keys)
@@ -70,15 +69,20 @@ def load_model(config: Config, checkpoint: str | os.PathLike[str], device: str) 
     return model.to(device).eval()
 
 
-def build_model(config: Config) -> nn.Module:
+def build_model(config: Config, *, trust_checkpoint: bool = False) -> nn.Module:
     """Build a config's model with random weights, on the CPU.
+
+    Args:
+        config: The config.
+        trust_checkpoint: Let the model's constructor load checkpoints that hold more than tensors.
 
     Raises:
         JpegPreprocError: It cannot be built.
     """
     try:
         # Synchronised batch norm runs on GPUs only; in eval mode the plain one is the same.
-        return revert_sync_batchnorm(MODELS.build(config.model))
+        with guarded_mmengine(trust_checkpoint):
+            return revert_sync_batchnorm(MODELS.build(config.model))
     except (KeyError, TypeError, ImportError, AssertionError) as error:
         raise JpegPreprocError(
             f"{config.filename}: its model cannot be built: {error}; is the package it belongs to "

@@ -74,6 +74,7 @@ class OpenMMLabTask:
         num_workers: Processes that load, compress and restore; 0 does it in this one.
         on_check: Called with each image's name and their number while the set is checked.
         processes: Those that share the images.
+        trust_checkpoint: Load a checkpoint that holds more than tensors, which runs its code.
 
     Raises:
         JpegPreprocError: The config, the checkpoint, the annotations or all images are unusable.
@@ -92,6 +93,7 @@ class OpenMMLabTask:
         num_workers: int = 0,
         on_check: Callable[[str, int], None] | None = None,
         processes: Processes = ALONE,
+        trust_checkpoint: bool = False,
     ) -> None:
         # The latest instance is what mmengine's print_log writes to.
         MMLogger.get_instance("jpeg_preproc").setLevel("ERROR")
@@ -109,7 +111,9 @@ class OpenMMLabTask:
         digest = _digest(self.config)
         with quiet(), DefaultScope.overwrite_default_scope(self._scope):
             with clock.stage("prepare"):
-                self._network: Any = load_model(self.config, checkpoint, device)
+                self._network: Any = load_model(
+                    self.config, checkpoint, device, trust_checkpoint=trust_checkpoint
+                )
             with clock.stage("check"):
                 folder = self.out_dir / "annotations"
                 selection = select_images(self.config, folder, limit, on_check, processes)

@@ -41,8 +41,10 @@ class OpenMMLabFeatures(nn.Module):
             ``decode_head``.
         scale: Height and width are multiplied by it first (bilinear), for a model that is shown
             its images in another size than the training's crops are cut from.
+        trust_checkpoint: Load a checkpoint that holds more than tensors, which runs its code.
 
     Raises:
+        UntrustedCheckpointError: The checkpoint holds more than tensors.
         WeightsError: The checkpoint is missing, damaged, or not of this model.
         TrainingError: An output that is unknown, or that this model does not have; a ``scale``
             that is none.
@@ -55,6 +57,7 @@ class OpenMMLabFeatures(nn.Module):
         checkpoint: str | os.PathLike[str],
         outputs: Sequence[str] = ("backbone",),
         scale: float = 1.0,
+        trust_checkpoint: bool = False,
     ) -> None:
         super().__init__()
         unknown = [name for name in outputs if name not in PARTS]
@@ -72,7 +75,7 @@ class OpenMMLabFeatures(nn.Module):
         _prepare_for_crops(settings)
         scope = settings.get("default_scope", "mmengine")
         with quiet(), DefaultScope.overwrite_default_scope(scope):
-            model: Any = load_model(settings, checkpoint, "cpu")
+            model: Any = load_model(settings, checkpoint, "cpu", trust_checkpoint=trust_checkpoint)
         self.outputs, self.scale = tuple(outputs), float(scale)
         #: For the manifest of what is trained with it.
         self.record: dict[str, Any] = {

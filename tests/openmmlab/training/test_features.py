@@ -13,9 +13,15 @@ import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
+from planted import plant
 
 from jpeg_preproc.demo import demo_configs
-from jpeg_preproc.errors import JpegPreprocError, TrainingError, WeightsError
+from jpeg_preproc.errors import (
+    JpegPreprocError,
+    TrainingError,
+    UntrustedCheckpointError,
+    WeightsError,
+)
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.openmmlab import with_jpeg_restore
@@ -248,3 +254,24 @@ def test_a_part_that_a_model_lacks_or_that_cannot_stand_alone(tmp_path):
     with pytest.raises(TrainingError, match="MobileNetV2 → ASPPHead does not take"):
         OpenMMLabFeatures(*paths, outputs=["head"])
     assert OpenMMLabFeatures(*paths).outputs == ("backbone",)  # which does not need the head
+
+
+def test_a_checkpoint_that_would_run_code_is_refused_unless_trusted(tmp_path):
+    config, checkpoint = demo_configs()["detector"]
+    mark = tmp_path / "code has run"
+    whole = torch.load(checkpoint, weights_only=True)
+    path = plant(tmp_path / "planted.pth", mark, checkpoint=whole)
+    settings = read_config(config)
+    with pytest.raises(UntrustedCheckpointError, match=r"posix\.system.*trust_checkpoint=True"):
+        OpenMMLabFeatures(config, path)
+    with (
+        DefaultScope.overwrite_default_scope(settings.default_scope),
+        pytest.raises(UntrustedCheckpointError, match=r"posix\.system"),
+    ):
+        load_model(settings, path, "cpu")
+    assert not mark.exists()
+    # As a config of a training sets it.
+    built = MODELS.build(
+        dict(type="OpenMMLabFeatures", config=config, checkpoint=path, trust_checkpoint=True)
+    )
+    assert mark.exists() and built.record["checkpoint"] == "planted.pth"
