@@ -18,15 +18,16 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, ModelError
-from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
+from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings, RestorerChoice
 from jpeg_preproc.evaluation.onnx import OnnxTask
 from jpeg_preproc.restorers import build_restorer
 from jpeg_preproc.restorers.weights import save_weights
 from jpeg_preproc.stats.bootstrap import interval
 
-SETTINGS = JpegSettings()
-ORIGINAL, JPEG = Condition(), Condition(2)
+SETTINGS = RestoreSettings()
+ORIGINAL, JPEG = Condition(), Condition(Jpeg(2))
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "downstream"
 
 
@@ -50,7 +51,7 @@ def restored(tmp_path):
             value.add_(torch.randn_like(value) * 0.02)
     path = tmp_path / "noise.safetensors"
     save_weights(network, path, preset="nano")
-    return Condition(2, RestorerChoice(str(path), "noise", ""))
+    return Condition(Jpeg(2), RestorerChoice(str(path), "noise", ""))
 
 
 def detector(tmp_path, root, threshold=110.0, config=None, **settings):
@@ -122,7 +123,7 @@ def test_it_measures_what_mmdet_measures(tmp_path, coco):
 
 @pytest.mark.parametrize("qf", [None, 2])
 def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
-    result = segmenter(tmp_path, voc).measure(Condition(qf), SETTINGS, "x")
+    result = segmenter(tmp_path, voc).measure(Condition(None if qf is None else Jpeg(qf)), SETTINGS, "x")
     assert result.metric == "mIoU"
     expected = toysets.expected_miou(range(6), 160.0, qf)
     assert result.value == pytest.approx(expected, abs=1e-6)

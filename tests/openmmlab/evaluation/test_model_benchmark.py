@@ -13,7 +13,7 @@ pytest.importorskip("mmdet")
 
 from jpeg_preproc.openmmlab.evaluation.benchmark import measure_model
 
-CONFIG = str(Path(__file__).resolve().parents[2] / "configs/downstream/yolox_nano_coco.py")
+CONFIG = str(Path(__file__).resolve().parents[3] / "configs/downstream/yolox_nano_coco.py")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -9,6 +9,7 @@ import toysets
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.distributed import Processes
 from jpeg_preproc.errors import (
     AnnotationError,
@@ -17,15 +18,15 @@ from jpeg_preproc.errors import (
     PipelineError,
     WeightsError,
 )
-from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
+from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings, RestorerChoice
 from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 from jpeg_preproc.stats.bootstrap import interval
 
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
 
-SETTINGS = JpegSettings()
-ORIGINAL, JPEG = Condition(), Condition(2)
+SETTINGS = RestoreSettings()
+ORIGINAL, JPEG = Condition(), Condition(Jpeg(2))
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_voc_boxes_have_their_own_map(tmp_path):
 @pytest.mark.parametrize("qf", [None, 2])
 def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
     task = segmenter(tmp_path, voc, threshold=160.0)
-    result = task.measure(Condition(qf), SETTINGS, "x")
+    result = task.measure(Condition(None if qf is None else Jpeg(qf)), SETTINGS, "x")
     assert result.metric == "mIoU"
     assert result.value == pytest.approx(toysets.expected_miou(range(6), 160.0, qf), abs=0.01)
     low, high = interval(result.replicates, result.value)
@@ -144,16 +145,16 @@ def test_a_limit_is_the_metrics_limit_too(tmp_path, coco, voc):
 
 def test_restored_images_reach_the_model(tmp_path, voc, weights):
     task = segmenter(tmp_path, voc, threshold=160.0)
-    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
     before = task.measure(JPEG, SETTINGS, "jpeg").value
     assert task.measure(restored, SETTINGS, "restored").value != before
 
 
 def test_the_data_preprocessor_restores_as_the_pipeline_does(tmp_path, coco, weights):
-    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
     task = detector(tmp_path, coco, threshold=160.0)
     stock = task._network.data_preprocessor
-    inside = JpegSettings(where="preprocessor")
+    inside = RestoreSettings(where="preprocessor")
     results = [task.measure(restored, settings, "x") for settings in (SETTINGS, inside)]
     assert results[0].value == results[1].value
     assert results[0].value != task.measure(JPEG, inside, "x").value
@@ -164,7 +165,7 @@ def test_the_data_preprocessor_restores_as_the_pipeline_does(tmp_path, coco, wei
 @pytest.mark.parametrize("workers", [0, 2])
 def test_stages_account_for_the_run(tmp_path, voc, weights, workers):
     task = segmenter(tmp_path, voc, num_workers=workers)
-    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
     result = task.measure(restored, SETTINGS, "x")
     stages = ["prepare", "decode", "compress", "restore", "model", "metric"]
     assert list(result.stages) == stages
@@ -185,7 +186,7 @@ def test_a_metric_without_results_by_image_is_for_one_process(tmp_path, voc):
 
 
 def test_workers_change_nothing(tmp_path, voc, weights):
-    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
     alone = segmenter(tmp_path, voc, threshold=160.0).measure(restored, SETTINGS, "a")
     two = segmenter(tmp_path, voc, threshold=160.0, num_workers=2)
     assert two.measure(restored, SETTINGS, "b").value == alone.value
@@ -303,10 +304,10 @@ def test_an_absent_device_is_one_error(tmp_path, coco):
 
 def test_cuda_in_a_forked_worker_is_one_error(tmp_path, voc, weights):
     task = segmenter(tmp_path, voc, num_workers=1)
-    restored = Condition(2, RestorerChoice(weights, "noise", ""))
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
     words = r"^JpegRestore.device='cuda:0'. runs in a forked dataloader worker.*set num_workers=0"
     with pytest.raises(PipelineError, match=words) as error:
-        task.measure(restored, JpegSettings(device="cuda:0"), "x")
+        task.measure(restored, RestoreSettings(device="cuda:0"), "x")
     assert "Traceback" not in str(error.value) and "\n" not in str(error.value)
 
 
@@ -340,7 +341,7 @@ def test_a_model_that_is_not_installed_is_named(tmp_path, coco):
 def test_the_configs_for_real_models_fit_their_weights(
     tmp_path, shared_data, config, checkpoint, data, floor
 ):
-    configs = Path(__file__).resolve().parents[2] / "configs" / "downstream"
+    configs = Path(__file__).resolve().parents[3] / "configs" / "downstream"
     task = OpenMMLabTask(
         configs / f"{config}.py",
         shared_data / "models" / f"{checkpoint}.pth",

@@ -31,7 +31,7 @@ from jpeg_preproc.openmmlab.training.features import OpenMMLabFeatures
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "downstream"
+CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "downstream"
 MEAN = torch.tensor([123.675, 116.28, 103.53])[:, None, None]
 STD = torch.tensor([58.395, 57.12, 57.375])[:, None, None]
 PACK = {"mmdet": "mmdet.PackDetInputs", "mmseg": "mmseg.PackSegInputs"}

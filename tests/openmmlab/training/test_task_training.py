@@ -18,7 +18,7 @@ pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
 
 CONFIG = (
-    Path(__file__).resolve().parents[2]
+    Path(__file__).resolve().parents[3]
     / "configs/restorers/gridunet/gridunet_base_task_openmmlab_cpu_2k.py"
 )
 
