@@ -140,6 +140,8 @@ class _QualityCodec(Codec):
         """Return the pixels after coding, grey ones as grey, and the file."""
         try:
             data = self.encode(pixels)
+        except CorruptionError:
+            raise
         except (OSError, ValueError, RuntimeError) as error:
             height, width = pixels.shape[:2]
             raise CorruptionError(
