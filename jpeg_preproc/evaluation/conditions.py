@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
+from jpeg_preproc.corruptions import Corruption, Jpeg, Original, parse_corruption
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.jpeg import validate_qf
@@ -24,7 +24,8 @@ CORRUPTED = "corrupted"
 #: Behind the name of a restorer whose results are made consistent with their files.
 FROM_FILE = "+file"
 
-_REFERENCES = (ORIGINAL, JPEG, CORRUPTED)
+#: What no restorer may be called.
+REFERENCES = (ORIGINAL, JPEG, CORRUPTED)
 # Of a field that only names a thing: no result depends on it.
 _A_NAME = {"is_name": True}
 
@@ -114,7 +115,7 @@ def choose_restorers(names: Iterable[str], consistent: bool = False) -> list[Res
         path = weights_path(name)
         load_weights(name)
         label = Path(name).stem if name.endswith(".safetensors") else name
-        if label in _REFERENCES or label in [choice.label for choice in choices]:
+        if label in REFERENCES or label in [choice.label for choice in choices]:
             raise UnknownRestorerError(
                 f"two rows would be called {label!r}; rename the weights file {path}"
             )
@@ -152,6 +153,8 @@ def plan(
     """
     conditions = [Condition()]
     for corruption in dict.fromkeys(parse_corruption(given) for given in corruptions):
+        if isinstance(corruption, Original):
+            continue
         conditions += [
             Condition(corruption),
             *(Condition(corruption, restorer) for restorer in restorers),

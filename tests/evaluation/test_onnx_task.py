@@ -20,7 +20,7 @@ from pycocotools.cocoeval import COCOeval
 
 from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, ModelError
-from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings, RestorerChoice
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.onnx import OnnxTask
 from jpeg_preproc.restorers import build_restorer
 from jpeg_preproc.restorers.weights import save_weights
@@ -123,7 +123,9 @@ def test_it_measures_what_mmdet_measures(tmp_path, coco):
 
 @pytest.mark.parametrize("qf", [None, 2])
 def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
-    result = segmenter(tmp_path, voc).measure(Condition(None if qf is None else Jpeg(qf)), SETTINGS, "x")
+    result = segmenter(tmp_path, voc).measure(
+        Condition(None if qf is None else Jpeg(qf)), SETTINGS, "x"
+    )
     assert result.metric == "mIoU"
     expected = toysets.expected_miou(range(6), 160.0, qf)
     assert result.value == pytest.approx(expected, abs=1e-6)
@@ -285,7 +287,7 @@ def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
         mmseg._network, (image,), path, input_names=["image"], dynamo=True, verbose=False
     )
     ours = OnnxTask(CONFIGS / "onnx_deeplabv3_mnv2_voc.py", path, tmp_path / "a", **kept)
-    for condition in (ORIGINAL, Condition(10)):
+    for condition in (ORIGINAL, Condition(Jpeg(10))):
         found = ours.measure(condition, SETTINGS, "x").value
         assert found > 20
         expected = mmseg.measure(condition, SETTINGS, "x").value

@@ -69,18 +69,21 @@ def with_condition(config: Config, condition: Condition, settings: RestoreSettin
 def _hand_on(pipeline: Sequence[Any]) -> None:
     """Let every packing transform take what ``JpegCorrupt`` has left into the data samples."""
     for step in pipeline:
-        name = transform_name(step)
-        if not name.startswith("Pack"):
+        if not transform_name(step).startswith("Pack"):
             continue
-        own = step.get("meta_keys")
-        if own is None:
-            kind = step["type"]
-            built = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
-            parameter = inspect.signature(built).parameters.get("meta_keys")
-            if parameter is None:
-                continue
-            own = parameter.default
-        step["meta_keys"] = tuple(dict.fromkeys((*own, CORRUPTION_KEY)))
+        keys = step.get("meta_keys") or _default_meta_keys(step)
+        if keys is not None:
+            step["meta_keys"] = tuple(dict.fromkeys((*keys, CORRUPTION_KEY)))
+
+
+def _default_meta_keys(step: Any) -> tuple[str, ...] | None:
+    """Return what a packing transform takes unless told; ``None`` of one that cannot be told."""
+    kind = step["type"]
+    if isinstance(kind, str):
+        with TRANSFORMS.switch_scope_and_registry(step.get("_scope_")) as registry:
+            kind = registry.get(kind)
+    parameter = inspect.signature(kind).parameters.get("meta_keys") if kind else None
+    return None if parameter is None else tuple(parameter.default)
 
 
 def left_by_corruption(sample: Any) -> Mapping[str, Any] | None:

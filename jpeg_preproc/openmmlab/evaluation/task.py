@@ -153,10 +153,10 @@ class OpenMMLabTask:
                 several processes share them.
         """
         started = time.perf_counter()
-        config = with_condition(self.config, condition, settings)
         clock = StageClock(self.num_workers, self.device)
         with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
             with clock.stage("prepare"):
+                config = with_condition(self.config, condition, settings)
                 loader = self._loader(config)
                 time_pipelines(loader.dataset, clock)
                 evaluator = Evaluator(copy.deepcopy(config.test_evaluator))
@@ -200,16 +200,16 @@ class OpenMMLabTask:
         Raises:
             PipelineError: They cannot stand in this pipeline.
         """
-        config = with_condition(self.config, condition, settings)
         clock = StageClock(device=self.device)
 
         def test(packed: Any) -> None:
             self._network.test_step(pseudo_collate([packed]))
 
-        scope = DefaultScope.overwrite_default_scope(self._scope)
-        with quiet(), scope, torch.no_grad(), self._preprocessing(config, clock):
-            for records, way in split_pipelines(self._loader(config).dataset):
-                time_alone([*way, ("model", test)], records, clock)
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
+            config = with_condition(self.config, condition, settings)
+            with self._preprocessing(config, clock):
+                for records, way in split_pipelines(self._loader(config).dataset):
+                    time_alone([*way, ("model", test)], records, clock)
         return clock.seconds()
 
     def _loader(self, config: Config) -> Any:

@@ -18,7 +18,7 @@ from jpeg_preproc.errors import (
     PipelineError,
     WeightsError,
 )
-from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings, RestorerChoice
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 from jpeg_preproc.stats.bootstrap import interval
 
