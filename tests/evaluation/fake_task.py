@@ -8,7 +8,7 @@ from typing import Any
 from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.stages import Seconds
-from jpeg_preproc.evaluation.task import Measurement
+from jpeg_preproc.evaluation.task import Measurement, Task
 
 BASE = RestorerChoice("base", "base", "ab")
 
@@ -71,3 +71,7 @@ class FakeTask:
 
     def stages_alone(self, condition: Condition, settings: RestoreSettings) -> Seconds:
         return {}
+
+
+# For mypy: a task that lacks what the protocol asks for would test nothing.
+_TASK: Task = FakeTask()
