@@ -48,8 +48,8 @@ class Processes:
     """The processes that share one run.
 
     Attributes:
-        rank: Of this one, from 0.
-        size: How many there are.
+        rank: Number of this process, from 0.
+        size: How many processes there are.
         local_rank: Its rank among those on its machine.
         group: Torch's process group that they exchange through; ``None`` for one process.
     """

@@ -40,6 +40,10 @@ class QualityError(JpegPreprocError, ValueError):
     """A quality factor outside 1-100, or quantisation tables of the wrong shape or range."""
 
 
+class CorruptionError(JpegPreprocError, ValueError):
+    """A corruption that is not registered, has a wrong setting, or lacks the package it needs."""
+
+
 class PipelineError(JpegPreprocError, ValueError):
     """A transform at a place in an OpenMMLab pipeline where it cannot work."""
 
@@ -66,6 +70,10 @@ class ReportedElsewhereError(JpegPreprocError, RuntimeError):
 
 class WeightsError(JpegPreprocError, ValueError):
     """A weights file that is damaged or does not fit the network it is loaded into."""
+
+
+class UntrustedCheckpointError(WeightsError):
+    """A checkpoint that holds more than tensors, so that loading it would run code."""
 
 
 class ModelError(JpegPreprocError, ValueError):

@@ -72,6 +72,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", "--work-dir", type=Path, default=Path("work_dirs/benchmark"), metavar="DIR"
     )
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="load checkpoints that hold more than tensors, which runs whatever code they name",
+    )
     args = parser.parse_args(argv)
     if min(args.batch, args.repeats) < 1 or args.threads < 0 or args.seconds < 0:
         parser.error("--batch and --repeats are at least 1, --threads and --seconds at least 0")
@@ -138,9 +143,10 @@ def _cases(args: argparse.Namespace) -> list[tuple[Callable[[Case], dict[str, An
             "seconds": args.seconds,
             "repeats": args.repeats,
             "compile": args.compile,
+            "trust_checkpoint": args.trust_checkpoint,
         }
         for config, *checkpoint in args.model:
-            from jpeg_preproc.openmmlab.benchmark import measure_model
+            from jpeg_preproc.openmmlab.evaluation.benchmark import measure_model
 
             weights = checkpoint[0] if checkpoint else None
             cases.append((measure_model, Case(config, checkpoint=weights, **common)))

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.protocols import PROTOCOLS, get_protocol
 from jpeg_preproc.evaluation.published import published_rows
@@ -32,9 +33,6 @@ from jpeg_preproc.report import (
 )
 from jpeg_preproc.report.plots import plot_metric_vs_qf
 from jpeg_preproc.restorers import JpegRestorer
-
-# Exit codes beside 0.
-_SOME_SKIPPED, _REFUSED, _INTERRUPTED = 1, 2, 130
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -114,10 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         written = _write(args, run, published)
     except JpegPreprocError as error:
         print_error(error)
-        return _REFUSED
+        return REFUSED
     except KeyboardInterrupt:
         console(stderr=True).print("Stopped; the same command goes on from here.")
-        return _INTERRUPTED
+        return INTERRUPTED
     print_tables(result_tables(run.rows))
     for path in written:
         console().print(f"wrote {path}", markup=False, soft_wrap=True)
@@ -127,8 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path, reason in run.skipped:
             text = reason if str(path) in reason else f"{path}: {reason}"
             notes.print(f"  {text}", markup=False, soft_wrap=True)
-        return _SOME_SKIPPED
-    return 0
+        return SOME_SKIPPED
+    return DONE
 
 
 def _restorers(args: argparse.Namespace) -> list[NamedRestorer]:

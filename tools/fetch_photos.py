@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from jpeg_preproc.cli.exit_codes import DONE, REFUSED
 from jpeg_preproc.errors import FileError
 from jpeg_preproc.report import print_error, progress
 from jpeg_preproc.training.photos import fetch_photos, read_photos
@@ -47,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 bar.update(task, advance=1, description=photo.file)
     except FileError as error:
         print_error(error)
-        return 2
+        return REFUSED
     print(f"{len(photos)} photographs: {args.out}")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

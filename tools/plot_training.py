@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from jpeg_preproc.cli.exit_codes import DONE, REFUSED
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report import print_error
 from jpeg_preproc.report.curves import plot_training
@@ -35,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except JpegPreprocError as error:
         print_error(error)
-        return 2
+        return REFUSED
     print(f"curves: {path}")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

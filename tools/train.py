@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
+from jpeg_preproc.cli.exit_codes import DONE, REFUSED
 from jpeg_preproc.distributed import LAUNCHERS
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report import print_error
@@ -39,6 +40,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, help="settings to change, as key=value"
     )
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="go on from, or start from (load_from), a checkpoint that holds more than tensors, "
+        "which runs whatever code it names",
+    )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="of ranks")
     # torch.distributed.launch gives each process its rank this way.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -58,15 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             bf16=args.amp,
             launcher=args.launcher,
             cfg_options=args.cfg_options,
+            trust_checkpoint=args.trust_checkpoint,
         )
         runner.train()
     except JpegPreprocError as error:
         print_error(error)
-        return 2
+        return REFUSED
     if is_main_process():
         _list_skipped(runner)
         print(f"checkpoints and logs: {runner.work_dir}")
-    return 0
+    return DONE
 
 
 def _list_skipped(runner: Any) -> None:

@@ -29,13 +29,13 @@ class DatasetCommand:
     """What one of these scripts does.
 
     Attributes:
-        name: of the script.
-        doing: in front of its progress bar.
-        written: what its summary says it wrote.
-        check: raises for options that cannot be, before the dataset is looked at.
-        workers: how many processes to work in, if the user does not say.
-        rewrite: does it.
-        rows: the rows of its results.
+        name: Name of the script.
+        doing: What its progress bar is headed by.
+        written: What its summary says it wrote.
+        check: Raises for options that cannot be, before the dataset is looked at.
+        workers: Returns how many processes to work in, if the user does not say.
+        rewrite: Does the work.
+        rows: Returns the rows of its results.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Exit codes, the same as those of the scripts in ``tools/``."""
+"""Exit codes of the command and of the scripts in ``tools/``."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ class CarryTask:
     """One file and every tree that it goes into.
 
     Attributes:
-        source: the file.
-        name: relative to the data root, with forward slashes; the same in every tree.
-        folders: the trees' roots.
-        suffix: what images' names end in in these trees; None where they keep their names.
+        source: File to be copied.
+        name: Path relative to the data root, with forward slashes; the same in every tree.
+        folders: Roots of the trees.
+        suffix: What images' names end in in these trees; None where they keep their names.
     """
 
     source: Path
@@ -52,8 +52,8 @@ def carry_file(task: CarryTask) -> None:
     annotation file that names images is written with the new names instead.
 
     Raises:
-        AnnotationError: the source cannot be read.
-        DatasetError: a copy cannot be written.
+        AnnotationError: The source cannot be read.
+        DatasetError: A copy cannot be written.
     """
     try:
         renamed = _renamed(task)
@@ -120,12 +120,12 @@ def locked(folder: Path, shared: bool = False) -> Iterator[Callable[[], None]]:
     run's other processes hold it with it, and the lock lasts as long as any of them lives.
 
     Args:
-        folder: what is written to.
-        shared: this process is one of these others.
+        folder: Folder that is written to.
+        shared: Whether this process is one of these others.
 
     Raises:
-        DatasetError: another run holds it.
-        OSError: it cannot be made.
+        DatasetError: Another run holds it.
+        OSError: The folder cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # A file, because NFS locks for one writer only what is open for writing.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from jpeg_preproc.datasets.pool import Outcome, WorkerCrashError, outcomes_of
+from jpeg_preproc.datasets.pool import TaskOutcome, WorkerCrashError, outcomes_of
 from jpeg_preproc.errors import LauncherError
 
 Task = TypeVar("Task")
@@ -82,33 +82,35 @@ def rewrite_on_cluster(
     chunk: int = 1,
     workers: int | None = None,
     gpus: float = 0,
-) -> Generator[Outcome[Task, Result], None, None]:
+) -> Generator[TaskOutcome[Task, Result], None, None]:
     """Yield the outcome of ``function`` for each task, as they are ready.
 
     Args:
-        tasks: picklable values.
-        function: picklable; what it raises becomes the outcome's error. A task that kills each
-            worker it is given to has a :class:`~jpeg_preproc.datasets.pool.WorkerCrashError`.
-        stop: asked after each chunk; once true the rest is given up.
-        chunk: tasks that a worker is handed at once.
-        workers: at most so many at a time; None for as many as the cluster has cores or GPUs.
-        gpus: that each worker is given, of those that the cluster has.
+        tasks: Values that can be pickled.
+        function: Function that can be pickled; what it raises becomes the outcome's error. A task
+            that kills each worker it is given to has a
+            :class:`~jpeg_preproc.datasets.pool.WorkerCrashError`.
+        stop: Asked after each chunk; once it returns true the rest is given up.
+        chunk: How many tasks a worker is handed at once.
+        workers: How many workers there are at most; None for as many as the cluster has cores or
+            GPUs.
+        gpus: How many of the cluster's GPUs each worker is given.
 
     Raises:
-        LauncherError: see :func:`join_cluster`; or the cluster is lost on the way.
+        LauncherError: See :func:`join_cluster`; or the cluster is lost on the way.
     """
     ray = join_cluster()
     left = dict(enumerate(tasks))
     compute = ray.data.TaskPoolStrategy(workers)
     for size in (chunk, 1):
         for index, (result, error) in _run(ray, left, function, size, compute, gpus):
-            yield Outcome(left.pop(index), result, error)
+            yield TaskOutcome(left.pop(index), result, error)
             if stop():
                 return
         if not left:
             return
     for task in left.values():
-        yield Outcome(task, None, WorkerCrashError("The worker process died, again and again."))
+        yield TaskOutcome(task, None, WorkerCrashError("The worker process died, again and again."))
 
 
 def _run(

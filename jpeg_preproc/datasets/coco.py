@@ -14,34 +14,34 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jpeg_preproc.datasets.tree import (
-    IMAGE_SUFFIXES,
-    JPEG_SUFFIXES,
+    FileSelection,
     Problem,
-    Selection,
     Tree,
     join_inside,
     missing_problems,
     outside_problem,
 )
 from jpeg_preproc.errors import AnnotationError, DatasetError
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES, JPEG_SUFFIXES
 
 _OTHER_SUFFIXES = IMAGE_SUFFIXES - JPEG_SUFFIXES
 
 
 def select_coco_images(
     tree: Tree, splits: Sequence[str] = (), img_dirs: Sequence[str] = ()
-) -> Selection:
+) -> FileSelection:
     """Return the images of a COCO tree.
 
     Args:
-        tree: the data root's files.
-        splits: ``val2017`` takes ``instances_val2017.json``, ``captions_val2017.json`` and so on;
-            other images are left out. All, if empty.
-        img_dirs: folders, relative to the root, in which the annotation files' images lie; found
-            by themselves if empty.
+        tree: Files of the data root.
+        splits: Names of the splits to take: ``val2017`` takes ``instances_val2017.json``,
+            ``captions_val2017.json`` and so on, and leaves other images out. All are taken, if
+            empty.
+        img_dirs: Folders, relative to the root, in which the annotation files' images lie; if
+            empty, they are found from the annotations.
 
     Raises:
-        DatasetError: a split that no annotation file has, or an image folder that is not there.
+        DatasetError: No annotation file has such a split, or an image folder is not there.
     """
     folders = [posixpath.normpath(folder) for folder in img_dirs]
     for folder in folders:
@@ -49,7 +49,7 @@ def select_coco_images(
             raise DatasetError(
                 f"There is no folder {folder!r} in {tree.root}; give --img-dirs relative to it."
             )
-    selection = Selection()
+    selection = FileSelection()
     chosen = _annotations_of(tree, splits)
     _take_annotations(tree, chosen, folders, selection)
     jpegs = {name for name in tree.files if _is_jpeg_name(name)}
@@ -59,7 +59,7 @@ def select_coco_images(
     selection.left_out = jpegs - selection.images
     if any(PurePosixPath(name).suffix.lower() in _OTHER_SUFFIXES for name in tree.files):
         # Only the other splits' annotations tell their images from label maps.
-        others = Selection()
+        others = FileSelection()
         rest = [name for name in _annotations_of(tree, ()) if name not in chosen]
         _take_annotations(tree, rest, folders, others)
         selection.left_out |= others.images - selection.images
@@ -67,7 +67,7 @@ def select_coco_images(
 
 
 def _take_annotations(
-    tree: Tree, annotations: Sequence[str], folders: list[str], selection: Selection
+    tree: Tree, annotations: Sequence[str], folders: list[str], selection: FileSelection
 ) -> None:
     """Add the images that annotation files name to ``selection``, and what is wrong with them."""
     for annotation in annotations:
@@ -85,7 +85,7 @@ def read_annotation_json(path: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        AnnotationError: it cannot be read, or is no JSON.
+        AnnotationError: The file cannot be read, or is no JSON.
     """
     try:
         return json.loads(path.read_bytes())
@@ -105,7 +105,7 @@ def read_image_names(tree: Tree, annotation: str) -> list[str] | None:
     """Return every ``images[].file_name`` of a JSON file, or None if it does not list images.
 
     Raises:
-        AnnotationError: it cannot be read, is no JSON, or some of its images have no name.
+        AnnotationError: The file cannot be read, is no JSON, or some of its images have no name.
     """
     path = tree.root / annotation
     content = read_annotation_json(path)
@@ -155,7 +155,7 @@ def _split_names(annotation: str) -> list[str]:
 
 
 def _resolve(
-    tree: Tree, annotation: str, names: list[str], folders: list[str], selection: Selection
+    tree: Tree, annotation: str, names: list[str], folders: list[str], selection: FileSelection
 ) -> None:
     """Add the images that ``annotation`` names to ``selection``, and what is wrong with them."""
     base = _image_folder(tree, annotation, names, folders)

@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import PIL
-from PIL import features
-
-from jpeg_preproc.datasets.image import Encoded, ImageTask, Variant, Written, rewrite_image
+from jpeg_preproc.datasets.image import (
+    Encoded,
+    ImageTask,
+    Variant,
+    Written,
+    encoder_record,
+    rewrite_image,
+)
 from jpeg_preproc.datasets.manifest import totals
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
 from jpeg_preproc.datasets.scan import DatasetTree
@@ -39,16 +43,17 @@ def compress_dataset(
     metadata goes. Grey stays grey. The bytes are those of Pillow's ``save`` at that quality.
 
     Args:
-        tree: from :func:`~jpeg_preproc.datasets.scan.scan_dataset`.
-        out: outside the source.
-        qfs: libjpeg qualities, 1-100.
-        subsampling: of colour images: one of :data:`~jpeg_preproc.jpeg.codec.SUBSAMPLINGS`.
-        execution: in this process alone by default.
+        tree: What :func:`~jpeg_preproc.datasets.scan.scan_dataset` returned.
+        out: Folder of the results, outside the source.
+        qfs: Qualities of libjpeg, 1-100.
+        subsampling: How the chroma of colour images is stored: one of
+            :data:`~jpeg_preproc.jpeg.codec.SUBSAMPLINGS`.
+        execution: How the work is done; by default in this process alone.
 
     Raises:
-        QualityError: a quality or subsampling that does not exist; nothing is written.
-        DatasetError: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
-        LauncherError: likewise.
+        QualityError: A quality or subsampling does not exist; nothing is written.
+        DatasetError: See :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
+        LauncherError: A process that shares the work has ended.
     """
     variants = compression_variants(out, qfs, subsampling)
     return rewrite_dataset(
@@ -62,7 +67,7 @@ def compression_variants(
     """Return one tree for each quality, ascending.
 
     Raises:
-        QualityError: no quality, or one or a subsampling that does not exist.
+        QualityError: There is no quality, or it or the subsampling does not exist.
     """
     if not qfs:
         raise QualityError("No JPEG quality factor is given; give one or more from 1 to 100.")
@@ -73,17 +78,10 @@ def compression_variants(
     return [
         Variant(
             Path(out) / f"qf{qf}",
-            {"encoder": encoder_versions(), "qf": qf, "subsampling": subsampling},
+            {"encoder": encoder_record("jpeg"), "qf": qf, "subsampling": subsampling},
         )
         for qf in sorted({validate_qf(qf) for qf in qfs})
     ]
-
-
-def encoder_versions() -> dict[str, str]:
-    """Return what encodes, by name and version: other versions may give other bytes."""
-    turbo = features.version("libjpeg_turbo")
-    library = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
-    return {"pillow": PIL.__version__, "library": library}
 
 
 def compression_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:

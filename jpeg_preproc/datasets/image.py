@@ -12,7 +12,8 @@ from jpeg_preproc.datasets.manifest import Entry
 from jpeg_preproc.errors import DatasetError
 from jpeg_preproc.io import sha256_bytes, sha256_file, write_bytes_atomic
 from jpeg_preproc.jpeg.image import LoadedImage, load_image
-from jpeg_preproc.jpeg.source import read_source
+from jpeg_preproc.jpeg.source import source_bytes
+from jpeg_preproc.jpeg.versions import encoder_versions
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Variant:
     """One rewritten tree.
 
     Attributes:
-        folder: its root.
-        settings: how its images are made, as JSON values; they head its manifest.
+        folder: Root of the tree.
+        settings: How its images are made, as JSON values; they head its manifest.
     """
 
     folder: Path
@@ -33,11 +34,11 @@ class ImageTask:
     """One source image and every tree that it goes into.
 
     Attributes:
-        source: the image file.
-        name: relative to the data root, with forward slashes.
-        target: likewise, in every tree.
-        variants: the trees.
-        known: for each of them the entry of an earlier run, or None.
+        source: Image file.
+        name: Path of the source relative to the data root, with forward slashes.
+        target: Path of the result relative to each tree's root, with forward slashes.
+        variants: Trees that the image goes into.
+        known: Entry that an earlier run made in each of these trees, or None.
     """
 
     source: Path
@@ -52,8 +53,8 @@ class Encoded:
     """An image in the form in which it is written.
 
     Attributes:
-        data: the file's bytes.
-        facts: what the manifest is to say of it beside what it says of every image.
+        data: Bytes of the file.
+        facts: What the manifest says of this image beside what it says of every image.
     """
 
     data: bytes
@@ -68,6 +69,16 @@ class Written:
     is_new: bool
 
 
+def encoder_record(codec: str) -> dict[str, str]:
+    """Return what a manifest says of the encoder: Pillow's version, and that of its library.
+
+    Args:
+        codec: One that :func:`~jpeg_preproc.jpeg.versions.encoder_versions` knows.
+    """
+    versions = encoder_versions(codec)
+    return {"pillow": versions["pillow"], "library": versions[codec]}
+
+
 def rewrite_image(
     task: ImageTask, encode: Callable[[LoadedImage, Mapping[str, Any]], Encoded]
 ) -> list[Written]:
@@ -76,14 +87,14 @@ def rewrite_image(
     It counts as written if the manifest has the source's hash and that of the file in place.
 
     Args:
-        task: the image.
-        encode: image and a variant's settings -> what to write.
+        task: Image and trees.
+        encode: Function of the image and a variant's settings that returns what to write.
 
     Raises:
-        ImageReadError: the source cannot be read or is of a kind that is not supported.
-        DatasetError: the result cannot be written.
+        ImageReadError: The source cannot be read or is of a kind that is not supported.
+        DatasetError: The result cannot be written.
     """
-    source = read_source(task.source)
+    source = source_bytes(task.source)
     source_sha256 = sha256_bytes(source)
     written: list[Written] = []
     image: LoadedImage | None = None

@@ -43,26 +43,26 @@ def totals(entries: Sequence[Entry]) -> dict[str, int | float | None]:
     }
 
 
-class Manifest:
+class TreeManifest:
     """The manifest of one rewritten tree.
 
     Attributes:
-        path: where the finished manifest lies.
-        settings: what all its images have in common.
-        resumed: an unfinished run was found.
+        path: Where the finished manifest lies.
+        settings: What all its images have in common.
+        resumed: Whether an unfinished run was found.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
         """Open the manifest in ``folder``, or begin one.
 
         Args:
-            folder: the rewritten tree's root; made if missing.
-            settings: what all images have in common (JSON values): encoder, quality and so on.
-            rank: of this process among those that share the run. The others open theirs after the
-                first one, which takes in the journals of an earlier run.
+            folder: Root of the rewritten tree; made if missing.
+            settings: What all images have in common (JSON values): encoder, quality and so on.
+            rank: Number of this process among those that share the run. The others open theirs
+                after the first one, which takes in the journals of an earlier run.
 
         Raises:
-            DatasetError: the folder is not empty and has no manifest, or one with other settings,
+            DatasetError: The folder is not empty and has no manifest, or one with other settings,
                 or a damaged one. Two settings in one tree would make its numbers meaningless.
         """
         self.path = folder / MANIFEST
@@ -88,7 +88,7 @@ class Manifest:
             self._remove_journals(but=self._journal_path)
         self._journal: IO[str] = self._journal_path.open("a", encoding="utf-8")
 
-    def __enter__(self) -> Manifest:
+    def __enter__(self) -> TreeManifest:
         """Return the manifest itself."""
         return self
 

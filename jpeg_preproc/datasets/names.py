@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from jpeg_preproc.datasets.scan import DatasetTree
-from jpeg_preproc.datasets.tree import IMAGE_SUFFIXES
 from jpeg_preproc.errors import DatasetError
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 
 
 def rename_image(name: str, suffix: str) -> str:
@@ -28,7 +28,7 @@ def target_names(tree: DatasetTree, suffix: str | None) -> Mapping[str, str]:
     """Return image -> its name in the rewritten tree, the same if ``suffix`` is None.
 
     Raises:
-        DatasetError: two files would have one name.
+        DatasetError: Two files would have one name.
     """
     if suffix is None:
         return {name: name for name in tree.images}
@@ -53,8 +53,8 @@ def rename_in_annotation(data: bytes, suffix: str) -> bytes | None:
     path stays, since the file that it names does.
 
     Args:
-        data: the file's bytes.
-        suffix: of the images.
+        data: Bytes of the annotation file.
+        suffix: What the images' names end in from now on, such as ``.png``.
 
     Returns:
         The new bytes; None if it names no images.

@@ -38,13 +38,13 @@ class WorkerCrashError(JpegPreprocError):
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Task, Result]):
+class TaskOutcome(Generic[Task, Result]):
     """A task that is over.
 
     Attributes:
-        task: what was given.
-        result: what the function returned; None if it raised.
-        error: what it raised, or :class:`WorkerCrashError`; None if it returned.
+        task: Task that was given.
+        result: What the function returned; None if it raised.
+        error: What it raised, or :class:`WorkerCrashError`; None if it returned.
     """
 
     task: Task
@@ -84,7 +84,7 @@ def rewrite_images(
     workers: int,
     stop: Callable[[], bool] = lambda: False,
     chunk: int = 1,
-) -> Generator[Outcome[Task, Result], None, None]:
+) -> Generator[TaskOutcome[Task, Result], None, None]:
     """Yield the outcome of ``function`` for each task, as they are ready.
 
     Tasks are drawn from the iterable as workers come free. If a worker dies, the tasks that were
@@ -93,13 +93,14 @@ def rewrite_images(
     flight and starts no more.
 
     Args:
-        tasks: picklable values.
-        function: importable by name, since workers are fresh processes; what it raises
-            becomes the outcome's error.
-        workers: processes; 0 works in this one, where only :class:`JpegPreprocError` is caught.
-        stop: asked before each task; once true no more are started, and those running still
-            yield their outcome.
-        chunk: tasks that a worker is handed at once: more than 1 where a task takes
+        tasks: Values that can be pickled.
+        function: Function that workers, which are fresh processes, can import by its name; what it
+            raises becomes the outcome's error.
+        workers: Number of processes; 0 works in this one, where only :class:`JpegPreprocError` is
+            caught.
+        stop: Asked before each task; once it returns true no more are started, and those running
+            still yield their outcome.
+        chunk: How many tasks a worker is handed at once: more than 1 where a task takes
             milliseconds, of which handing it over would be a large share.
     """
     if workers == 0:
@@ -111,14 +112,14 @@ def rewrite_images(
 
 def _rewrite_here(
     tasks: Iterable[Task], function: Callable[[Task], Result], stop: Callable[[], bool]
-) -> Iterator[Outcome[Task, Result]]:
+) -> Iterator[TaskOutcome[Task, Result]]:
     for task in tasks:
         if stop():
             return
         try:
-            outcome: Outcome[Task, Result] = Outcome(task, function(task))
+            outcome: TaskOutcome[Task, Result] = TaskOutcome(task, function(task))
         except JpegPreprocError as error:
-            outcome = Outcome(task, None, error)
+            outcome = TaskOutcome(task, None, error)
         yield outcome
 
 
@@ -128,7 +129,7 @@ def _rewrite_in_pool(
     window: int,
     chunk: int,
     stop: Callable[[], bool],
-) -> Iterator[Outcome[Task, Result]]:
+) -> Iterator[TaskOutcome[Task, Result]]:
     in_flight: dict[_Future[Result], list[Task]] = {}
     # After a crash: the tasks that were in flight. There are some only while none is in flight.
     suspects: deque[Task] = deque()
@@ -153,11 +154,11 @@ def _rewrite_in_pool(
             error = future.exception()
             if error is None:
                 for task, (result, failure) in zip(some, future.result(), strict=True):
-                    yield Outcome(task, result, failure)
+                    yield TaskOutcome(task, result, failure)
             elif isolating:
                 if isinstance(error, BrokenExecutor):
                     error = WorkerCrashError(f"The worker process died: {error}")
-                yield Outcome(some[0], None, error)
+                yield TaskOutcome(some[0], None, error)
             else:
                 suspects.extend(some)
 
@@ -231,7 +232,7 @@ def _begin_worker(begun: Synchronized[int]) -> None:
     """Leave Ctrl-C to the parent, and end when the parent does, even if it was killed.
 
     Args:
-        begun: how many of the pool's workers began before this one.
+        begun: How many of the pool's workers began before this one.
     """
     global _worker_index
     with begun.get_lock():

@@ -11,11 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import PIL
 import torch
-from PIL import features
 
-from jpeg_preproc.datasets.image import Encoded, ImageTask, Variant, Written, rewrite_image
+from jpeg_preproc.datasets.image import (
+    Encoded,
+    ImageTask,
+    Variant,
+    Written,
+    encoder_record,
+    rewrite_image,
+)
 from jpeg_preproc.datasets.manifest import totals
 from jpeg_preproc.datasets.pool import worker_index
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
@@ -42,14 +47,14 @@ class Restoration:
     """How the images of a dataset are restored.
 
     Attributes:
-        restorer: shipped weights, or the path of a safetensors file.
-        qf: quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.__call__`.
-        dtype: of the convolutions; likewise.
-        tile: side of the pieces that large images are cut into, pixels.
-        format: one of :data:`LOSSLESS_FORMATS`.
-        rename: let images' names tell their format, in COCO annotations too.
-        consistent: move results to where their JPEG files say that the originals were; see
-            :class:`~jpeg_preproc.restorers.JpegRestorer`.
+        restorer: Name of shipped weights, or the path of a safetensors file.
+        qf: Quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.__call__`.
+        dtype: Number format of the convolutions: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
+        tile: Side of the pieces that large images are cut into, pixels.
+        format: One of :data:`LOSSLESS_FORMATS`.
+        rename: Whether images' names tell their format, in COCO annotations too.
+        consistent: Whether results are moved to where their JPEG files say that the originals
+            were; see :class:`~jpeg_preproc.restorers.JpegRestorer`.
     """
 
     restorer: str = MODEL_RESTORER
@@ -75,17 +80,17 @@ def restore_dataset(
     so there the pixels are stored upright. Grey stays grey in PNG and becomes RGB in WebP.
 
     Args:
-        tree: from :func:`~jpeg_preproc.datasets.scan.scan_dataset`.
-        out: outside the source.
-        restoration: into PNG with the images' names kept, by default.
-        devices: of torch; the workers take them in turn. On a Ray cluster ``'cuda'`` gives a GPU
-            to each.
-        execution: in this process alone by default.
+        tree: What :func:`~jpeg_preproc.datasets.scan.scan_dataset` returned.
+        out: Parent folder of the result, outside the source.
+        restoration: How images are restored; by default into PNG, with their names kept.
+        devices: Devices of torch, which the workers take in turn. On a Ray cluster ``'cuda'`` gives
+            a GPU to each.
+        execution: How the work is done; by default in this process alone.
 
     Raises:
-        JpegPreprocError: a restorer, device or quality that cannot be; nothing is written.
-        DatasetError: see :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
-        LauncherError: likewise.
+        JpegPreprocError: A restorer, device or quality cannot be; nothing is written.
+        DatasetError: See :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
+        LauncherError: A process that shares the work has ended.
     """
     how, execution = restoration or Restoration(), execution or Execution()
     on_cluster = execution.executor == "ray"
@@ -110,17 +115,17 @@ def restoration_variant(
     """Return the tree that a restoration makes, with all that its images depend on.
 
     Args:
-        out: its parent.
-        restoration: how.
-        devices: of torch.
-        check_devices: whether they are to be in this machine.
+        out: Parent folder of the tree.
+        restoration: How its images are restored.
+        devices: Devices of torch.
+        check_devices: Whether the devices must be in this machine.
 
     Raises:
-        UnknownRestorerError: no such restorer.
-        WeightsError: a damaged weights file.
-        DeviceError: a device that is not there.
-        QualityError: a quality that does not exist or that the restorer cannot do with, or a
-            format that is not lossless.
+        UnknownRestorerError: There is no such restorer.
+        WeightsError: The weights file is damaged.
+        DeviceError: A device is not there.
+        QualityError: A quality does not exist or the restorer cannot do with it, or the format is
+            not lossless.
     """
     if restoration.format not in LOSSLESS_FORMATS:
         raise QualityError(
@@ -150,7 +155,7 @@ def restoration_variant(
         "weights_sha256": weights.sha256,
         "device": "+".join(sorted(kinds)),
         "torch": str(torch.__version__),
-        "encoder": _encoder_versions(restoration.format),
+        "encoder": encoder_record(restoration.format),
     }
     if not restoration.consistent:  # named only where it is on: earlier runs go on
         del settings["consistent"]
@@ -161,12 +166,12 @@ def local_devices(device: str, processes: Processes = ALONE) -> tuple[str, ...]:
     """Return what ``device`` stands for in this process.
 
     Args:
-        device: of torch; ``'cuda'`` is every GPU of the machine, or, where several processes share
-            a run, the one whose turn it is.
-        processes: those that share the run.
+        device: Device of torch; ``'cuda'`` is every GPU of the machine, or, where several processes
+            share a run, the one whose turn it is.
+        processes: Processes that share the run.
 
     Raises:
-        DeviceError: it is not there.
+        DeviceError: The device is not there.
 
     >>> local_devices("cpu")
     ('cpu',)
@@ -178,14 +183,6 @@ def local_devices(device: str, processes: Processes = ALONE) -> tuple[str, ...]:
     if processes.size > 1:
         return (f"cuda:{processes.local_rank % count}",)
     return tuple(f"cuda:{index}" for index in range(count))
-
-
-def _encoder_versions(format_name: str) -> dict[str, str]:
-    library = f"libwebp {features.version('webp')}"
-    if format_name == "png":
-        found = features.version("zlib_ng")  # None in older Pillows
-        library = f"zlib-ng {found}" if found else f"zlib {features.version('zlib')}"
-    return {"pillow": PIL.__version__, "library": library}
 
 
 def restoration_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:
@@ -210,8 +207,8 @@ class ImageRestorer:
     """Restores an image of a dataset in whatever process it is called.
 
     Attributes:
-        weights: the file.
-        devices: the pool's workers take them in turn.
+        weights: Path of the weights file.
+        devices: Devices of torch, which the pool's workers take in turn.
     """
 
     weights: str

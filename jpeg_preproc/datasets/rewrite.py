@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jpeg_preproc.datasets.carry import locked, make_folders, remove_temporary_files
 from jpeg_preproc.datasets.image import ImageTask, Variant, Written
-from jpeg_preproc.datasets.manifest import Manifest
+from jpeg_preproc.datasets.manifest import TreeManifest
 from jpeg_preproc.datasets.names import target_names
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.share import Execution, Share, Work, writing
@@ -28,13 +28,14 @@ class RewriteSummary:
     """What a run did.
 
     Attributes:
-        new: images written, counted once for each variant.
-        kept: images found done by an earlier run, likewise.
-        carried: other files copied or found copied, counted once.
-        left_out: images of other splits.
-        skipped: what could not be taken over, and why.
-        interrupted: the run was stopped before its end; no ``manifest.json`` was written.
-        manifests: one for each variant, finished unless interrupted; in the first process alone.
+        new: How many images were written, counted once for each variant.
+        kept: How many images an earlier run had written, counted once for each variant.
+        carried: How many other files were copied or found copied, counted once.
+        left_out: How many files are images of other splits.
+        skipped: What could not be taken over, and why.
+        interrupted: Whether the run was stopped before its end; no ``manifest.json`` was written
+            then.
+        manifests: One for each variant, finished unless interrupted; in the first process alone.
     """
 
     new: int = 0
@@ -43,7 +44,7 @@ class RewriteSummary:
     left_out: int = 0
     skipped: list[Problem] = field(default_factory=list)
     interrupted: bool = False
-    manifests: list[Manifest] = field(default_factory=list)
+    manifests: list[TreeManifest] = field(default_factory=list)
 
 
 def rewrite_dataset(
@@ -57,24 +58,25 @@ def rewrite_dataset(
     """Write each variant of a dataset.
 
     Args:
-        tree: the source.
-        variants: the results; their folders share a parent, which is locked while this runs.
-        function: importable by name; see :func:`~jpeg_preproc.datasets.image.rewrite_image`.
-        execution: how.
-        suffix: what images' names end in in the results; None keeps their names.
-        chunk: images that a worker is handed at once, where there are enough for all workers.
+        tree: Source of the results.
+        variants: Trees to write; their folders share a parent, which is locked while this runs.
+        function: Function that can be imported by its name; see
+            :func:`~jpeg_preproc.datasets.image.rewrite_image`.
+        execution: How the work is done.
+        suffix: What images' names end in in the results; None keeps their names.
+        chunk: How many images a worker is handed at once, where there are enough for all workers.
 
     Raises:
-        DatasetError: a result inside the source or the source inside a result, a folder that was
-            made otherwise or is being written by another run, two images with one name, or a write
-            that fails. What was done by then stays done, and the same call goes on from there.
-        LauncherError: a process that shares the work has ended.
+        DatasetError: A result lies inside the source or the source inside a result, a folder was
+            made otherwise or is being written by another run, two images would have one name, or a
+            write fails. What was done by then stays done, and the same call goes on from there.
+        LauncherError: A process that shares the work has ended.
     """
     processes, out = execution.processes, variants[0].folder.parent
     summary = RewriteSummary(left_out=tree.left_out, skipped=list(tree.problems))
     with ExitStack() as stack:
         targets = target_names(tree, suffix)
-        opened: list[Manifest] = []
+        opened: list[TreeManifest] = []
         processes.first(lambda: opened.extend(_prepare(tree, variants, targets, processes, stack)))
 
         def share() -> Share:
@@ -102,7 +104,7 @@ def _prepare(
     targets: Mapping[str, str],
     processes: Processes,
     stack: ExitStack,
-) -> list[Manifest]:
+) -> list[TreeManifest]:
     """Lock the results' parent, open the manifests, and make the folders."""
     out = variants[0].folder.parent
     _refuse_overlap(tree.root, out, variants)
@@ -118,10 +120,10 @@ def _prepare(
     return manifests
 
 
-def _open_manifests(variants: Sequence[Variant], rank: int, stack: ExitStack) -> list[Manifest]:
+def _open_manifests(variants: Sequence[Variant], rank: int, stack: ExitStack) -> list[TreeManifest]:
     with writing(variants[0].folder.parent):
         return [
-            stack.enter_context(Manifest(variant.folder, variant.settings, rank))
+            stack.enter_context(TreeManifest(variant.folder, variant.settings, rank))
             for variant in variants
         ]
 
@@ -140,7 +142,7 @@ def _refuse_overlap(root: Path, parent: Path, variants: Sequence[Variant]) -> No
             )
 
 
-def _merge(share: Share, summary: RewriteSummary, manifests: Sequence[Manifest]) -> None:
+def _merge(share: Share, summary: RewriteSummary, manifests: Sequence[TreeManifest]) -> None:
     summary.new += share.new
     summary.kept += share.kept
     summary.carried += share.carried

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jpeg_preproc.datasets.coco import select_coco_images
 from jpeg_preproc.datasets.manifest import is_reserved
-from jpeg_preproc.datasets.tree import Problem, Selection, Tree, walk_tree
+from jpeg_preproc.datasets.tree import FileSelection, Problem, Tree, walk_tree
 from jpeg_preproc.datasets.voc import is_voc, select_voc_images
 from jpeg_preproc.errors import DatasetError
 
@@ -25,13 +25,13 @@ class DatasetTree:
     """A dataset on disk. File names are relative to the root, sorted, with forward slashes.
 
     Attributes:
-        root: the data root, resolved.
+        root: Data root, resolved.
         layout: ``'coco'`` or ``'voc'``.
-        images: to be rewritten.
-        carried: to be copied as they are: annotations, split lists, label maps.
-        folders: every folder, empty ones too.
-        left_out: how many files are images of splits that were not asked for, or archives.
-        problems: what cannot be taken over.
+        images: Files to be rewritten.
+        carried: Files to be copied as they are: annotations, split lists, label maps.
+        folders: Every folder, empty ones too.
+        left_out: How many files are images of splits that were not asked for, or archives.
+        problems: What cannot be taken over.
     """
 
     root: Path
@@ -53,15 +53,16 @@ def scan_dataset(
     """Find the images and annotations of a COCO or VOC folder.
 
     Args:
-        root: the folder that a config calls ``data_root``, or one above it.
-        layout: one of :data:`LAYOUTS`; ``'auto'`` takes a ``JPEGImages`` folder for VOC, and JSON
+        root: Folder that a config calls ``data_root``, or one above it.
+        layout: One of :data:`LAYOUTS`; ``'auto'`` takes a ``JPEGImages`` folder for VOC, and JSON
             files that list images, or a folder ``annotations``, for COCO.
-        splits: only their images; all, if empty. COCO: ``val2017``; VOC: ``val``.
-        img_dirs: COCO only: see :func:`~jpeg_preproc.datasets.coco.select_coco_images`.
-        follow_links: take in what symbolic links outside the root point to.
+        splits: Splits whose images are taken; all, if empty. COCO: ``val2017``; VOC: ``val``.
+        img_dirs: Folders of COCO images; see
+            :func:`~jpeg_preproc.datasets.coco.select_coco_images`.
+        follow_links: Whether to take in what symbolic links outside the root point to.
 
     Raises:
-        DatasetError: no such folder, no dataset in it, no image, or an unknown split.
+        DatasetError: There is no such folder, no dataset in it, no image, or no such split.
     """
     if layout not in LAYOUTS:
         raise DatasetError(f"Dataset format {layout!r} is unknown; give {', '.join(LAYOUTS)}.")
@@ -94,7 +95,7 @@ def scan_dataset(
     )
 
 
-def _refuse_unless_coco(tree: Tree, selection: Selection) -> None:
+def _refuse_unless_coco(tree: Tree, selection: FileSelection) -> None:
     if not selection.annotation_files and "annotations" not in tree.folders:
         raise DatasetError(
             f"{tree.root} is neither VOC (no folder JPEGImages) nor COCO (no folder annotations, "

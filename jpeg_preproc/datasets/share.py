@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from jpeg_preproc.datasets.carry import CarryTask, carry_file
 from jpeg_preproc.datasets.image import ImageTask, Variant, Written
-from jpeg_preproc.datasets.manifest import Entry, Manifest
-from jpeg_preproc.datasets.pool import Outcome, WorkerCrashError, rewrite_images
+from jpeg_preproc.datasets.manifest import Entry, TreeManifest
+from jpeg_preproc.datasets.pool import TaskOutcome, WorkerCrashError, rewrite_images
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.distributed import ALONE, Processes
@@ -26,16 +26,17 @@ class Execution:
     """How a dataset is written; none of it changes what is written.
 
     Attributes:
-        workers: processes beside this one; 0 works in this one. See
-            :func:`~jpeg_preproc.datasets.pool.rewrite_images`. On Ray at most so many at a time,
-            0 for as many as there is room for.
-        stop: once true, no more is begun.
-        on_progress: called as things get done, with the phase (``'other files'`` or ``'images'``),
-            how many are done, and of how many.
-        processes: those that share the work; every one of them makes the same call.
-        executor: ``'ray'`` has images written by the workers of a Ray cluster; see
-            :func:`~jpeg_preproc.datasets.cluster.rewrite_on_cluster`.
-        gpus: of the cluster, for each of its workers.
+        workers: Number of processes beside this one; 0 works in this one. See
+            :func:`~jpeg_preproc.datasets.pool.rewrite_images`. On Ray the most at a time, where 0
+            stands for as many as there is room for.
+        stop: Asked between tasks; once it returns true, no more is begun.
+        on_progress: Called as things get done, with the phase (``'other files'`` or ``'images'``),
+            how many are done, and how many there are.
+        processes: Processes that share the work; every one of them makes the same call.
+        executor: Who writes the images: ``'ray'`` for the workers of a Ray cluster, see
+            :func:`~jpeg_preproc.datasets.cluster.rewrite_on_cluster`; ``'processes'`` for this
+            machine's.
+        gpus: How many of the cluster's GPUs each of its workers has.
     """
 
     workers: int = 0
@@ -51,8 +52,8 @@ class Share:
     """What one process did of a run.
 
     Attributes:
-        entries: of the images it wrote, for each variant.
-        forgotten: what the manifests call the images that it could not read.
+        entries: Entries of the images it wrote, for each variant.
+        forgotten: What the manifests call the images that it could not read.
     """
 
     entries: list[list[Entry]]
@@ -70,7 +71,7 @@ class Work:
 
     tree: DatasetTree
     variants: Sequence[Variant]
-    manifests: Sequence[Manifest]
+    manifests: Sequence[TreeManifest]
     function: Callable[[ImageTask], list[Written]]
     execution: Execution
     suffix: str | None
@@ -130,7 +131,7 @@ class Work:
         function: Callable[[Any], Any],
         total: int,
         chunk: int,
-    ) -> Generator[Outcome[Any, Any], None, None]:
+    ) -> Generator[TaskOutcome[Any, Any], None, None]:
         how = self.execution
         workers = how.workers if total else 0
         # A few images that take long must not all go to one worker.
@@ -161,7 +162,7 @@ def writing(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _problem(outcome: Outcome[Any, Any], name: str) -> Problem:
+def _problem(outcome: TaskOutcome[Any, Any], name: str) -> Problem:
     """Return why a task was skipped; raise what would fail for every other task too."""
     error = outcome.error
     if isinstance(error, _FATAL):

@@ -8,11 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-#: Suffixes of files that hold a JPEG, in lower case. Label maps never have them: JPEG is lossy.
-JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
-#: Suffixes of files that may hold a photograph, in lower case.
-IMAGE_SUFFIXES = JPEG_SUFFIXES | {".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".gif"}
-
 # Missing images of one annotation file are named one by one up to here, and counted beyond.
 _NAMED_ONE_BY_ONE = 20
 
@@ -22,8 +17,8 @@ class Problem:
     """Something that was skipped.
 
     Attributes:
-        path: the file, relative to the data root where it lies in it.
-        reason: a whole message: it names the file and the mend.
+        path: File in question, relative to the data root where it lies in it.
+        reason: Whole message, which names the file and the mend.
     """
 
     path: str
@@ -35,10 +30,11 @@ class Tree:
     """The files below a data root.
 
     Attributes:
-        root: the data root, resolved.
-        files: relative names with forward slashes.
-        folders: likewise, without the root itself.
-        problems: what was refused; neither it nor anything below it is in ``files``.
+        root: Data root, resolved.
+        files: Names relative to the root, with forward slashes.
+        folders: Names relative to the root, with forward slashes; the root itself is not among
+            them.
+        problems: What was refused; neither it nor anything below it is in ``files``.
     """
 
     root: Path
@@ -59,14 +55,14 @@ class Tree:
 
 
 @dataclass
-class Selection:
+class FileSelection:
     """Which files of a tree are images to rewrite.
 
     Attributes:
-        images: to be rewritten.
-        left_out: images of splits that were not asked for: neither rewritten nor copied.
-        problems: what the annotations name and the tree does not have, or must not reach.
-        annotation_files: how many files were read that list images.
+        images: Files to be rewritten.
+        left_out: Images of splits that were not asked for: neither rewritten nor copied.
+        problems: What the annotations name and the tree does not have, or must not reach.
+        annotation_files: How many files were read that list images.
     """
 
     images: set[str] = field(default_factory=set)
@@ -83,8 +79,8 @@ def walk_tree(root: Path, follow_links: bool = False) -> Tree:
     not UTF-8 and a folder that may not be listed become problems.
 
     Args:
-        root: an existing folder.
-        follow_links: also follow links that leave the root.
+        root: Existing folder.
+        follow_links: Whether to follow links that leave the root too.
     """
     tree = Tree(root.resolve())
     _walk(tree, tree.root, "", (str(tree.root),), follow_links)
@@ -166,9 +162,9 @@ def missing_problems(annotation: str, names: Iterable[str], folder: str | None) 
     """Say that ``annotation`` names files that are not there: one by one, or counted if many.
 
     Args:
-        annotation: the annotation file.
-        names: as they stand in it.
-        folder: where they were looked for; None if not one of them was found anywhere.
+        annotation: Annotation file that names them.
+        names: Names as they stand in it.
+        folder: Folder in which they were looked for; None if not one of them was found anywhere.
     """
     missing = sorted(set(names))
     where = "anywhere in the tree" if folder is None else f"in {folder}/"

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from jpeg_preproc.datasets.tree import (
-    IMAGE_SUFFIXES,
+    FileSelection,
     Problem,
-    Selection,
     Tree,
     join_inside,
     missing_problems,
     outside_problem,
 )
 from jpeg_preproc.errors import AnnotationError, DatasetError
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 
 _IMAGES = "JPEGImages"
 
@@ -30,19 +30,19 @@ def is_voc(tree: Tree) -> bool:
     return any(_year_folders(tree))
 
 
-def select_voc_images(tree: Tree, splits: Sequence[str] = ()) -> Selection:
+def select_voc_images(tree: Tree, splits: Sequence[str] = ()) -> FileSelection:
     """Return the images of a VOC tree.
 
     Every list under ``ImageSets`` is checked against the images, or, if splits are chosen, those
     of the splits.
 
     Args:
-        tree: the data root's files.
-        splits: ``val`` takes the images in ``ImageSets/*/val.txt``; others are left out.
-            All, if empty.
+        tree: Files of the data root.
+        splits: Names of the splits to take: ``val`` takes the images in ``ImageSets/*/val.txt`` and
+            leaves others out. All are taken, if empty.
 
     Raises:
-        DatasetError: no ``JPEGImages``, or a split that ``ImageSets`` does not have.
+        DatasetError: There is no ``JPEGImages``, or no such split in ``ImageSets``.
     """
     years = list(_year_folders(tree))
     if not years:
@@ -58,7 +58,7 @@ def select_voc_images(tree: Tree, splits: Sequence[str] = ()) -> Selection:
                 f"No list ImageSets/*/{split}.txt is in {tree.root}; there are "
                 f"{', '.join(sorted(known)[:12]) or 'none'}."
             )
-    selection = Selection()
+    selection = FileSelection()
     for year in years:
         images = _images_by_id(tree, year)
         named = _check_lists(tree, year, images, lists[year], splits, selection)
@@ -104,7 +104,7 @@ def _check_lists(
     images: dict[str, str],
     lists: list[str],
     splits: Sequence[str],
-    selection: Selection,
+    selection: FileSelection,
 ) -> set[str]:
     """Return the ids that the lists name, adding to ``selection`` what is wrong with them."""
     folder = posixpath.normpath(posixpath.join(year, _IMAGES))

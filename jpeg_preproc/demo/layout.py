@@ -66,9 +66,9 @@ def coco_annotation(mask: NDArray[np.bool_], label: int, ids: tuple[int, int]) -
     """Return the COCO annotation of one instance.
 
     Args:
-        mask: (H, W) bool, not empty.
-        label: index into :data:`~.surfaces.CLASSES`.
-        ids: the annotation's id and its image's id.
+        mask: Mask of the instance as bool, (H, W), not empty.
+        label: Index into :data:`~.surfaces.CLASSES`.
+        ids: Id of the annotation, and id of its image.
     """
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     left, top = int(cols[0]), int(rows[0])
@@ -162,10 +162,10 @@ def make_demo_dataset(
     set that lacks a file, was cut short, or is of another version is made again.
 
     Args:
-        root: folder to write to; made where it is missing. Files of others are left alone.
-        split: ``'val'``, ``'train'`` or ``'dev'``.
-        count: number of scenes; :data:`SPLIT_SIZES` tells the default.
-        track: wraps the scene numbers, for a progress display.
+        root: Folder to write to; made where it is missing. Files of others are left alone.
+        split: Name of the split: ``'val'``, ``'train'`` or ``'dev'``.
+        count: Number of scenes; :data:`SPLIT_SIZES` tells the default.
+        track: Wraps the scene numbers, for a progress display.
 
     Raises:
         KeyError: ``split`` is not in :data:`STREAMS`.

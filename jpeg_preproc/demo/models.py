@@ -34,8 +34,8 @@ def demo_cfg_options(root: str | os.PathLike[str], name: str) -> dict[str, Any]:
     'out/demo'
 
     Args:
-        root: folder given to :func:`~.layout.make_demo_dataset`.
-        name: ``'detector'`` or ``'segmenter'``.
+        root: Folder given to :func:`~.layout.make_demo_dataset`.
+        name: Which model: ``'detector'`` or ``'segmenter'``.
 
     Raises:
         KeyError: ``name`` is none of these.

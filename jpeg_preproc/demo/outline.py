@@ -17,12 +17,12 @@ class Outline:
     """A closed star-shaped outline: an ellipse with a few low harmonics.
 
     Attributes:
-        row: its centre, in pixels.
-        col: its centre, in pixels.
-        radius: its mean half-length, in pixels.
-        aspect: its width as a part of its length, (0, 1].
-        angle: of its long axis to the rows, in radians.
-        harmonics: amplitude (a part of the radius) and phase of the orders 2, 3, ...
+        row: Row of the centre, in pixels.
+        col: Column of the centre, in pixels.
+        radius: Mean half-length, in pixels.
+        aspect: Width as a part of the length, (0, 1].
+        angle: Angle between the long axis and the rows, in radians.
+        harmonics: Amplitude (a part of the radius) and phase of the orders 2, 3, ...
     """
 
     row: float

@@ -47,8 +47,8 @@ class Instance:
     """One annotated body.
 
     Attributes:
-        label: index into :data:`~.surfaces.CLASSES`.
-        mask: (H, W) bool, the part of the body that is visible.
+        label: Index into :data:`~.surfaces.CLASSES`.
+        mask: Visible part of the body, (H, W) bool.
     """
 
     label: int
@@ -60,8 +60,8 @@ class Scene:
     """A rendered scene.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB.
-        instances: the annotated bodies, back to front; their masks do not overlap.
+        image: Pixels as uint8, (H, W, 3) RGB.
+        instances: Annotated bodies, back to front; their masks do not overlap.
     """
 
     image: NDArray[np.uint8]
@@ -168,7 +168,7 @@ class _Painter:
         """Paint one body, plain where ``surface`` is None; give up where it finds no room.
 
         Args:
-            surface: index into :data:`~.surfaces.SURFACES`.
+            surface: Index into :data:`~.surfaces.SURFACES`.
         """
         draws = self.draws
         for _ in range(12):
@@ -255,9 +255,9 @@ def render_scene(stream: int, index: int, contrast: float = 1.0) -> Scene:
     """Render scene ``index`` of a split: the same scene for the same arguments.
 
     Args:
-        stream: number of the split; see :data:`~.layout.STREAMS`.
-        index: number of the scene in the split, from 0.
-        contrast: (0, 1], below 1 in a haze: what is left of each level's distance from 128.
+        stream: Number of the split; see :data:`~.layout.STREAMS`.
+        index: Number of the scene in the split, from 0.
+        contrast: What is left of each level's distance from 128, (0, 1]; 1 leaves it as it is.
     """
     draws = Draws(stream, index)
     painter = _Painter(draws)

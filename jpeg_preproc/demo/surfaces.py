@@ -28,9 +28,9 @@ class SurfacePoints:
     """Where a pattern is evaluated.
 
     Attributes:
-        u: (H, W) first surface coordinate, in periods of the pattern.
-        v: (H, W) second surface coordinate, in periods.
-        period: length of a period in pixels at the middle of the body.
+        u: First surface coordinate, (H, W), in periods of the pattern.
+        v: Second surface coordinate, (H, W), in periods of the pattern.
+        period: Length of a period in pixels at the middle of the body.
     """
 
     u: Field

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jpeg_preproc.checkpoint import guarded_mmengine, read_checkpoint
 from jpeg_preproc.demo.layout import GENERATOR_VERSION, SPLIT_SIZES, STREAMS, make_demo_dataset
 from jpeg_preproc.demo.models import demo_cfg_options, demo_configs
 from jpeg_preproc.errors import WeightsError
@@ -35,8 +36,8 @@ def export_checkpoint(trained: dict[str, Any], record: dict[str, Any]) -> bytes:
     single again. Integer buffers stay as they are.
 
     Args:
-        trained: a checkpoint as mmengine writes it; its ``state_dict`` is read.
-        record: what to say of the training, plain types only; ``dataset_meta`` among them.
+        trained: Checkpoint as mmengine writes it; its ``state_dict`` is read.
+        record: What to say of the training, plain types only; ``dataset_meta`` is among them.
     """
     state = {
         name: value.half() if value.is_floating_point() else value
@@ -51,12 +52,12 @@ def shared_features(segmenter: dict[str, Tensor], start_level: int = 1) -> dict[
     """Return the part of the segmenter's weights that the detector starts from.
 
     Args:
-        segmenter: the segmenter's state dict.
-        start_level: the first level of the backbone that the detector's neck reads; the
+        segmenter: State dict of the segmenter.
+        start_level: The first level of the backbone that the detector's neck reads; the
             convolutions of the neck are numbered from it.
 
     Raises:
-        WeightsError: there is no backbone in ``segmenter``.
+        WeightsError: There is no backbone in ``segmenter``.
     """
     features: dict[str, Tensor] = {}
     for name, value in segmenter.items():
@@ -81,13 +82,14 @@ def train_demo_model(
 
     Args:
         name: ``'detector'`` or ``'segmenter'``.
-        root: folder of the demo set; the split is made there where it is missing.
-        work_dir: folder for checkpoints; logs go to a folder of the model's name in it.
+        root: Folder of the demo set; the split is made there where it is missing.
+        work_dir: Folder for checkpoints; logs go to a folder of the model's name in it.
 
     Raises:
         KeyError: ``name`` is none of these.
-        FileNotFoundError: the detector's turn, and no segmenter in ``work_dir``.
-        ImportError: mmengine, or mmdet or mmseg, is not installed.
+        WeightsError: It is the detector's turn, and there is no segmenter in ``work_dir``; or a
+            checkpoint there is damaged, or would run code.
+        ImportError: One of mmengine, mmdet and mmseg is not installed.
     """
     from mmengine.config import Config
     from mmengine.runner import Runner
@@ -102,18 +104,18 @@ def train_demo_model(
     for key in ("test_dataloader", "test_evaluator", "test_cfg"):
         config.pop(key)
     if name == "detector":
-        segmenter = torch.load(work_dir / "segmenter.pth", map_location="cpu", weights_only=True)
+        segmenter = read_checkpoint(work_dir / "segmenter.pth")
         start = work_dir / "detector_start.pth"
         torch.save({"state_dict": shared_features(segmenter["state_dict"])}, start)
         # Not loaded here: the runner draws random weights first when it starts to train.
         config.load_from = str(start)
-    runner = Runner.from_cfg(config)
-    # On a CPU convolutions are a fifth faster with channels last.
-    runner.model.to(memory_format=torch.channels_last)
-    runner.train()
+    with guarded_mmengine():
+        runner = Runner.from_cfg(config)
+        # On a CPU convolutions are a fifth faster with channels last.
+        runner.model.to(memory_format=torch.channels_last)
+        runner.train()
     last = work_dir / name / f"epoch_{config.max_epochs}.pth"
-    # mmengine's checkpoints hold its own classes; this one was written a moment ago.
-    trained = torch.load(last, map_location="cpu", weights_only=False)
+    trained = read_checkpoint(last)
     record = {
         "dataset_meta": {"classes": list(config.classes)},
         "training": {

@@ -50,6 +50,7 @@ class Case:
         repeats: and at least so many times.
         checkpoint: Of a model; without, random weights.
         compile: Restorers run through ``torch.compile``.
+        trust_checkpoint: A checkpoint that holds more than tensors is loaded, which runs its code.
     """
 
     subject: str
@@ -63,6 +64,7 @@ class Case:
     repeats: int = 5
     checkpoint: str | None = None
     compile: bool = False
+    trust_checkpoint: bool = False
 
 
 def in_fresh_process(measure: Callable[[Case], dict[str, Any]], case: Case) -> dict[str, Any]:

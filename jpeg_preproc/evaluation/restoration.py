@@ -31,13 +31,8 @@ from jpeg_preproc.evaluation.protocols import (
 from jpeg_preproc.evaluation.store import ScoreStore
 from jpeg_preproc.io import sha256_bytes, sha256_file
 from jpeg_preproc.jpeg import compress_jpeg, load_image, read_jpeg_info, validate_qf
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers import DecodedImage, JpegRestorer
-
-#: Files of a folder that are taken for images; what is none after all is skipped and reported.
-IMAGE_SUFFIXES = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
-
 
 #: Where a restorer may have the quality of an image from; see :func:`engine_restorer`.
 Told = Literal["tables", "pixels", "blind"]

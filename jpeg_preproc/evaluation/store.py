@@ -7,12 +7,10 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-import PIL
-from PIL import features
-
 from jpeg_preproc.evaluation.metrics import Scores
 from jpeg_preproc.evaluation.protocols import EvaluationProtocol
 from jpeg_preproc.io import write_text_atomic
+from jpeg_preproc.jpeg.versions import encoder_versions
 
 # Raise it when a change to the metrics changes values, so that no stored one is used again.
 _REVISION = 1
@@ -24,9 +22,8 @@ def codec_version() -> str:
     >>> codec_version().startswith("Pillow ")
     True
     """
-    turbo = features.version_feature("libjpeg_turbo")
-    library = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}"
-    return f"Pillow {PIL.__version__}, {library}"
+    found = encoder_versions("jpeg")
+    return f"Pillow {found['pillow']}, {found['jpeg']}"
 
 
 class ScoreStore:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
-from jpeg_preproc.evaluation.store import codec_version
+from jpeg_preproc.jpeg.versions import encoder_versions
 
-_MODULES = (
-    "torch",
-    "numpy",
-    "cv2",
-    "pycocotools",
-    "onnxruntime",
-    "mmengine",
-    "mmcv",
-    "mmdet",
-    "mmseg",
-)
+#: Packages that every result depends on, and those of models of OpenMMLab and under onnxruntime.
+#: OpenMMLab's are found by import, since the maintained forks go by other names.
+COMMON = ("torch", "numpy", "cv2", "pycocotools")
+OPENMMLAB = ("mmengine", "mmcv", "mmdet", "mmseg")
+ONNX = ("onnxruntime",)
 
 
 def package_version() -> str:
@@ -30,19 +25,24 @@ def package_version() -> str:
         return "unknown"
 
 
-def versions() -> dict[str, str]:
-    """Return name to version of the parts present, OpenMMLab's found by import, not by name.
+def result_versions(packages: Iterable[str] = ()) -> dict[str, str]:
+    """Return name to version of what decides a result: this package, the decoder, and others.
 
-    >>> sorted({"python", "codec", "torch"} - versions().keys())
+    Args:
+        packages: Those that a task's own code rests on, by the names they are imported by; absent
+            ones are left out.
+
+    >>> sorted({"jpeg_preproc", "pillow", "jpeg", "torch"} - result_versions().keys())
     []
     """
-    found = {
-        "python": platform.python_version(),
-        "jpeg_preproc": package_version(),
-        "codec": codec_version(),
-    }
-    for name in _MODULES:
+    found = {"jpeg_preproc": package_version(), **encoder_versions("jpeg")}
+    for name in dict.fromkeys((*COMMON, *packages)):
         if importlib.util.find_spec(name):
             module = importlib.import_module(name)
             found[name] = str(getattr(module, "__version__", "unknown"))
     return found
+
+
+def versions() -> dict[str, str]:
+    """Return name to version of all parts present, and of Python, for the record of a run."""
+    return {"python": platform.python_version(), **result_versions((*OPENMMLAB, *ONNX))}

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jpeg_preproc.datasets.tree import IMAGE_SUFFIXES, JPEG_SUFFIXES, Problem, walk_tree
+from jpeg_preproc.datasets.tree import Problem, walk_tree
 from jpeg_preproc.errors import FileError
+from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES, JPEG_SUFFIXES
 
 # Two inputs with one output are named one by one up to here, and counted beyond.
 _NAMED = 5
@@ -28,8 +29,8 @@ class Plan:
     """What is to be done.
 
     Attributes:
-        jobs: in the order of the inputs, folders sorted by name.
-        problems: images in folders that cannot be reached.
+        jobs: Images to restore, in the order of the inputs, folders sorted by name.
+        problems: Images in folders that cannot be reached.
     """
 
     jobs: tuple[Job, ...]
@@ -54,14 +55,15 @@ def plan_jobs(inputs: Sequence[str], out: str, suffix: str, follow_links: bool =
     that ends in ``suffix`` is the output file itself.
 
     Args:
-        inputs: paths and globs.
-        out: not an input folder; if it lies in one, it is left out there.
-        suffix: of the output files, such as ``.png``.
-        follow_links: also take in what symbolic links in a folder point to outside of it.
+        inputs: Paths and globs.
+        out: Folder or file to write to, not an input folder; if it lies in one, it is left out
+            there.
+        suffix: What the output files' names end in, such as ``.png``.
+        follow_links: Whether to take in what symbolic links in a folder point to outside of it.
 
     Raises:
-        FileError: an input that is not there or holds no image, two inputs with one output, an
-            output that is an input, or an ``out`` that cannot be what it is asked to be.
+        FileError: An input is not there or holds no image, two inputs have one output, an output is
+            an input, or ``out`` cannot be what it is asked to be.
     """
     for text in inputs:
         if not Path(text).exists() and not glob.has_magic(text):

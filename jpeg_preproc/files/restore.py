@@ -29,14 +29,15 @@ OnProgress = Callable[[float, Path], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RestoredFile:
     """What became of one file.
 
     Attributes:
-        job: the file.
-        is_new: it was restored now; otherwise it was found done.
-        qf: quality it was restored by; ``None`` when blind.
-        quality_from: where that is from: ``'file'``, ``'estimated'``, ``'given'`` or ``'blind'``.
+        job: File and its result.
+        is_new: Whether it was restored now; otherwise it was found done.
+        qf: Quality it was restored by; ``None`` when blind.
+        quality_from: Where that quality is from: ``'file'``, ``'estimated'``, ``'given'`` or
+            ``'blind'``.
     """
 
     job: Job
@@ -50,11 +51,11 @@ class RestoreSummary:
     """What a run did.
 
     Attributes:
-        done: outcomes, in the order in which they came.
-        skipped: files that could not be restored, and why.
+        done: Restored files, in the order in which they came.
+        skipped: Files that could not be restored, and why.
     """
 
-    done: list[Outcome] = field(default_factory=list)
+    done: list[RestoredFile] = field(default_factory=list)
     skipped: list[Problem] = field(default_factory=list)
 
     @property
@@ -72,12 +73,13 @@ class FileRestorer:
     """Restores one file after the other with the same settings.
 
     Attributes:
-        restorer: the network.
-        qf: as in :meth:`~jpeg_preproc.restorers.JpegRestorer.__call__`.
-        encoding: of the results. Colour profiles are kept: without its own, an image's colours
-            would mean others.
-        keep_exif: also keep EXIF, set to the upright orientation in which results are stored.
-        overwrite: also replace files that were not written by this class.
+        restorer: Network with its weights.
+        qf: Quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.__call__`.
+        encoding: Format of the results. Colour profiles are kept: without its own, an image's
+            colours would mean others.
+        keep_exif: Whether to keep EXIF too, set to the upright orientation in which results are
+            stored.
+        overwrite: Whether to replace files that were not written by this class too.
     """
 
     restorer: JpegRestorer
@@ -88,15 +90,15 @@ class FileRestorer:
 
     def __call__(
         self, job: Job, on_tile: Callable[[int, int], None] = lambda done, total: None
-    ) -> Outcome:
+    ) -> RestoredFile:
         """Restore one file, unless its result is there, from the same source and settings.
 
         Which these were, each result says itself, in a note beside its pixels.
 
         Raises:
-            ImageReadError: the source cannot be read or is of a kind that is not supported, or
+            ImageReadError: The source cannot be read or is of a kind that is not supported, or
                 another file is in the place of the result.
-            FileError: the result cannot be written.
+            FileError: The result cannot be written.
         """
         settings = self._settings(job.source)
         if job.target.exists():
@@ -107,12 +109,12 @@ class FileRestorer:
                     "it, pass --overwrite, or give another output."
                 )
             if known is not None and known["settings"] == settings and settings["weights_sha256"]:
-                return Outcome(job, False, known["qf"], known["quality_from"])
+                return RestoredFile(job, False, known["qf"], known["quality_from"])
         restored = self.restorer(job.source, qf=self.qf, on_tile=on_tile)
         metadata = read_metadata(job.source)
         height, width = restored.image.shape[:2]
         exif = upright_exif(metadata.exif, width, height) if self.keep_exif else b""
-        outcome = Outcome(job, True, restored.qf, restored.source)
+        outcome = RestoredFile(job, True, restored.qf, restored.source)
         note = {"settings": settings, "qf": outcome.qf, "quality_from": outcome.quality_from}
         data = encode_image(
             restored.image, self.encoding, exif, metadata.icc, json.dumps(note, sort_keys=True)
@@ -157,19 +159,19 @@ def restore_files(
     """Restore files, and go on behind those that cannot be.
 
     Args:
-        jobs: from :func:`~jpeg_preproc.files.plan.plan_jobs`.
-        restore: the settings.
-        workers: files at a time, each in a thread; more than one is for a GPU, which would wait
-            while files are decoded and encoded.
-        on_progress: called as things get done.
+        jobs: What :func:`~jpeg_preproc.files.plan.plan_jobs` returned.
+        restore: Settings of the restoration.
+        workers: Number of files at a time, each in a thread; more than one is for a GPU, which
+            would wait while files are decoded and encoded.
+        on_progress: Called as things get done.
 
     Raises:
-        FileError: a result that cannot be written. What was done by then stays done, and the same
-            call goes on from there.
+        FileError: A result cannot be written. What was done by then stays done, and the same call
+            goes on from there.
     """
     summary = RestoreSummary()
     for job, result in _results(jobs, restore, workers, _Meter(on_progress)):
-        if isinstance(result, Outcome):
+        if isinstance(result, RestoredFile):
             summary.done.append(result)
         else:
             summary.skipped.append(Problem(str(job.source), result))
@@ -179,7 +181,7 @@ def restore_files(
 
 def _results(
     jobs: Sequence[Job], restore: FileRestorer, workers: int, meter: _Meter
-) -> Iterator[tuple[Job, Outcome | str]]:
+) -> Iterator[tuple[Job, RestoredFile | str]]:
     """Yield each job with its outcome, or with the reason why there is none."""
     function = partial(_restore_or_say_why, restore=restore, meter=meter)
     if workers == 1:
@@ -187,7 +189,7 @@ def _results(
             yield job, function(job)
         return
     waiting = iter(jobs)
-    running: dict[Future[Outcome | str], Job] = {}
+    running: dict[Future[RestoredFile | str], Job] = {}
     with ThreadPoolExecutor(workers) as pool:
         while True:
             for job in islice(waiting, workers - len(running)):
@@ -198,7 +200,7 @@ def _results(
                 yield running.pop(future), future.result()
 
 
-def _restore_or_say_why(job: Job, restore: FileRestorer, meter: _Meter) -> Outcome | str:
+def _restore_or_say_why(job: Job, restore: FileRestorer, meter: _Meter) -> RestoredFile | str:
     try:
         return restore(job, partial(meter.tile_done, job))
     except ImageReadError as error:

@@ -48,9 +48,9 @@ def luma_blocks(
     the error of a coefficient is no sum of independent ones but up to 4.
 
     Args:
-        image: uint8, (H, W, 3) RGB or (H, W) grey.
-        limit: at most so many blocks are looked at.
-        corner: (row, column) at which the first block starts.
+        image: Pixels as uint8, (H, W, 3) RGB or (H, W) grey.
+        limit: How many blocks are looked at, at most.
+        corner: Row and column at which the first block starts.
     """
     image = image[corner[0] :, corner[1] :]
     height, width = image.shape[0] // 8, image.shape[1] // 8

@@ -15,7 +15,7 @@ from jpeg_preproc.errors import ImageReadError, QualityError
 from jpeg_preproc.jpeg.exif import orientation_exif
 from jpeg_preproc.jpeg.header import JpegInfo, read_jpeg_info
 from jpeg_preproc.jpeg.segments import metadata_removed
-from jpeg_preproc.jpeg.source import Source, read_source, source_name
+from jpeg_preproc.jpeg.source import Source, source_bytes, source_name
 from jpeg_preproc.jpeg.tables import validate_qf
 
 #: What ``subsampling`` may be; ``'grey'`` stores luma alone.
@@ -30,8 +30,8 @@ class JpegImage:
     """A decoded JPEG.
 
     Attributes:
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation.
-        info: the header.
+        pixels: Pixels as uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation.
+        info: Header of the file.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -47,14 +47,14 @@ def compress_jpeg(
     """Return ``image`` as a baseline JPEG, byte for byte what Pillow saves at that quality.
 
     Args:
-        image: uint8, (H, W, 3) RGB or (H, W) grey; a grey image ignores ``subsampling``.
-        qf: libjpeg quality, 1-100.
-        subsampling: one of :data:`SUBSAMPLINGS`; ``'grey'`` turns RGB into BT.601 luma.
+        image: Pixels as uint8, (H, W, 3) RGB or (H, W) grey; a grey image ignores ``subsampling``.
+        qf: Quality of libjpeg, 1-100.
+        subsampling: One of :data:`SUBSAMPLINGS`; ``'grey'`` turns RGB into BT.601 luma.
         orientation: EXIF orientation to record, 1-8; 1 writes no EXIF. Pixels are not rotated.
 
     Raises:
-        QualityError: a quality or subsampling that does not exist.
-        ImageReadError: an array of another kind, an empty or too large one, or an orientation
+        QualityError: A quality or subsampling does not exist.
+        ImageReadError: The array is of another kind, empty or too large, or the orientation is
             outside 1-8.
 
     >>> len(compress_jpeg(np.zeros((8, 8, 3), np.uint8), qf=10)) > 100
@@ -69,14 +69,15 @@ def compress_picture(
     """Return a picture in Pillow's memory as a JPEG: :func:`compress_jpeg` without the copies.
 
     Args:
-        picture: mode RGB or L, with nothing in its ``info``, which Pillow would write too.
-        qf: as there.
-        subsampling: as there.
-        orientation: as there.
+        picture: Picture of mode RGB or L, with nothing in its ``info``, which Pillow would write
+            too.
+        qf: Quality of libjpeg, 1-100.
+        subsampling: One of :data:`SUBSAMPLINGS`; a grey picture ignores it.
+        orientation: EXIF orientation to record, 1-8; 1 writes no EXIF. Pixels are not rotated.
 
     Raises:
-        QualityError: as there.
-        ImageReadError: sides over 65500 pixels, or an orientation outside 1-8.
+        QualityError: A quality or subsampling does not exist.
+        ImageReadError: A side is over 65500 pixels, or the orientation is outside 1-8.
     """
     quality = validate_qf(qf)
     if subsampling not in SUBSAMPLINGS:
@@ -116,19 +117,19 @@ def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
     EXIF, colour profiles and further images in the file do not touch the pixels.
 
     Args:
-        source: path or bytes.
-        name: what an error calls bytes that came from a file; the path is taken otherwise.
+        source: A file's path, or its bytes.
+        name: What an error calls bytes that came from a file; by default the path.
 
     Raises:
-        ImageReadError: as :func:`~jpeg_preproc.jpeg.header.read_jpeg_info`, and for a truncated
-            file, CMYK, more than 8 bits per sample, or a file that libjpeg cannot decode. Damage
-            that libjpeg bridges silently (bits flipped inside a scan) is not noticed.
+        ImageReadError: See :func:`~jpeg_preproc.jpeg.header.read_jpeg_info`; or the file is
+            truncated, CMYK, of more than 8 bits per sample, or one that libjpeg cannot decode.
+            Damage that libjpeg bridges silently (bits flipped inside a scan) is not noticed.
 
     >>> decode_jpeg(compress_jpeg(np.zeros((9, 7, 3), np.uint8), qf=30)).pixels.shape
     (9, 7, 3)
     """
     name = source_name(source) if name is None else name
-    picture, info = decode_picture(read_source(source), name)
+    picture, info = decode_picture(source_bytes(source), name)
     return JpegImage(pixels=np.array(picture), info=info)
 
 
@@ -138,9 +139,9 @@ def decode_picture(
     """Decode a JPEG into Pillow's memory: :func:`decode_jpeg` without a copy.
 
     Args:
-        data: the file's bytes.
-        name: what an error calls it.
-        draft: mode to decode to instead, ``'L'`` or ``'YCbCr'``, which leaves libjpeg's conversion
+        data: Bytes of the file.
+        name: What an error calls the file.
+        draft: Mode to decode to instead, ``'L'`` or ``'YCbCr'``, which leaves libjpeg's conversion
             to RGB out, and 1, or 2 for half the size.
 
     Returns:
@@ -148,7 +149,7 @@ def decode_picture(
         header.
 
     Raises:
-        ImageReadError: as :func:`decode_jpeg`.
+        ImageReadError: See :func:`decode_jpeg`.
     """
     info = read_jpeg_info(data, name=name)
     refuse_undecodable(info, name)
@@ -177,7 +178,7 @@ def check_pixel_count(width: int, height: int, name: str) -> None:
     """Refuse what Pillow calls a decompression bomb: over twice ``Image.MAX_IMAGE_PIXELS``.
 
     Raises:
-        ImageReadError: the image is larger, 179 megapixels by default.
+        ImageReadError: The image is larger than the limit, 179 megapixels by default.
     """
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > 2 * limit:
@@ -191,7 +192,7 @@ def refuse_undecodable(info: JpegInfo, name: str) -> None:
     """Refuse a JPEG of a kind that is not supported, by its header.
 
     Raises:
-        ImageReadError: truncated, CMYK, of more than 8 bits, or too large.
+        ImageReadError: The file is truncated, CMYK, of more than 8 bits, or too large.
     """
     if info.truncated:
         raise ImageReadError(
@@ -218,7 +219,7 @@ def check_image_array(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return ``image`` if it is uint8 (H, W, 3) or (H, W) with sides of 1-65500 pixels.
 
     Raises:
-        ImageReadError: it is not; the message says what came and what to do.
+        ImageReadError: The array is of another kind; the message says what came and what to do.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = getattr(image, "dtype", type(image).__name__)

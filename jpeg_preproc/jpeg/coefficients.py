@@ -36,8 +36,8 @@ def quantised_range(samples: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
     255, which may have been clipped, nor of one that is no multiple of its steps at all.
 
     Args:
-        samples: uint8, (..., H, W) of one component, as decoded; H and W multiples of 8.
-        steps: (..., 8, 8), the component's quantisation table in natural order.
+        samples: Decoded samples of one component as uint8, (..., H, W); H and W are multiples of 8.
+        steps: Quantisation table of the component, (..., 8, 8) in natural order.
 
     Returns:
         Two tensors of whole numbers in float32, (..., H/8, W/8, 8, 8), ``-inf`` and ``inf`` where

@@ -13,8 +13,8 @@ def block_dct(image: Tensor) -> Tensor:
     """Return the DCT of each 8x8 block, scaled as JPEG quantises it.
 
     Args:
-        image: (..., H, W), H and W multiples of 8, any range (a JPEG encoder takes luma - 128).
-            Whole-number types are computed in torch's default float type.
+        image: Samples of any range (a JPEG encoder takes luma - 128), (..., H, W), H and W
+            multiples of 8. Whole-number types are computed in torch's default float type.
 
     Returns:
         (..., H/8, W/8, 8, 8): vertical frequency, then horizontal; [0, 0] is 8 times the mean.
@@ -43,13 +43,13 @@ def block_idct(coefficients: Tensor) -> Tensor:
     """Return the image of block coefficients, the inverse of :func:`block_dct`.
 
     Args:
-        coefficients: (..., H/8, W/8, 8, 8), any float type.
+        coefficients: Coefficients of any float type, (..., H/8, W/8, 8, 8).
 
     Returns:
         (..., H, W).
 
     Raises:
-        ImageReadError: another shape.
+        ImageReadError: The shape is another.
     """
     if coefficients.ndim < 4 or coefficients.shape[-2:] != (8, 8):
         raise ImageReadError(

@@ -14,7 +14,7 @@ from jpeg_preproc.jpeg.header import JpegInfo, is_jpeg, read_jpeg_info
 from jpeg_preproc.jpeg.image import load_image
 from jpeg_preproc.jpeg.metadata import Metadata, read_metadata
 from jpeg_preproc.jpeg.recompression import EarlierCompression, find_earlier_compression
-from jpeg_preproc.jpeg.source import read_source
+from jpeg_preproc.jpeg.source import source_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +22,17 @@ class Description:
     """What is known of an image file.
 
     Attributes:
-        path: the file.
-        bytes: its size.
-        width: pixels, as stored.
-        height: likewise.
+        path: Path of the file.
+        bytes: Size of the file, bytes.
+        width: Width as stored, pixels.
+        height: Height as stored, pixels.
         orientation: EXIF orientation, 1-8.
-        metadata: format, EXIF and colour profile.
-        jpeg: the header; ``None`` for other formats.
-        grid: of a JPEG at (0, 0) by definition and ``None`` here; of others, from pixels.
-        earlier: a stronger compression before a JPEG's own; ``None`` where none was found.
-        not_looked_at: why the pixels were not looked at; empty if they were.
+        metadata: Format, EXIF and colour profile.
+        jpeg: Header of a JPEG; ``None`` for other formats.
+        grid: Grid of the last compression, found in the pixels; ``None`` for a JPEG, whose grid is
+            at (0, 0) by definition.
+        earlier: Stronger compression before a JPEG's own; ``None`` where none was found.
+        not_looked_at: Why the pixels were not looked at; empty if they were.
     """
 
     path: str
@@ -63,12 +64,12 @@ class Description:
 def describe_image(path: str | os.PathLike[str]) -> Description:
     """Return what a file and its pixels tell about how the picture was compressed.
 
-    Of a JPEG whose pixels cannot be read (truncated, CMYK and so on) it is the header alone.
+    For a JPEG whose pixels cannot be read (truncated, CMYK and so on) that is the header alone.
 
     Raises:
-        ImageReadError: missing, no image, or its header is damaged.
+        ImageReadError: The file is missing or no image, or its header is damaged.
     """
-    data, name = read_source(path), os.fspath(path)
+    data, name = source_bytes(path), os.fspath(path)
     metadata = read_metadata(path)
     if not is_jpeg(data):
         pixels = load_image(path).pixels

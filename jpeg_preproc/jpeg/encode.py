@@ -41,11 +41,12 @@ class Encoding:
     """How pixels are written.
 
     Attributes:
-        format: one of :data:`SUFFIXES`.
-        quality: of a JPEG, 1-100; its chroma is not subsampled. The others have none.
+        format: One of :data:`SUFFIXES`.
+        quality: Quality of a JPEG, 1-100; its chroma is not subsampled. The other formats have
+            none.
 
     Raises:
-        QualityError: an unknown format, or a quality outside 1-100.
+        QualityError: The format is unknown, or the quality outside 1-100.
     """
 
     format: str = "png"
@@ -69,16 +70,16 @@ def encode_image(
     """Return ``image`` as the bytes of a file.
 
     Args:
-        image: uint8, (H, W, 3) RGB or (H, W) grey, which WebP stores as RGB.
-        encoding: the format.
-        exif: payload with its ``Exif`` prefix.
-        icc: colour profile.
-        note: text that :func:`read_note` finds again; of PNG a ``tEXt`` chunk, of JPEG a comment,
-            of WebP an XMP packet.
+        image: Pixels as uint8, (H, W, 3) RGB or (H, W) grey, which WebP stores as RGB.
+        encoding: Format and quality.
+        exif: EXIF payload with its ``Exif`` prefix.
+        icc: Colour profile.
+        note: Text that :func:`read_note` finds again; stored in a ``tEXt`` chunk of PNG, a comment
+            of JPEG, an XMP packet of WebP.
 
     Raises:
-        ImageReadError: another kind of array, larger than the format allows, or metadata larger
-            than it holds.
+        ImageReadError: The array is of another kind or larger than the format allows, or the
+            metadata is larger than it holds.
 
     >>> data = encode_image(np.zeros((8, 8), np.uint8), Encoding("png"), note="mine")
     >>> read_note(data)
@@ -121,7 +122,7 @@ def read_note(source: str | os.PathLike[str] | bytes) -> str | None:
     A file that is no image has none either.
 
     Raises:
-        ImageReadError: the file cannot be opened.
+        ImageReadError: The file cannot be opened.
     """
     opened = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
     with WARNINGS_LOCK, warnings.catch_warnings():

@@ -38,8 +38,8 @@ class QfEstimate:
     """A quality seen in pixels.
 
     Attributes:
-        qf: 1-100; 100 also where no 8x8 JPEG grid was found.
-        confidence: 0-1, discounted posterior probability that the image was compressed on the
+        qf: Quality of libjpeg, 1-100; 100 also where no 8x8 JPEG grid was found.
+        confidence: Discounted posterior probability, 0-1, that the image was compressed on the
             grid of its top left corner at a quality within 2 of ``qf``; near 0 at QF 100, which
             cannot be told from no compression.
     """
@@ -59,10 +59,10 @@ def estimate_qf(image: npt.NDArray[np.uint8]) -> QfEstimate:
     flat or overexposed image may give low confidence too.
 
     Args:
-        image: uint8, (H, W, 3) RGB or (H, W) grey, as decoded, in stored orientation.
+        image: Pixels as uint8, (H, W, 3) RGB or (H, W) grey, as decoded, in stored orientation.
 
     Raises:
-        ImageReadError: another kind of array.
+        ImageReadError: The array is of another kind.
 
     >>> estimate_qf(np.full((64, 64), 128, np.uint8))
     QfEstimate(qf=100, confidence=0.0)

@@ -27,7 +27,7 @@ def parse_orientation(exif: bytes) -> int:
     have an orientation of its own, is never taken for the image's.
 
     Args:
-        exif: a TIFF structure of either byte order, with or without the ``Exif`` prefix.
+        exif: TIFF structure of either byte order, with or without the ``Exif`` prefix.
 
     >>> parse_orientation(orientation_exif(6)), parse_orientation(b"damaged")
     (6, 1)
@@ -55,9 +55,9 @@ def upright_exif(exif: bytes, width: int, height: int) -> bytes:
     absolute offsets too, stays byte for byte where it was.
 
     Args:
-        exif: as in :func:`parse_orientation`.
-        width: of the upright picture, pixels.
-        height: likewise.
+        exif: TIFF structure of either byte order, with or without the ``Exif`` prefix.
+        width: Width of the upright picture, pixels.
+        height: Height of the upright picture, pixels.
 
     Returns:
         With the ``Exif`` prefix; empty if ``exif`` is damaged.
@@ -113,7 +113,7 @@ def apply_orientation(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.ND
     """Return ``pixels`` turned from stored to upright orientation, as viewers show them.
 
     Args:
-        pixels: (H, W, ...), any dtype.
+        pixels: Pixels in stored orientation, (H, W, ...), any dtype.
         orientation: EXIF orientation of the stored pixels, 1-8; 5-8 swap height and width.
 
     Raises:

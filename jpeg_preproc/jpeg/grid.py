@@ -33,10 +33,11 @@ class GridEstimate:
     """The grid of an image's last compression.
 
     Attributes:
-        row: of the first row that starts a block, 0-7.
-        column: likewise.
-        qf: quality of that compression, as in :class:`~jpeg_preproc.jpeg.estimate.QfEstimate`.
-        confidence: likewise, for that grid.
+        row: First row that starts a block, 0-7.
+        column: First column that starts a block, 0-7.
+        qf: Quality of that compression, as in :class:`~jpeg_preproc.jpeg.estimate.QfEstimate`.
+        confidence: How sure it is that there was a compression on that grid, as in
+            :class:`~jpeg_preproc.jpeg.estimate.QfEstimate`.
     """
 
     row: int
@@ -56,10 +57,10 @@ def estimate_grid(image: npt.NDArray[np.uint8]) -> GridEstimate:
     A decoded JPEG has its grid at (0, 0); a crop of it elsewhere; after a resize there is none.
 
     Args:
-        image: uint8, (H, W, 3) RGB or (H, W) grey.
+        image: Pixels as uint8, (H, W, 3) RGB or (H, W) grey.
 
     Raises:
-        ImageReadError: another kind of array.
+        ImageReadError: The array is of another kind.
 
     >>> estimate_grid(np.full((64, 64), 128, np.uint8)).found
     False

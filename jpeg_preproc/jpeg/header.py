@@ -22,25 +22,26 @@ class JpegInfo:
     """The header of a JPEG.
 
     Attributes:
-        width: pixels, as stored, before any rotation by ``orientation``.
-        height: as ``width``.
-        components: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK.
-        precision: bits per sample, 8 or 12.
+        width: Width in pixels, as stored, before any rotation by ``orientation``.
+        height: Height in pixels, as stored, before any rotation by ``orientation``.
+        components: Number of components: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK.
+        precision: Bits per sample, 8 or 12.
         sampling: ``'4:2:0'`` and its like, ``'grey'``, or the factors as ``'HxV,HxV,...'``.
-        sampling_factors: (horizontal, vertical) of each component.
-        qtables: (T, 8, 8) uint16 in natural order, read-only: one per table in use, in the order
-            of the components that use them (luma, then chroma).
-        table_of: index into ``qtables`` of each component's table.
+        sampling_factors: Horizontal and vertical factor of each component.
+        qtables: Tables in use, (T, 8, 8) uint16 in natural order, read-only, in the order of the
+            components that use them (luma, then chroma).
+        table_of: Index into ``qtables`` of each component's table.
         orientation: EXIF orientation 1-8; 1 where the file has none.
-        progressive: the scans refine one another; otherwise sequential (baseline or extended).
-        scans: how many there are; None if they were not counted.
-        truncated: the file stops before its end marker; None if that was not looked for.
-        qf: libjpeg quality with the nearest tables, 1-100.
-        qf_distance: how far these are, as in :class:`~jpeg_preproc.jpeg.tables.QfMatch`.
-        qf_exact: the tables are libjpeg's.
+        progressive: Whether the scans refine one another; otherwise the file is sequential
+            (baseline or extended).
+        scans: How many scans there are; None if they were not counted.
+        truncated: Whether the file stops before its end marker; None if that was not looked for.
+        qf: Quality of libjpeg with the nearest tables, 1-100.
+        qf_distance: How far these tables are, as in :class:`~jpeg_preproc.jpeg.tables.QfMatch`.
+        qf_exact: Whether the tables are libjpeg's.
         adobe_transform: Adobe's colour code (0 RGB or CMYK, 1 YCbCr, 2 YCCK); None without it.
-        arithmetic: the entropy coding is arithmetic, not Huffman.
-        colour_space: what the components are: ``'grey'``, ``'YCbCr'``, ``'RGB'``, ``'CMYK'``,
+        arithmetic: Whether the entropy coding is arithmetic, not Huffman.
+        colour_space: What the components are: ``'grey'``, ``'YCbCr'``, ``'RGB'``, ``'CMYK'``,
             ``'YCCK'`` or ``'unknown'``.
     """
 
@@ -103,16 +104,17 @@ def read_jpeg_info(source: Source, scans: bool = True, name: str | None = None) 
     counts as none. Damage inside the entropy-coded data is not seen: that takes a decoder.
 
     Args:
-        source: path or bytes.
-        scans: also walk the compressed data, marker by marker, to count scans and to see whether
-            it is complete. That reads the whole file (about 2 ms per MB). False stops at the
-            first scan: a few hundred bytes of most files are read, ``scans`` and ``truncated``
-            are None, and tables redefined between scans, which no common encoder does, are missed.
-        name: what an error calls bytes that came from a file; the path is taken otherwise.
+        source: A file's path, or its bytes.
+        scans: Whether to walk the compressed data too, marker by marker, to count scans and to
+            see whether it is complete. That reads the whole file (about 2 ms per MB). False stops
+            at the first scan: a few hundred bytes of most files are read, ``scans`` and
+            ``truncated`` are None, and tables redefined between scans, which no common encoder
+            does, are missed.
+        name: What an error calls bytes that came from a file; by default the path.
 
     Raises:
-        ImageReadError: not a JPEG, header corrupt or cut off, or a lossless or hierarchical JPEG,
-            which have no quantisation tables in this sense.
+        ImageReadError: The data is no JPEG, its header is corrupt or cut off, or it is a lossless
+            or hierarchical JPEG, which have no quantisation tables in this sense.
 
     >>> from jpeg_preproc.jpeg import compress_jpeg
     >>> info = read_jpeg_info(compress_jpeg(np.zeros((9, 7, 3), np.uint8), qf=30))

@@ -22,9 +22,16 @@ from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.codec import check_pixel_count, decode_picture
 from jpeg_preproc.jpeg.exif import apply_orientation, parse_orientation
 from jpeg_preproc.jpeg.header import JpegInfo, is_jpeg
-from jpeg_preproc.jpeg.source import Source, read_source, source_name
+from jpeg_preproc.jpeg.source import Source, source_bytes, source_name
 
-__all__ = ["LoadedImage", "apply_orientation", "load_image"]
+__all__ = ["IMAGE_SUFFIXES", "JPEG_SUFFIXES", "LoadedImage", "apply_orientation", "load_image"]
+
+#: Suffixes of files that hold a JPEG, in lower case. Label maps never have them: JPEG is lossy.
+JPEG_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif"))
+#: Suffixes of files that are taken for images where a folder is searched, in lower case.
+IMAGE_SUFFIXES = JPEG_SUFFIXES.union(
+    (".bmp", ".gif", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
 
 #: What Pillow's readers raise on damaged files, beside its own errors (which are OSErrors).
 READING_ERRORS = (
@@ -54,13 +61,13 @@ class LoadedImage:
     """An image file's pixels and what the file says about them.
 
     Attributes:
-        picture: the pixels in Pillow's memory, mode RGB or, from a grey file, L; in stored
+        picture: Pixels in Pillow's memory, of mode RGB or, from a grey file, L; in stored
             orientation, and with nothing in its ``info``.
-        info: the JPEG header; None for other formats.
+        info: Header of a JPEG; None for other formats.
         orientation: EXIF orientation still to be applied, 1-8.
-        path: the file; None for bytes.
-        data: all bytes of the file.
-        name: what an error calls it.
+        path: Path of the file; None for bytes.
+        data: All bytes of the file.
+        name: What an error calls it.
     """
 
     picture: Image.Image
@@ -85,19 +92,20 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     upright itself.
 
     Args:
-        source: path or bytes.
-        name: what an error calls bytes that came from a file; the path is taken otherwise.
+        source: A file's path, or its bytes.
+        name: What an error calls bytes that came from a file; by default the path.
 
     Raises:
-        ImageReadError: missing, no image, corrupt or truncated, CMYK, more than 8 bits per
-            channel, or over Pillow's limit on pixels. The message names the file and the mend.
+        ImageReadError: The file is missing, no image, corrupt or truncated, CMYK, of more than 8
+            bits per channel, or over Pillow's limit on pixels. The message names the file and the
+            mend.
 
     >>> stream = io.BytesIO()
     >>> Image.new("LA", (7, 9)).save(stream, "PNG")
     >>> load_image(stream.getvalue()).pixels.shape
     (9, 7)
     """
-    data = read_source(source)
+    data = source_bytes(source)
     name = source_name(source) if name is None else name
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if is_jpeg(data):

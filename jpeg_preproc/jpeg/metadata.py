@@ -23,8 +23,8 @@ class Metadata:
 
     Attributes:
         format: ``'JPEG'``, ``'PNG'`` and so on, as Pillow names it.
-        exif: the EXIF payload with its ``Exif`` prefix; empty where there is none.
-        icc: the ICC colour profile; empty where there is none, or not all of it.
+        exif: EXIF payload with its ``Exif`` prefix; empty where there is none.
+        icc: ICC colour profile; empty where there is none, or not all of it.
     """
 
     format: str
@@ -36,10 +36,10 @@ def read_metadata(source: Source) -> Metadata:
     """Return a file's metadata, without decoding its pixels.
 
     Args:
-        source: path or bytes.
+        source: A file's path, or its bytes.
 
     Raises:
-        ImageReadError: missing, or no image.
+        ImageReadError: The file is missing, or no image.
 
     >>> stream = io.BytesIO()
     >>> Image.new("L", (8, 8)).save(stream, "PNG", icc_profile=b"a profile")

@@ -54,8 +54,8 @@ class EarlierCompression:
     """A stronger compression before the last one.
 
     Attributes:
-        qf: libjpeg quality whose luma steps are nearest to those found, 1-100.
-        gain: by how much these explain the pixels better, in nats per block of 8x8 pixels.
+        qf: Quality of libjpeg whose luma steps are nearest to those found, 1-100.
+        gain: How much better these steps explain the pixels, in nats per block of 8x8 pixels.
     """
 
     qf: int
@@ -71,15 +71,15 @@ def find_earlier_compression(data: bytes, info: JpegInfo, name: str) -> EarlierC
     cropped or resized between), and any in a small or flat image.
 
     Args:
-        data: the JPEG file; 8 bits, YCbCr or grey.
-        info: its header.
-        name: what an error calls it.
+        data: Bytes of the JPEG file, of 8 bits, YCbCr or grey.
+        info: Header of the file.
+        name: What an error calls the file.
 
     Returns:
         ``None`` if nothing is found.
 
     Raises:
-        ImageReadError: the pixels cannot be decoded.
+        ImageReadError: The pixels cannot be decoded.
     """
     luma = _decode_luma(data, name)
     blocks = luma_blocks(luma, _MAX_BLOCKS)
@@ -128,10 +128,10 @@ def _gains(
     """Return by how much each first step beats none, in nats, for one frequency.
 
     Args:
-        levels: (B,) quantised coefficients of the file.
-        unquantised: (M,) coefficients as they may have been before any quantisation.
-        step: the file's.
-        first_steps: (S,).
+        levels: Quantised coefficients of the file, (B,).
+        unquantised: Coefficients as they may have been before any quantisation, (M,).
+        step: Quantisation step of the file at that frequency.
+        first_steps: Steps that an earlier compression may have had, (S,).
     """
     top = max(1, min(int(np.abs(levels).max()), _MAX_MAGNITUDE // step))
     counts = np.bincount(np.clip(levels, -top, top) + top, minlength=2 * top + 1)

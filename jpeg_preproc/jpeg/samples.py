@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from jpeg_preproc.jpeg.codec import decode_picture
 from jpeg_preproc.jpeg.header import is_jpeg, read_jpeg_info
-from jpeg_preproc.jpeg.source import Source, read_source, source_name
+from jpeg_preproc.jpeg.source import Source, source_bytes, source_name
 
 # Pixels across a sample of chroma, and down, where Pillow can hand the stored samples out: as
 # they are, or, of a file decoded at half its size, where libjpeg need not enlarge them.
@@ -23,12 +23,13 @@ class FileSamples:
     """A JPEG's samples and the steps that their blocks were quantised with.
 
     Attributes:
-        planes: uint8, (1, H, W) luma of a grey file, (3, H, W) luma and both chroma of a colour
-            file, in stored orientation. Each stored sample of chroma is repeated over its pixels.
-            What is not known is 0: blocks that the image does not fill, and chroma of another
-            sampling than 4:4:4 and 4:2:0.
-        steps: float32, (C, 8, 8) in natural order.
-        chroma_pixels: pixels across a sample of chroma, 1 or 2; 0 where chroma is not known.
+        planes: Samples as uint8, (1, H, W) luma of a grey file, (3, H, W) luma and both chroma of a
+            colour file, in stored orientation. Each stored sample of chroma is repeated over its
+            pixels. What is not known is 0: blocks that the image does not fill, and chroma of
+            another sampling than 4:4:4 and 4:2:0.
+        steps: Quantisation steps as float32, (C, 8, 8) in natural order.
+        chroma_pixels: How many pixels lie across a sample of chroma, 1 or 2; 0 where chroma is not
+            known.
     """
 
     planes: npt.NDArray[np.uint8]
@@ -40,15 +41,15 @@ def read_samples(source: Source, name: str | None = None) -> FileSamples | None:
     """Return the samples that a JPEG stores, as its decoder rounds and clips them.
 
     Args:
-        source: path or bytes.
-        name: what an error calls bytes that came from a file; the path is taken otherwise.
+        source: A file's path, or its bytes.
+        name: What an error calls bytes that came from a file; by default the path.
 
     Returns:
         ``None`` where there is no such thing: no JPEG, one that stores RGB, or one whose luma has
         fewer samples than the image has pixels.
 
     Raises:
-        ImageReadError: as :func:`~jpeg_preproc.jpeg.codec.decode_jpeg`.
+        ImageReadError: See :func:`~jpeg_preproc.jpeg.codec.decode_jpeg`.
 
     >>> from jpeg_preproc.jpeg import compress_jpeg
     >>> jpeg = compress_jpeg(np.full((20, 30, 3), 90, np.uint8), qf=50)
@@ -56,7 +57,7 @@ def read_samples(source: Source, name: str | None = None) -> FileSamples | None:
     >>> samples.planes.shape, samples.planes[0, 15, 23:25], samples.chroma_pixels
     ((3, 20, 30), array([90,  0], dtype=uint8), 2)
     """
-    data = read_source(source)
+    data = source_bytes(source)
     name = source_name(source) if name is None else name
     if not is_jpeg(data):
         return None

@@ -76,8 +76,8 @@ class SegmentReader:
         """Return what the segment holds after its length.
 
         Raises:
-            EndOfStreamError: the stream ends first.
-            ImageReadError: the length is below the 2 bytes that it takes itself.
+            EndOfStreamError: The stream ends first.
+            ImageReadError: The length is below the 2 bytes that it takes itself.
         """
         length = self._length()
         data = self._stream.read(length)

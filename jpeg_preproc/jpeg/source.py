@@ -28,7 +28,7 @@ def open_source(source: Source) -> BinaryIO:
     """Open ``source`` for reading; the caller closes it.
 
     Raises:
-        ImageReadError: the file is missing or cannot be opened, or ``source`` is no source.
+        ImageReadError: The file is missing or cannot be opened, or ``source`` is no source.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source)
@@ -45,11 +45,11 @@ def open_source(source: Source) -> BinaryIO:
         raise ImageReadError(f"{source!s} cannot be opened: {reason}.") from error
 
 
-def read_source(source: Source) -> bytes:
+def source_bytes(source: Source) -> bytes:
     """Return all bytes of ``source``.
 
     Raises:
-        ImageReadError: as :func:`open_source`, and for an empty or unreadable file.
+        ImageReadError: See :func:`open_source`; or the file is empty or cannot be read.
     """
     with open_source(source) as stream:
         try:

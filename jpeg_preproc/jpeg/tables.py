@@ -74,10 +74,10 @@ class QfMatch:
     """The libjpeg quality nearest to some tables.
 
     Attributes:
-        qf: 1-100.
-        distance: mean over all entries of ``|log2(table / libjpeg's table at qf)|``, in octaves;
+        qf: Quality of libjpeg, 1-100.
+        distance: Mean over all entries of ``|log2(table / libjpeg's table at qf)|``, in octaves;
             0 is equal tables, 1 is off by a factor of two on average.
-        exact: every entry equals libjpeg's.
+        exact: Whether every entry equals libjpeg's.
     """
 
     qf: int
@@ -89,7 +89,7 @@ def validate_qf(qf: SupportsIndex) -> int:
     """Return ``qf`` as an int in 1-100.
 
     Raises:
-        QualityError: not a whole number, or outside 1-100.
+        QualityError: The value is not a whole number, or outside 1-100.
 
     >>> validate_qf(75)
     75
@@ -154,10 +154,11 @@ def nearest_qf(qtables: npt.ArrayLike) -> QfMatch:
     quality: where tables saturate, the stronger compression is the safer belief.
 
     Args:
-        qtables: (T, 8, 8) or one (8, 8), natural order, entries 1-65535.
+        qtables: Tables (T, 8, 8), or one (8, 8), in natural order, entries 1-65535.
 
     Raises:
-        QualityError: another shape, no table, or entries that no file can hold.
+        QualityError: The shape is another, there is no table, or entries are such as no file can
+            hold.
 
     >>> nearest_qf(qtables_from_qf(30))
     QfMatch(qf=30, distance=0.0, exact=True)

@@ -1,4 +1,4 @@
-"""Restoration inside OpenMMLab: the only room that imports mmengine, mmcv, mmdet or mmseg.
+"""Restoration inside OpenMMLab: the only room that imports mmcv, mmdet or mmseg.
 
 A config needs one line, ``custom_imports = dict(imports=['jpeg_preproc.openmmlab'],
 allow_failed_imports=False)``, and may then name ``JpegCompress`` and ``JpegRestore`` in any
@@ -22,10 +22,11 @@ from jpeg_preproc.openmmlab.preprocessor import (
     JpegRestoreDetDataPreprocessor,
     JpegRestoreSegDataPreprocessor,
 )
-from jpeg_preproc.openmmlab.transforms import JpegCompress, JpegRestore
+from jpeg_preproc.openmmlab.transforms import JpegCompress, JpegCorrupt, JpegRestore
 
 __all__ = [
     "JpegCompress",
+    "JpegCorrupt",
     "JpegDefer",
     "JpegRestore",
     "JpegRestoreDetDataPreprocessor",

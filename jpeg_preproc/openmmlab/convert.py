@@ -23,7 +23,7 @@ from jpeg_preproc.openmmlab.place import check_pipeline, transform_name
 
 _IMPORT = "jpeg_preproc.openmmlab"
 # A pipeline may compress before it restores, to simulate JPEG input.
-_KEEP = ("JpegCompress",)
+_KEEP = ("JpegCompress", "JpegCorrupt")
 # The color_type of a loader that does not name one.
 _COLOUR = {"LoadImageFromFile": "color"}
 

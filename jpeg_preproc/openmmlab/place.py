@@ -16,7 +16,7 @@ import numpy as np
 
 from jpeg_preproc.errors import PipelineError
 
-JPEG_TRANSFORMS = ("JpegCompress", "JpegRestore", "JpegDefer")
+JPEG_TRANSFORMS = ("JpegCompress", "JpegCorrupt", "JpegRestore", "JpegDefer")
 
 _MOVE = "move it directly behind LoadImageFromFile"
 
@@ -49,7 +49,7 @@ def transform_name(transform: object) -> str:
 
 
 def check_pipeline(pipeline: Sequence[Any]) -> None:
-    """Check that ``JpegCompress``, ``JpegRestore`` and ``JpegDefer`` stand where they can work.
+    """Check that the transforms of this package stand where they can work.
 
     Args:
         pipeline: Transforms of a dataset config, as configs or built, in order; those inside

@@ -24,8 +24,8 @@ class JpegOrigin:
 
     Attributes:
         qtables: (T, 8, 8) in natural order; ``None`` for what is not from a JPEG.
-        source: Who made the JPEG: ``'file'`` for the image's own file, ``'given'`` for a
-            ``JpegCompress`` before.
+        source: Who made the JPEG: ``'file'`` for the image's own file, and for what a
+            ``JpegCorrupt`` makes in its place; ``'given'`` for a ``JpegCompress`` before.
         orientation: EXIF orientation that the loader applied; 1 for none.
         colour: Whether the transforms behind want three channels of a grey image too.
         data: The JPEG's bytes, where they were asked for; they are not compared.
@@ -54,7 +54,7 @@ def find_origin(
     color_type: str = "unchanged",
     with_data: bool = False,
 ) -> JpegOrigin:
-    """Tell from which JPEG an image is: that of ``JpegCompress`` if one ran, else its file.
+    """Tell from which JPEG an image is: what ``JpegCompress`` or ``JpegCorrupt`` says, or its file.
 
     Args:
         results: The dictionary of an OpenMMLab pipeline; ``jpeg_quality``, ``jpeg_data`` and
@@ -77,8 +77,13 @@ def find_origin(
                 f"{who} ({results.get('img_path')}): the image was restored before, by "
                 f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
             )
-        data = results.get("jpeg_data") if with_data else None
-        return JpegOrigin(compressed["qtables"], "given", colour=colour, data=data)
+        return JpegOrigin(
+            compressed["qtables"],
+            "given" if compressed["source"] == "given" else "file",
+            compressed.get("orientation", 1),
+            colour,
+            results.get("jpeg_data") if with_data else None,
+        )
     path = results.get("img_path")
     found = read_source(str(path), backend_args) if path else None
     if found is None:
@@ -158,6 +163,36 @@ def loaded_orientation(
     as_turned = apply_orientation(as_stored, info.orientation)
     differs = [np.abs(loaded - other).mean() for other in (as_stored, as_turned)]
     return info.orientation if differs[1] < differs[0] else 1
+
+
+def loader_orientation(
+    results: Mapping[str, Any],
+    image: np.ndarray,
+    who: str,
+    backend_args: dict[str, Any] | None = None,
+) -> int:
+    """Return the EXIF orientation that the loader applied to a pipeline's image.
+
+    1 for an image that is not from a JPEG, or from one whose header cannot be read: how its pixels
+    lie in the file is not known then.
+
+    Args:
+        results: The dictionary of an OpenMMLab pipeline; ``img_path`` is read.
+        image: uint8, (H, W, 3) BGR or grey, as loaded.
+        who: Name of the transform that asks, for messages.
+        backend_args: Settings of the file backend, as in ``LoadImageFromFile``.
+
+    Raises:
+        PipelineError: The image has not its file's size, so it was resized or cropped.
+    """
+    path = results.get("img_path")
+    if not path:
+        return 1
+    try:
+        found = read_source(str(path), backend_args)
+        return 1 if found is None else loaded_orientation(image, *found, str(path), who)
+    except ImageReadError:
+        return 1
 
 
 def undo_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -1,20 +1,23 @@
-"""``JpegCompress`` and ``JpegRestore``: pipeline transforms for mmdet, mmseg and their siblings."""
+"""The pipeline transforms ``JpegCompress``, ``JpegCorrupt`` and ``JpegRestore``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
+from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
 from jpeg_preproc.defaults import MODEL_RESTORER, TILE
 from jpeg_preproc.errors import PipelineError, QualityError, errors_named
 from jpeg_preproc.jpeg import (
     SUBSAMPLINGS,
     QfChoice,
-    compress_jpeg,
-    decode_jpeg,
-    qtables_from_qf,
+    apply_orientation,
+    nearest_qf,
     validate_qf,
     validate_quality,
 )
@@ -22,9 +25,12 @@ from jpeg_preproc.openmmlab.device import require_device
 from jpeg_preproc.openmmlab.pixels import in_layout_of, rgb_or_grey
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
 from jpeg_preproc.openmmlab.restore import image_path, restore_loaded
-from jpeg_preproc.openmmlab.source import find_origin
+from jpeg_preproc.openmmlab.source import find_origin, loader_orientation, undo_orientation
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
 from jpeg_preproc.restorers.weights import weights_path
+
+#: Key of the record that :class:`JpegCorrupt` leaves in ``results`` and in data samples.
+CORRUPTION_KEY = "jpeg_corruption"
 
 
 # Registered in mmengine's root: the child registries of mmdet, mmseg, ... look there last.
@@ -33,11 +39,17 @@ class JpegCompress(BaseTransform):
     """Compress and decode the image at a JPEG quality, as Pillow and OpenCV do, bit for bit.
 
     It stands directly behind ``LoadImageFromFile`` and compresses what that gave; a file that is
-    JPEG itself is thus compressed a second time, in upright orientation.
+    JPEG itself is thus compressed a second time. An image that the loader has turned, by its EXIF
+    orientation, is compressed as its file stores it and turned again.
+
+    With a range of qualities it draws one for each image, and with ``prob`` below 1 it leaves some
+    as they are, so that a detector can be trained on JPEG. Both are drawn from NumPy's global
+    generator, which mmengine seeds in every dataloader worker.
 
     Required Keys:
 
     - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img_path (optional; absent or ``None`` for an image that is not from a file)
 
     Modified Keys:
 
@@ -45,47 +57,180 @@ class JpegCompress(BaseTransform):
 
     Added Keys:
 
-    - jpeg_quality (dict): ``qf``, ``source='given'``, ``qtables`` (T, 8, 8) in natural order and
-      ``subsampling``; what a ``JpegRestore`` behind it goes by.
+    - jpeg_quality (dict): ``qf``, ``source='given'``, ``qtables`` (T, 8, 8) in natural order,
+      ``subsampling`` and ``orientation``; what a ``JpegRestore`` behind it goes by.
     - jpeg_data (bytes): the JPEG itself, for one that is ``consistent``.
 
     Args:
-        qf: libjpeg quality, 1-100.
+        qf: libjpeg quality, 1-100, or the lowest and the highest of those to draw from, both
+            included.
         subsampling: ``'4:4:4'``, ``'4:2:2'``, ``'4:2:0'``, or ``'grey'``, which keeps luma alone.
+        prob: Share of the images that are compressed, 0-1.
+        backend_args: File backend to read ``img_path`` with, as in ``LoadImageFromFile``.
 
     Raises:
-        QualityError: At construction: a quality or subsampling that does not exist.
-        PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like,
-            or an image of another dtype or number of channels.
+        QualityError: At construction: a quality, range or subsampling that does not exist.
+        PipelineError: At construction: a ``prob`` outside 0-1. At a place behind ``Resize``,
+            ``Crop``, ``Pad``, ``Flip`` and their like, or an image of another dtype or number of
+            channels.
     """
 
-    def __init__(self, qf: int, subsampling: str = "4:2:0") -> None:
-        self.qf = validate_qf(qf)
+    def __init__(
+        self,
+        qf: int | Sequence[int],
+        subsampling: str = "4:2:0",
+        prob: float = 1.0,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        self.low, self.high = _quality_range(qf)
         if subsampling not in SUBSAMPLINGS:
             raise QualityError(
                 f"JPEG subsampling {subsampling!r} is unknown; give one of "
                 f"{', '.join(SUBSAMPLINGS)}"
             )
+        if not 0 <= prob <= 1:
+            raise PipelineError(f"JpegCompress: prob {prob!r} is no probability; give 0 to 1")
         self.subsampling = subsampling
+        self.prob = prob
+        self.backend_args = dict(backend_args) if backend_args else None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace ``results['img']`` by its compressed self; see the class for keys."""
-        image = require_decoder_pixels(results, type(self).__name__)
+        who = type(self).__name__
+        image = require_decoder_pixels(results, who)
+        if self.prob < 1 and np.random.random_sample() >= self.prob:
+            return results
+        qf = self.low
+        if self.high > self.low:
+            qf = int(np.random.randint(self.low, self.high + 1))
+        orientation = loader_orientation(results, image, who, self.backend_args)
         with errors_named(image_path(results)):
-            data = compress_jpeg(rgb_or_grey(image), self.qf, self.subsampling)
-        decoded = decode_jpeg(data).pixels
-        results["img"] = in_layout_of(image, decoded)
-        results["jpeg_data"] = data
+            made = Jpeg(qf, self.subsampling).apply(
+                undo_orientation(rgb_or_grey(image), orientation)
+            )
+        results["img"] = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        results["jpeg_data"] = made.data
         results["jpeg_quality"] = {
-            "qf": self.qf,
+            "qf": qf,
             "source": "given",
-            "qtables": qtables_from_qf(self.qf)[: 1 if decoded.ndim == 2 else 2],
-            "subsampling": "grey" if decoded.ndim == 2 else self.subsampling,
+            "qtables": made.qtables,
+            "subsampling": "grey" if made.pixels.ndim == 2 else self.subsampling,
+            "orientation": orientation,
         }
         return results
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(qf={self.qf}, subsampling={self.subsampling!r})"
+        qf = self.low if self.low == self.high else (self.low, self.high)
+        return (
+            f"{type(self).__name__}(qf={qf}, subsampling={self.subsampling!r}, prob={self.prob}, "
+            f"backend_args={self.backend_args})"
+        )
+
+
+def _quality_range(qf: int | Sequence[int]) -> tuple[int, int]:
+    """Return the lowest and highest quality of what ``JpegCompress`` was given."""
+    if not isinstance(qf, (list, tuple)):
+        factor = validate_qf(qf)  # type: ignore[arg-type]
+        return factor, factor
+    if len(qf) != 2 or validate_qf(qf[0]) > validate_qf(qf[1]):
+        raise QualityError(
+            f"JPEG quality range {tuple(qf)!r} is none; give the lowest and the highest quality, "
+            "such as (10, 95)"
+        )
+    return validate_qf(qf[0]), validate_qf(qf[1])
+
+
+@TRANSFORMS.register_module()
+class JpegCorrupt(BaseTransform):
+    """Do to the image what the world does to JPEG: one of the corruptions of this package.
+
+    It stands directly behind ``LoadImageFromFile``. An image that the loader has turned, by its
+    EXIF orientation, is corrupted as its file stores it and turned again. A ``JpegRestore`` behind
+    it knows of the image what it would know of such a file: the tables of the last JPEG where the
+    corruption ends with one, else nothing.
+
+    A corruption may change the image's size and origin. Annotations that are loaded behind it
+    remain in the coordinates of the original: for evaluation, which maps predictions back, that is
+    right; to train on such corruptions it is not.
+
+    Required Keys:
+
+    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img_path (optional; absent or ``None`` for an image that is not from a file)
+
+    Modified Keys:
+
+    - img (same dtype)
+    - img_shape, ori_shape (where the size changes)
+
+    Added Keys:
+
+    - jpeg_corruption (dict): ``corruption`` (its spelling), ``geometry`` (how the upright image was
+      moved, a :class:`~jpeg_preproc.corruptions.Geometry`) and ``bytes`` (of the file made).
+    - jpeg_quality (dict): ``qf``, ``source``, ``qtables`` and ``orientation``, as of
+      ``JpegCompress``; ``source`` is ``'file'``, or ``'pixels'`` without tables.
+    - jpeg_data (bytes, or ``None``): the last file, if that is a JPEG.
+
+    Args:
+        corruption: Its spelling, such as ``'webp:30'``; see
+            :func:`~jpeg_preproc.corruptions.parse_corruption`.
+        seed: What, with the image's name, decides whatever the corruption draws.
+        backend_args: File backend to read ``img_path`` with, as in ``LoadImageFromFile``.
+
+    Raises:
+        CorruptionError: At construction: no such corruption, or a package that it needs is not
+            installed.
+        PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like,
+            or an image of another dtype or number of channels.
+    """
+
+    def __init__(
+        self,
+        corruption: str | Corruption,
+        seed: int = 0,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        self.corruption = parse_corruption(corruption)
+        self.corruption.key()  # a package that is missing fails here, not in a worker
+        self.seed = seed
+        self.backend_args = dict(backend_args) if backend_args else None
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace ``results['img']`` by its corrupted self; see the class for keys."""
+        who = type(self).__name__
+        image = require_decoder_pixels(results, who)
+        orientation = loader_orientation(results, image, who, self.backend_args)
+        path = image_path(results)
+        with errors_named(path):
+            made = self.corruption.apply(
+                undo_orientation(rgb_or_grey(image), orientation),
+                Path(path).name if path else "",
+                self.seed,
+            )
+        results["img"] = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        for key in ("img_shape", "ori_shape"):
+            if key in results:
+                results[key] = results["img"].shape[:2]
+        results[CORRUPTION_KEY] = {
+            "corruption": self.corruption.spelling,
+            "geometry": made.geometry.oriented(orientation),
+            "bytes": made.num_bytes,
+        }
+        tables = made.qtables
+        results["jpeg_data"] = None if tables is None else made.data
+        results["jpeg_quality"] = {
+            "qf": None if tables is None else nearest_qf(tables).qf,
+            "source": "pixels" if tables is None else "file",
+            "qtables": tables,
+            "orientation": orientation,
+        }
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(corruption={self.corruption.spelling!r}, seed={self.seed}, "
+            f"backend_args={self.backend_args})"
+        )
 
 
 @TRANSFORMS.register_module()

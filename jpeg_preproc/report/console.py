@@ -41,8 +41,8 @@ def progress(description: str, output: Console | None = None) -> Progress:
     The description of a task, which may change at every step, is shown behind the bar.
 
     Args:
-        description: what is being done, in front of the bar.
-        output: where to draw; standard error by default, so that piped results stay clean.
+        description: What is being done; stands in front of the bar.
+        output: Where to draw; by default standard error, so that piped results stay clean.
 
     >>> with progress("compressing", Console(quiet=True)) as bar:
     ...     task = bar.add_task("a.jpg", total=2)

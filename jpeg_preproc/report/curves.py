@@ -52,12 +52,12 @@ def plot_training(
     """Draw losses over steps, and the validation's PSNR gain where there is one, and write it.
 
     Args:
-        work_dir: Of the training, as ``tools/train.py`` leaves it.
-        path: Ends in ``.png``, ``.svg`` or ``.pdf``.
-        title: Above both panels.
+        work_dir: Work directory of the training, as ``tools/train.py`` leaves it.
+        path: File to write; ends in ``.png``, ``.svg`` or ``.pdf``.
+        title: Text above both panels.
 
     Raises:
-        JpegPreprocError: No log, nothing in it to draw, or matplotlib is not installed.
+        JpegPreprocError: There is no log, nothing in it to draw, or matplotlib is not installed.
     """
     scalars = read_scalars(work_dir)
     names = dict.fromkeys(name for values in scalars.values() for name in values)

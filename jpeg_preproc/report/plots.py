@@ -1,16 +1,17 @@
-"""Results over QF as line plots; matplotlib is imported only when one is drawn."""
+"""Results over the strength of a corruption as line plots; matplotlib is imported only for one."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.io import write_bytes_atomic
-from jpeg_preproc.report.tables import Row
+from jpeg_preproc.report.rows import ResultRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,37 +25,39 @@ _PANEL_INCHES = (6.0, 4.0)
 _LABEL_POINTS = 9.5
 
 
-def plot_metric_vs_qf(
-    rows: Sequence[Row],
+def plot_metric(
+    rows: Sequence[ResultRow],
     value_key: str,
     path: str | os.PathLike[str],
     title: str,
     ylabel: str | None = None,
 ) -> Path:
-    """Draw one line per restorer over QF, one panel per data set, and write it atomically.
+    """Draw one line per restorer over the strength of a corruption, and write it atomically.
 
-    Each line carries its name at its right end. ``'original'`` is a dashed level line, ``'jpeg'``
-    is grey. Values that are ``None`` or not finite are left out.
+    Each data set, model and kind of corruption has a panel, and each line its name at its right
+    end. ``'original'`` is a dashed level line, ``'jpeg'`` is grey. Values that are ``None`` or not
+    finite are left out, and so are kinds of corruption that come in one strength alone where
+    others come in several.
 
     Args:
-        rows: restoration or downstream rows; see :mod:`jpeg_preproc.report.tables`.
-        value_key: the column to draw, such as ``'psnr'`` or ``'value'``.
-        path: ends in ``.png``, ``.svg`` or ``.pdf``.
-        title: above all panels.
-        ylabel: the measure with its unit; ``value_key`` by default.
+        rows: Results; see :mod:`jpeg_preproc.report.rows`.
+        value_key: The column to draw, such as ``'psnr'`` or ``'value'``.
+        path: File, ending in ``.png``, ``.svg`` or ``.pdf``.
+        title: Text above all panels.
+        ylabel: The measure with its unit; ``value_key`` by default.
 
     Raises:
-        JpegPreprocError: matplotlib is not installed, or there is nothing to draw.
+        JpegPreprocError: Matplotlib is not installed, or there is nothing to draw.
     """
     panels = _panels(rows, value_key)
     if not panels:
         raise JpegPreprocError(f"No row has a finite {value_key!r} to draw in {path}.")
     figure, axes = new_figure(len(panels), title)
-    names = dict.fromkeys(name for lines in panels.values() for name in lines)
+    names = dict.fromkeys(name for panel in panels for name in panel.lines)
     styles = _styles([name for name in names if name not in ("original", "jpeg")])
-    for axis, (heading, lines) in zip(axes, panels.items(), strict=True):
-        _draw(axis, lines, styles)
-        axis.set_title(heading, fontsize=11, loc="left")
+    for axis, panel in zip(axes, panels, strict=True):
+        _draw(axis, panel, styles)
+        axis.set_title(panel.heading, fontsize=11, loc="left")
     axes[0].set_ylabel(ylabel or value_key, fontsize=11)
     return save_figure(figure, path)
 
@@ -63,7 +66,7 @@ def new_figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
     """Return an empty figure and its panels from left to right.
 
     Raises:
-        JpegPreprocError: matplotlib is not installed.
+        JpegPreprocError: Matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -95,20 +98,45 @@ def tidy(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _panels(rows: Sequence[Row], value_key: str) -> dict[str, dict[str, dict[int | None, float]]]:
-    """Return panel heading -> restorer -> QF -> value, in the order of the rows."""
-    panels: dict[str, dict[str, dict[int | None, float]]] = {}
+@dataclass
+class _Panel:
+    """One panel: what is drawn, by line and by place on the axis, ``None`` for a level line."""
+
+    heading: str
+    axis: str
+    lines: dict[str, dict[float | None, float]] = field(default_factory=dict)
+
+    @property
+    def places(self) -> list[float]:
+        """Where along the axis there are points."""
+        found = {place for line in self.lines.values() for place in line if place is not None}
+        return sorted(found)
+
+
+def _panels(rows: Sequence[ResultRow], value_key: str) -> list[_Panel]:
+    """Return the panels in the order of the rows, level lines in each of their table."""
+    panels: dict[tuple[str, str], _Panel] = {}
+    level: dict[str, dict[str, float]] = {}
     for row in rows:
-        value = row.get(value_key)
+        value = row.columns().get(value_key)
         # NaN and the infinities fail both comparisons.
         if value is None or not float("-inf") < value < float("inf"):
             continue
-        parts = [
-            str(row[key]) for key in ("dataset", "protocol", "model", "metric") if row.get(key)
-        ]
-        lines = panels.setdefault(" · ".join(parts), {})
-        lines.setdefault(str(row["restorer"]), {})[row["qf"]] = float(value)
-    return panels
+        heading = " · ".join(row.table)
+        if row.place is None:
+            level.setdefault(heading, {})[row.line] = float(value)
+            continue
+        axis, place = row.place
+        panel = panels.setdefault((heading, axis), _Panel(heading, axis))
+        panel.lines.setdefault(row.line, {})[place] = float(value)
+    several = [panel for panel in panels.values() if len(panel.places) > 1]
+    chosen = several or list(panels.values())
+    for panel in chosen:
+        panel.lines = {
+            **{name: {None: value} for name, value in level.get(panel.heading, {}).items()},
+            **panel.lines,
+        }
+    return chosen
 
 
 def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -128,21 +156,18 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def _draw(
-    axis: Axes, lines: dict[str, dict[int | None, float]], styles: dict[str, dict[str, Any]]
-) -> None:
-    qfs = sorted({qf for by_qf in lines.values() for qf in by_qf if qf is not None})
+def _draw(axis: Axes, panel: _Panel, styles: dict[str, dict[str, Any]]) -> None:
     ends: list[tuple[float, str]] = []
-    for name, by_qf in lines.items():
-        if None in by_qf:
-            axis.axhline(by_qf[None], **styles[name])
-            ends.append((by_qf[None], name))
+    for name, line in panel.lines.items():
+        if None in line:
+            axis.axhline(line[None], **styles[name])
+            ends.append((line[None], name))
             continue
-        points = sorted((qf, value) for qf, value in by_qf.items() if qf is not None)
+        points = sorted((place, value) for place, value in line.items() if place is not None)
         axis.plot(*zip(*points, strict=True), **styles[name])
         ends.append((points[-1][1], name))
-    axis.set_xticks(qfs)
-    axis.set_xlabel("JPEG quality factor", fontsize=11)
+    axis.set_xticks(panel.places)
+    axis.set_xlabel(panel.axis, fontsize=11)
     tidy(axis)
     axis.margins(x=0.04, y=0.08)
     _label_ends(axis, ends, styles)

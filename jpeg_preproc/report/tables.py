@@ -1,10 +1,7 @@
-"""Result rows as JSON, CSV and Markdown files, and as tables with one column per QF.
+"""Result rows as JSON, CSV and Markdown files, and as tables.
 
-Rows are flat dicts. A restoration row has ``dataset, qf, restorer, protocol, psnr, ssim, psnr_b,
-images``; a downstream row ``dataset, model, metric, qf, restorer, value, recovery, images`` with
-``value`` in percentage points and ``recovery`` as a fraction, and where known the bounds of their
-intervals, ``value_low, value_high, recovery_low, recovery_high``. ``restorer`` is ``'original'``
-(``qf`` is then ``None``) or ``'jpeg'`` for the reference rows. Rows of any other kind become one
+Rows that know their place, see :class:`~jpeg_preproc.report.rows.ResultRow`, become tables whose
+lines are restorers and whose columns are what happened to the images. Plain mappings become one
 flat table.
 """
 
@@ -20,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from jpeg_preproc.io import write_json_atomic, write_text_atomic
+from jpeg_preproc.report.rows import FlatRow, ResultRow
 
-Row = Mapping[str, Any]
+Rows = Sequence[ResultRow] | Sequence[FlatRow]
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Table:
 
 
 def write_results(
-    out_dir: str | os.PathLike[str], meta: Mapping[str, Any], rows: Sequence[Row]
+    out_dir: str | os.PathLike[str], meta: Mapping[str, Any], rows: Rows
 ) -> dict[str, Path]:
     """Write ``results.json``, ``results.csv`` and ``results.md``, each whole or not at all.
 
@@ -42,19 +40,20 @@ def write_results(
     ``nan`` in the other two.
 
     Args:
-        out_dir: made if missing.
-        meta: what produced the rows; anything JSON can hold.
-        rows: flat dicts in the order to be kept; CSV columns appear in the order first met.
+        out_dir: Folder, made if missing.
+        meta: What produced the rows; anything JSON can hold.
+        rows: Results in the order to be kept; CSV columns appear in the order first met.
 
     Returns:
         The three paths by ``'json'``, ``'csv'`` and ``'md'``.
     """
     folder = Path(out_dir)
-    document = {"meta": dict(meta), "rows": [dict(row) for row in rows]}
+    flat = [_flat(row) for row in rows]
+    document = {"meta": dict(meta), "rows": flat}
     sections = [f"## {table.title}\n\n{markdown_table(table)}" for table in result_tables(rows)]
     return {
         "json": write_json_atomic(folder / "results.json", _finite(document)),
-        "csv": write_text_atomic(folder / "results.csv", _csv(rows)),
+        "csv": write_text_atomic(folder / "results.csv", _csv(flat)),
         "md": write_text_atomic(
             folder / "results.md", "\n".join([*sections, _markdown_meta(meta)])
         ),
@@ -81,70 +80,63 @@ def markdown_table(table: Table) -> str:
     return "".join([joined(lines[0]), joined(rule), *(joined(line) for line in lines[1:])])
 
 
-def result_tables(rows: Sequence[Row]) -> list[Table]:
-    """Return the tables of ``rows``: lines are restorers, columns are QFs.
+def result_tables(rows: Rows) -> list[Table]:
+    """Return the tables of rows: one for each heading, or a flat one of plain mappings.
 
-    Restoration rows give one table per data set and protocol, downstream rows one per data set,
-    model and metric; both keep the order in which restorers appear. A row whose ``qf`` is ``None``
-    holds at every QF.
+    Lines keep the order in which they appear. Columns are in the order of what they stand for: the
+    kinds of corruption as they appear, each from the strongest to the weakest. A result without a
+    column of its own holds in every one.
     """
-    if not rows:
-        return []
-    if all("psnr" in row and "qf" in row for row in rows):
-        keys: tuple[str, ...] = ("dataset", "protocol")
-        heading, cell = "PSNR dB / SSIM / PSNR-B dB", _restoration_cell
-    elif all("value" in row and "qf" in row for row in rows):
-        keys = ("dataset", "model", "metric")
-        heading, cell = "value (recovered share of the loss; 95 % interval)", _downstream_cell
-    else:
-        columns = _columns(rows)
-        lines = (tuple(_number(row.get(column, "")) for column in columns) for row in rows)
-        return [Table("Results", columns, tuple(lines))]
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[ResultRow]] = {}
+    flat: list[FlatRow] = []
     for row in rows:
-        groups.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
+        if isinstance(row, Mapping):
+            flat.append(row)
+        else:
+            groups.setdefault((*row.table, row.heading), []).append(row)
+    if flat:
+        columns = _columns(flat)
+        cells = (tuple(_number(row.get(column, "")) for column in columns) for row in flat)
+        return [Table("Results", columns, tuple(cells))]
     return [
-        _pivot(" · ".join([*group, heading, _image_count(members)]), members, cell)
+        _pivot(" · ".join([*group, _image_count(members)]), members)
         for group, members in groups.items()
     ]
 
 
-def _pivot(title: str, rows: Sequence[Row], cell: Any) -> Table:
-    qfs = sorted({row["qf"] for row in rows if row["qf"] is not None})
-    cells: dict[str, dict[int | None, str]] = {}
+def _pivot(title: str, rows: Sequence[ResultRow]) -> Table:
+    cells: dict[str, dict[str | None, str]] = {}
     for row in rows:
-        cells.setdefault(str(row["restorer"]), {})[row["qf"]] = cell(row)
-    heads = tuple(f"QF {qf}" for qf in qfs) or ("all",)
+        cells.setdefault(row.line, {})[row.column] = row.cell
+    heads: Sequence[str | None] = _heads(rows) or [None]
     lines = tuple(
-        (restorer, *(by_qf.get(qf, by_qf.get(None, "–")) for qf in qfs or [None]))
-        for restorer, by_qf in cells.items()
+        (line, *(by_column.get(head, by_column.get(None, "–")) for head in heads))
+        for line, by_column in cells.items()
     )
-    return Table(title, ("restorer", *heads), lines)
+    return Table(title, ("restorer", *(head or "all" for head in heads)), lines)
 
 
-def _restoration_cell(row: Row) -> str:
-    return f"{row['psnr']:.2f} / {row['ssim']:.3f} / {row['psnr_b']:.2f}"
+def _heads(rows: Sequence[ResultRow]) -> list[str]:
+    """Return the columns' heads in order: axes as they appear, and places along each."""
+    axes: dict[str, int] = {}
+    found: dict[str, tuple[int, float]] = {}
+    for row in rows:
+        if row.column is not None:
+            axis, place = row.place or (row.column, 0.0)
+            found[row.column] = (axes.setdefault(axis, len(axes)), place)
+    return sorted(found, key=lambda head: found[head])
 
 
-def _downstream_cell(row: Row) -> str:
-    recovery = row.get("recovery")
-    if recovery is None:
-        return f"{row['value']:.1f}"
-    low, high = row.get("recovery_low"), row.get("recovery_high")
-    around = "" if low is None or high is None else f"; {100 * low:.0f} to {100 * high:.0f}"
-    return f"{row['value']:.1f} ({_percent(recovery)}{around})"
+def _flat(row: ResultRow | FlatRow) -> dict[str, Any]:
+    return dict(row) if isinstance(row, Mapping) else row.columns()
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.0f} %" if math.isfinite(fraction) else "–"
-
-
-def _image_count(rows: Sequence[Row]) -> str:
-    counts = sorted({int(row["images"]) for row in rows})
+def _image_count(rows: Sequence[ResultRow]) -> str:
+    counts = sorted({row.images for row in rows})
     return f"{' or '.join(map(str, counts))} image{'' if counts == [1] else 's'}"
 
 
-def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
+def _columns(rows: Sequence[FlatRow]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(column for row in rows for column in row))
 
 
@@ -159,7 +151,7 @@ def _cell(text: str) -> str:
     return text.replace("|", r"\|").replace("\n", " ")
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _csv(rows: Sequence[FlatRow]) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=_columns(rows), lineterminator="\n")
     writer.writeheader()

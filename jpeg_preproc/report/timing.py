@@ -9,12 +9,13 @@ from typing import Any
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report.plots import COLOURS, new_figure, save_figure, tidy
-from jpeg_preproc.report.tables import Row, Table
+from jpeg_preproc.report.rows import FlatRow
+from jpeg_preproc.report.tables import Table
 
 _SAME = ("device", "dtype", "height", "width", "batch")
 
 
-def with_shares(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def with_shares(rows: Sequence[FlatRow]) -> list[dict[str, Any]]:
     """Return the rows with each restorer's time as a share of every model's beside it.
 
     ``share_of_NAME`` is the restorer's latency over that of the model NAME at the same size,
@@ -40,7 +41,7 @@ def with_shares(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def plot_psnr_vs_time(
-    rows: Sequence[Row],
+    rows: Sequence[FlatRow],
     gains: Mapping[str, float],
     path: str | os.PathLike[str],
     title: str,
@@ -49,16 +50,16 @@ def plot_psnr_vs_time(
     """Draw each restorer's gain over its median time, one panel per device, dtype and size.
 
     Args:
-        rows: As :func:`with_shares` takes them.
-        gains: Of each restorer, by its name in ``subject``; others are left out.
-        path: Ends in ``.png``, ``.svg`` or ``.pdf``.
-        title: Above all panels.
-        ylabel: What the gain is.
+        rows: Rows as :func:`with_shares` takes them.
+        gains: Gain of each restorer, by its name in ``subject``; others are left out.
+        path: File to write; ends in ``.png``, ``.svg`` or ``.pdf``.
+        title: Text above all panels.
+        ylabel: What the gain is, with its unit.
 
     Raises:
         JpegPreprocError: No restorer of ``rows`` has a gain, or matplotlib is not installed.
     """
-    panels: dict[str, list[Row]] = {}
+    panels: dict[str, list[FlatRow]] = {}
     for row in rows:
         if row["kind"] == "restorer" and row["subject"] in gains:
             heading = f"{row['device']} · {row['dtype']} · {row['height']}×{row['width']}"

@@ -6,7 +6,7 @@ from jpeg_preproc.restorers.engine import BelievedQuality, JpegRestorer, Restore
 from jpeg_preproc.restorers.inputs import DecodedImage
 from jpeg_preproc.restorers.registry import build_restorer, register_restorer, registered_names
 from jpeg_preproc.restorers.weights import (
-    Manifest,
+    WeightsManifest,
     load_weights,
     save_weights,
     shipped_names,
@@ -17,7 +17,7 @@ __all__ = [
     "BelievedQuality",
     "DecodedImage",
     "JpegRestorer",
-    "Manifest",
+    "WeightsManifest",
     "Quality",
     "Restored",
     "Restorer",

@@ -10,7 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerSpec
 from jpeg_preproc.restorers.registry import build_restorer, registered_names, restorer_class
-from jpeg_preproc.restorers.weights import Manifest, read_manifest, shipped_names, weights_path
+from jpeg_preproc.restorers.weights import (
+    WeightsManifest,
+    read_manifest,
+    shipped_names,
+    weights_path,
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class WeightsEntry:
         bytes: Size of the file.
     """
 
-    manifest: Manifest
+    manifest: WeightsManifest
     cost: PresetCost
     bytes: int
 

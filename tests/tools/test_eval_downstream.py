@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "openmmlab"))
 import toysets  # noqa: E402  (the toy models are imported by the configs by this path)
 
-from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask  # noqa: E402
+from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask  # noqa: E402
 
 
 @pytest.fixture

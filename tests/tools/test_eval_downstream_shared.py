@@ -23,7 +23,7 @@ import onnx_helpers  # noqa: E402
 
 from jpeg_preproc.errors import PipelineError  # noqa: E402
 from jpeg_preproc.evaluation.onnx import OnnxTask  # noqa: E402
-from jpeg_preproc.openmmlab.evaluate import OpenMMLabTask  # noqa: E402
+from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask  # noqa: E402
 
 toysets = onnx_helpers.toysets
 

@@ -6,9 +6,10 @@ import importlib.util
 
 import pytest
 import torch
+from planted import plant
 from torch import nn
 
-from jpeg_preproc.errors import TrainingError, WeightsError
+from jpeg_preproc.errors import TrainingError, UntrustedCheckpointError, WeightsError
 from jpeg_preproc.training.efficientnet_lite import (
     EfficientNetLiteFeatures,
     InvertedResidual,
@@ -119,3 +120,11 @@ def test_no_file(tmp_path, monkeypatch):
 def test_the_packages_file_is_found():
     network = EfficientNetLiteFeatures()
     assert network.record["checkpoint"] == "efficientnet-lite0-57934424.pth"
+
+
+def test_weights_that_would_run_code_are_refused(checkpoint, tmp_path):
+    mark = tmp_path / "code has run"
+    plant(checkpoint, mark, checkpoint=torch.load(checkpoint, weights_only=True))
+    with pytest.raises(UntrustedCheckpointError, match=rf"posix\.system.*pip install {PACKAGE}"):
+        EfficientNetLiteFeatures(checkpoint)
+    assert not mark.exists()

@@ -8,7 +8,7 @@ folder. What comes out says nothing about the models that it was trained with: j
 _base_ = ["gridunet_base_task_cpu_2k.py"]
 
 custom_imports = dict(
-    imports=[*_base_.custom_imports.imports, "jpeg_preproc.openmmlab.features"],
+    imports=[*_base_.custom_imports.imports, "jpeg_preproc.openmmlab.training.features"],
     allow_failed_imports=False,
 )
 

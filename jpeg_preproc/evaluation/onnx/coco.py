@@ -12,13 +12,13 @@ from typing import Any
 from jpeg_preproc.datasets.coco import read_annotation_json
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
-from jpeg_preproc.evaluation.box_ap import box_ap
-from jpeg_preproc.evaluation.downstream import Figure
 from jpeg_preproc.evaluation.onnx.models import Boxes
 from jpeg_preproc.evaluation.onnx.settings import CocoSettings
 from jpeg_preproc.evaluation.onnx.truth import OnCheck, choose_images, place
+from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.io import write_text_atomic
 from jpeg_preproc.jpeg import load_image
+from jpeg_preproc.stats.box_ap import box_ap
 
 
 class CocoTruth:

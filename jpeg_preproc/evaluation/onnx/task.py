@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import JpegPreprocError, ModelError
-from jpeg_preproc.evaluation.conditions import (
-    Condition,
-    JpegSettings,
+from jpeg_preproc.evaluation.apply import (
+    ConditionImage,
     condition_image,
     condition_steps,
     load_restorer,
 )
+from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
 from jpeg_preproc.evaluation.config import config_digest, read_config
-from jpeg_preproc.evaluation.downstream import Measurement, advance
 from jpeg_preproc.evaluation.onnx.coco import CocoTruth
 from jpeg_preproc.evaluation.onnx.masks import MaskTruth
-from jpeg_preproc.evaluation.onnx.models import OnnxDetector, OnnxSegmentor
+from jpeg_preproc.evaluation.onnx.models import Boxes, OnnxDetector, OnnxSegmentor
 from jpeg_preproc.evaluation.onnx.session import model_digest
 from jpeg_preproc.evaluation.onnx.settings import (
     CocoSettings,
@@ -37,6 +37,8 @@ from jpeg_preproc.evaluation.onnx.settings import (
 )
 from jpeg_preproc.evaluation.onnx.truth import OnCheck, Tally, Truth
 from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
+from jpeg_preproc.evaluation.task import Measurement, advance, bytes_per_pixel
+from jpeg_preproc.evaluation.versions import ONNX
 from jpeg_preproc.jpeg import load_image
 from jpeg_preproc.restorers.engine import JpegRestorer
 
@@ -136,10 +138,13 @@ class OnnxTask:
             "device": device.partition(":")[0],
         }
 
+    #: Packages whose versions the result depends on.
+    packages: tuple[str, ...] = ONNX
+
     def measure(
         self,
         condition: Condition,
-        settings: JpegSettings,
+        settings: RestoreSettings,
         name: str,
         on_image: Callable[[], None] | None = None,
     ) -> Measurement:
@@ -147,7 +152,7 @@ class OnnxTask:
 
         Args:
             condition: What the images go through.
-            settings: How it compresses and restores.
+            settings: How its restorer runs.
             name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
             on_image: Called after each image, of those of the other processes too.
 
@@ -158,18 +163,17 @@ class OnnxTask:
         clock = StageClock(self._num_workers, self._device)
         tally = self._truth.tally()
 
-        def share() -> tuple[dict[int, Any], Seconds]:
-            self._run(
-                _ConditionImages(self._truth.paths, condition, settings, clock), tally, on_image
-            )
-            return tally.found, clock.seconds()
+        def share() -> tuple[dict[int, Any], Seconds, tuple[int, int]]:
+            images = _ConditionImages(self._truth.paths, condition, settings, clock)
+            size = self._run(images, tally, on_image)
+            return tally.found, clock.seconds(), size
 
         shares = self._processes.each(share)
         clock.reset()
 
         def finish() -> Measurement:
             with clock.stage("metric"):
-                for found, _ in shares:
+                for found, _, _ in shares:
                     tally.found.update(found)
                 figure, measured = tally.figure(self._out_dir / "predictions" / name)
             return Measurement(
@@ -179,25 +183,27 @@ class OnnxTask:
                 seconds=round(time.perf_counter() - started, 2),
                 all_metrics=measured,
                 replicates=figure.replicates,
-                stages=add_seconds([clock.seconds(), *(seconds for _, seconds in shares)]),
+                stages=add_seconds([clock.seconds(), *(seconds for _, seconds, _ in shares)]),
+                bytes_per_pixel=bytes_per_pixel(size for _, _, size in shares),
             )
 
         return self._processes.first(finish)
 
-    def stages_alone(self, condition: Condition, settings: JpegSettings) -> Seconds:
+    def stages_alone(self, condition: Condition, settings: RestoreSettings) -> Seconds:
         """Return how long each stage of an image's way takes where nothing else runs between.
 
         Args:
             condition: What the images go through.
-            settings: How it compresses and restores.
+            settings: How its restorer runs.
 
         Raises:
             JpegPreprocError: The restorer or the model fails.
         """
         clock = StageClock(device=self._device)
-        restorer = load_restorer(condition, settings)
-        way = [("decode", load_image), *condition_steps(condition, settings, restorer)]
-        time_alone([*way, ("model", self._model)], self._truth.paths, clock)
+        choice = condition.restorer
+        restorer = None if choice is None else load_restorer(choice, settings)
+        way = [("decode", load_image), *condition_steps(condition, restorer)]
+        time_alone([*way, ("model", self._find)], self._truth.paths, clock)
         return clock.seconds()
 
     def _run(
@@ -205,8 +211,8 @@ class OnnxTask:
         images: _ConditionImages,
         tally: Tally,
         on_image: Callable[[], None] | None,
-    ) -> None:
-        """Run the model on this process's share of the images."""
+    ) -> tuple[int, int]:
+        """Run the model on this process's images; return bytes and pixels of the files made."""
         indices = self._processes.share(range(self.images))
         loader = DataLoader(
             images,
@@ -215,14 +221,28 @@ class OnnxTask:
             num_workers=self._num_workers,
             collate_fn=_as_it_is,
         )
+        num_bytes = num_pixels = 0
         for position, (index, image) in enumerate(zip(indices, loader, strict=True)):
             if isinstance(image, JpegPreprocError):
                 raise image
             with images.clock.stage("model"):
-                found = self._model(image)
+                found = self._find(image)
             with images.clock.stage("metric"):
                 tally.add(index, found)
+            if image.num_bytes is not None:
+                height, width = image.geometry.original
+                num_bytes, num_pixels = num_bytes + image.num_bytes, num_pixels + height * width
             advance(on_image, position, self.images, self._processes)
+        return num_bytes, num_pixels
+
+    def _find(self, image: ConditionImage) -> Any:
+        """Return what the model finds, in the coordinates of the original image."""
+        found = self._model(image.pixels)
+        if image.geometry.is_identity:
+            return found
+        if isinstance(found, Boxes):
+            return replace(found, boxes=image.geometry.boxes_to_original(found.boxes))
+        return image.geometry.labels_to_original(found)
 
 
 class _ConditionImages(Dataset):
@@ -232,7 +252,7 @@ class _ConditionImages(Dataset):
         self,
         paths: Sequence[Path],
         condition: Condition,
-        settings: JpegSettings,
+        settings: RestoreSettings,
         clock: StageClock,
     ) -> None:
         self.clock = clock
@@ -244,18 +264,17 @@ class _ConditionImages(Dataset):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index: int) -> np.ndarray | JpegPreprocError:
-        """Return the pixels, or what went wrong: a worker would hide it in a traceback."""
+    def __getitem__(self, index: int) -> ConditionImage | JpegPreprocError:
+        """Return the image, or what went wrong: a worker would hide it in a traceback."""
         path = self._paths[index]
         try:
-            if self._restorer is None:
+            choice = self._condition.restorer
+            if self._restorer is None and choice is not None:
                 with self.clock.stage("prepare"):
-                    self._restorer = load_restorer(self._condition, self._settings)
+                    self._restorer = load_restorer(choice, self._settings)
             with self.clock.stage("decode"):
                 image = load_image(path)
-            return condition_image(
-                image, self._condition, self._settings, self._restorer, self.clock
-            )
+            return condition_image(image, self._condition, self._restorer, self.clock)
         except JpegPreprocError as error:
             return error if str(path) in str(error) else type(error)(f"{path}: {error}")
 
@@ -266,4 +285,4 @@ def _as_it_is(image: Any) -> Any:
 
 
 def _upright(path: Path) -> np.ndarray:
-    return condition_image(load_image(path), Condition(), JpegSettings())
+    return condition_image(load_image(path), Condition()).pixels

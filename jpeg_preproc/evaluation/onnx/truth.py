@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from jpeg_preproc.datasets.tree import join_inside
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ImageReadError
-from jpeg_preproc.evaluation.downstream import Figure
+from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.evaluation.testset import evenly
 
 #: Called with each image's name and how many there are.

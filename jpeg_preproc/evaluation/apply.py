@@ -1,0 +1,137 @@
+"""What a condition makes of an image file, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from jpeg_preproc.corruptions import Corrupted, Geometry
+from jpeg_preproc.errors import PipelineError
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
+from jpeg_preproc.evaluation.stages import StageClock
+from jpeg_preproc.evaluation.task import SEED
+from jpeg_preproc.jpeg import LoadedImage, apply_orientation
+from jpeg_preproc.restorers.engine import JpegRestorer
+from jpeg_preproc.restorers.inputs import DecodedImage
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionImage:
+    """An image as it reaches a model.
+
+    Attributes:
+        pixels: uint8, (H, W, 3) RGB or (H, W) grey, upright.
+        geometry: How the condition moved it, as seen in upright images.
+        num_bytes: Bytes of the file that the condition has made; ``None`` where it makes none.
+    """
+
+    pixels: np.ndarray
+    geometry: Geometry
+    num_bytes: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """An image between two steps: pixels as its file stores them, and what is known of it."""
+
+    pixels: np.ndarray
+    name: str
+    orientation: int
+    corrupted: Corrupted | None = None
+
+    def as_decoded(self) -> DecodedImage:
+        """Return the image as a restorer that meets it would know it."""
+        if self.corrupted is None or self.corrupted.qtables is None:
+            return DecodedImage(self.pixels, name=self.name)
+        return DecodedImage(self.pixels, self.corrupted.qtables, self.corrupted.data, self.name)
+
+
+def load_restorer(choice: RestorerChoice, settings: RestoreSettings) -> JpegRestorer:
+    """Return a restorer, loaded.
+
+    Raises:
+        PipelineError: A device that torch does not have.
+        WeightsError: A damaged weights file.
+    """
+    try:
+        torch.empty(0, device=settings.device)
+    except (RuntimeError, AssertionError) as error:
+        raise PipelineError(
+            f"the restorer cannot run on device {settings.device!r}: {error}; give 'cpu'"
+        ) from error
+    return JpegRestorer(
+        choice.name, device=settings.device, dtype=settings.dtype, consistent=choice.consistent
+    )
+
+
+def condition_image(
+    image: LoadedImage,
+    condition: Condition,
+    restorer: JpegRestorer | None = None,
+    clock: StageClock | None = None,
+) -> ConditionImage:
+    """Return what a condition makes of an image.
+
+    It is corrupted and restored in stored orientation, where the grid of 8x8 blocks starts at
+    the corner, and then turned upright. The restorer is told what a user's would know of such an
+    image: the tables of the last file where there is one, else nothing.
+
+    Args:
+        image: The image as :func:`~jpeg_preproc.jpeg.load_image` gives it.
+        condition: What it goes through.
+        restorer: What :func:`load_restorer` gave for it, if it has one.
+        clock: Clock that times the steps.
+    """
+    clock = clock or StageClock()
+    made: Any = image
+    for stage, function in condition_steps(condition, restorer):
+        with clock.stage(stage):
+            made = function(made)
+    return made
+
+
+def condition_steps(
+    condition: Condition, restorer: JpegRestorer | None = None
+) -> list[tuple[str, Callable[[Any], Any]]]:
+    """Return what :func:`condition_image` does, as stages and functions.
+
+    Each takes what the one before returns; the first takes a loaded image.
+    """
+    corruption = condition.corruption
+    steps: list[tuple[str, Callable[[Any], Any]]] = [
+        (
+            "decode",
+            lambda image: _Stored(
+                image.pixels, image.path.name if image.path else "", image.orientation
+            ),
+        )
+    ]
+    if corruption is not None:
+
+        def corrupt(image: _Stored) -> _Stored:
+            made = corruption.apply(image.pixels, image.name, SEED)
+            return replace(image, pixels=made.pixels, corrupted=made)
+
+        steps.append(("compress", corrupt))
+        if restorer is not None:
+
+            def restore(image: _Stored) -> _Stored:
+                (restored,) = restorer.restore([image.as_decoded()])
+                return replace(image, pixels=restored.image)
+
+            steps.append(("restore", restore))
+    return [*steps, ("model", _upright)]
+
+
+def _upright(image: _Stored) -> ConditionImage:
+    pixels = apply_orientation(image.pixels, image.orientation)
+    if image.corrupted is None:
+        height, width = pixels.shape[:2]
+        return ConditionImage(pixels, Geometry.unchanged((height, width)))
+    return ConditionImage(
+        pixels, image.corrupted.geometry.oriented(image.orientation), image.corrupted.num_bytes
+    )

@@ -1,0 +1,248 @@
+"""The rows of results: what was measured, in which table, line and column it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
+from jpeg_preproc.evaluation.conditions import REFERENCES, Condition
+from jpeg_preproc.evaluation.task import Measurement, Task
+from jpeg_preproc.stats.bootstrap import Interval, interval, recovery_interval
+
+_QF_AXIS = "JPEG quality factor"
+_USUAL_SUBSAMPLING = "4:2:0"
+
+
+class _OfCorruption:
+    """What the rows of all results have in common: the corruption that they are of."""
+
+    corruption: str | None
+
+    @cached_property
+    def _corruption(self) -> Corruption | None:
+        return None if self.corruption is None else parse_corruption(self.corruption)
+
+    @property
+    def column(self) -> str | None:
+        """Head of the row's column; ``None`` for the originals, which hold in every one."""
+        corruption = self._corruption
+        if not isinstance(corruption, Jpeg):
+            return None if corruption is None else corruption.spelling
+        usual = corruption.subsampling == _USUAL_SUBSAMPLING
+        return f"QF {corruption.qf}" if usual else f"QF {corruption.qf}, {corruption.subsampling}"
+
+    @property
+    def place(self) -> tuple[str, float] | None:
+        """Name of the axis and the place on it, for a plot."""
+        if self._corruption is None:
+            return None
+        kind, axis = self._corruption.kind, self._corruption.axis
+        return (_QF_AXIS if kind == "jpeg" else f"{kind}: {axis}"), self._corruption.strength
+
+    def columns(self) -> dict[str, Any]:
+        """Return the values by the names they have in JSON and CSV."""
+        return asdict(self)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class DownstreamRow(_OfCorruption):
+    """The accuracy of a model under one condition.
+
+    Attributes:
+        dataset: Short name of the test data.
+        model: Short name of the model.
+        metric: ``'mAP'`` or ``'mIoU'``.
+        qf: libjpeg quality of a single JPEG; ``None`` of the originals and all else.
+        restorer: ``'original'``, ``'jpeg'`` or ``'corrupted'`` for the references, or the
+            restorer.
+        value: The metric's value in percentage points.
+        recovery: Share of the loss given back, see :func:`recovery`.
+        images: How many were evaluated.
+        seconds: How long that took.
+        value_low: Lower bound of the value's 95 % interval.
+        value_high: Upper bound of the value's 95 % interval.
+        recovery_low: Lower bound of the recovery's 95 % interval.
+        recovery_high: Upper bound of the recovery's 95 % interval.
+        corruption: Its spelling; ``None`` of the originals.
+        strength: What the row has on the axis of its corruption.
+        bytes_per_pixel: Bytes of the files made, for each pixel of the originals.
+    """
+
+    dataset: str
+    model: str
+    metric: str
+    qf: int | None
+    restorer: str
+    value: float
+    recovery: float | None
+    images: int
+    seconds: float
+    value_low: float | None = None
+    value_high: float | None = None
+    recovery_low: float | None = None
+    recovery_high: float | None = None
+    corruption: str | None = None
+    strength: float | None = None
+    bytes_per_pixel: float | None = None
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """Parts of the heading of the row's table."""
+        return self.dataset, self.model, self.metric
+
+    @property
+    def heading(self) -> str:
+        """What the cells of the row's table hold."""
+        return "value (recovered share of the loss; 95 % interval)"
+
+    @property
+    def line(self) -> str:
+        """The line it stands in."""
+        return self.restorer
+
+    @property
+    def cell(self) -> str:
+        """The value, with the recovery and its interval where there is one."""
+        if self.recovery is None:
+            return f"{self.value:.1f}"
+        around = ""
+        if self.recovery_low is not None and self.recovery_high is not None:
+            around = f"; {100 * self.recovery_low:.0f} to {100 * self.recovery_high:.0f}"
+        return f"{self.value:.1f} ({_percent(self.recovery)}{around})"
+
+
+@dataclass(frozen=True)
+class RestorationRow(_OfCorruption):
+    """How near the images of a set are to their originals under one condition.
+
+    Attributes:
+        dataset: Name of the folder of images.
+        qf: libjpeg quality of a single JPEG; ``None`` of all else.
+        restorer: ``'jpeg'`` or ``'corrupted'`` for the reference, or the restorer.
+        protocol: Name of the protocol of measuring.
+        psnr: Mean PSNR over the images, dB.
+        ssim: Mean SSIM.
+        psnr_b: Mean PSNR-B, dB.
+        images: How many were measured.
+        corruption: Its spelling.
+        strength: What the row has on the axis of its corruption.
+        bytes_per_pixel: Bytes of the files made, for each pixel of the originals.
+    """
+
+    dataset: str
+    qf: int | None
+    restorer: str
+    protocol: str
+    psnr: float
+    ssim: float
+    psnr_b: float
+    images: int
+    corruption: str | None = None
+    strength: float | None = None
+    bytes_per_pixel: float | None = None
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """Parts of the heading of the row's table."""
+        return self.dataset, self.protocol
+
+    @property
+    def heading(self) -> str:
+        """What the cells of the row's table hold."""
+        return "PSNR dB / SSIM / PSNR-B dB"
+
+    @property
+    def line(self) -> str:
+        """The line it stands in."""
+        return self.restorer
+
+    @property
+    def cell(self) -> str:
+        """The three measures."""
+        return f"{self.psnr:.2f} / {self.ssim:.3f} / {self.psnr_b:.2f}"
+
+
+def recovery(original: float, corrupted: float, restored: float) -> float | None:
+    """Return the share of the loss that restoration gives back: 1 is all of it.
+
+    Not clipped: negative where restoration harms, above 1 where it beats the original. ``None``
+    where the corruption costs nothing, or on these images happens to help: there is nothing to
+    give back, and the quotient would praise harm.
+
+    >>> recovery(28.0, 20.0, 26.0)
+    0.75
+    """
+    loss = original - corrupted
+    return (restored - corrupted) / loss if loss > 0 else None
+
+
+def downstream_rows(
+    task: Task, results: Sequence[tuple[Condition, Measurement]]
+) -> list[DownstreamRow]:
+    """Return the rows in the order of the table: originals, references, then each restorer.
+
+    Args:
+        task: What was measured.
+        results: What came of each condition, in the order of :func:`~.conditions.plan`.
+    """
+    by_condition = {
+        (done.corruption, done.restorer is not None): result for done, result in results
+    }
+    original = by_condition.get((None, False))
+    rows = []
+    for condition, result in results:
+        corruption = condition.corruption
+        corrupted = by_condition.get((corruption, False))
+        share = None
+        around_value = interval(result.replicates, result.value) if result.replicates else None
+        around_share = None
+        if condition.restorer is not None and original is not None and corrupted is not None:
+            share = recovery(original.value, corrupted.value, result.value)
+            drawn = (original.replicates, corrupted.replicates, result.replicates)
+            if share is not None and drawn[0] and drawn[1] and drawn[2]:
+                around_share = recovery_interval(drawn[0], drawn[1], drawn[2], share)
+        rows.append(
+            DownstreamRow(
+                dataset=task.dataset,
+                model=task.model,
+                metric=result.metric,
+                qf=None if corruption is None else corruption.qf,
+                restorer=condition.label,
+                value=result.value,
+                recovery=share,
+                images=result.images,
+                seconds=result.seconds,
+                **_bounds("value", around_value),
+                **_bounds("recovery", around_share),
+                corruption=None if corruption is None else corruption.spelling,
+                strength=None if corruption is None else corruption.strength,
+                bytes_per_pixel=result.bytes_per_pixel,
+            )
+        )
+    return _in_order_of_the_table(rows)
+
+
+def _in_order_of_the_table(rows: Sequence[DownstreamRow]) -> list[DownstreamRow]:
+    """Sort by line, references first, in each by kind of corruption as they appear, by strength."""
+    lines = list(dict.fromkeys([*REFERENCES, *(row.restorer for row in rows)]))
+    axes = list(dict.fromkeys(row.place[0] if row.place else "" for row in rows))
+
+    def key(row: DownstreamRow) -> tuple[int, int, float]:
+        axis, strength = row.place or ("", 0.0)
+        return lines.index(row.restorer), axes.index(axis), strength
+
+    return sorted(rows, key=key)
+
+
+def _bounds(name: str, around: Interval | None) -> dict[str, Any]:
+    """Return the columns of an interval."""
+    low, high = around or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %" if math.isfinite(fraction) else "–"

@@ -1,0 +1,149 @@
+"""What is measured: a model with its test set, and what comes of measuring it once.
+
+How a task measures is the business of :mod:`jpeg_preproc.openmmlab.evaluation` and of
+:mod:`jpeg_preproc.evaluation.onnx`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from jpeg_preproc.distributed import Processes
+from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
+from jpeg_preproc.evaluation.stages import Seconds
+
+#: Seed of whatever a task draws at random.
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric's value.
+
+    Attributes:
+        metric: ``'mAP'`` or ``'mIoU'``.
+        value: The metric's value in percentage points.
+        replicates: The value of each of the bootstrap's draws, see
+            :mod:`~jpeg_preproc.stats.bootstrap`; ``None`` if the metric is not known there.
+    """
+
+    metric: str
+    value: float
+    replicates: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a task measured under one condition.
+
+    Attributes:
+        metric: ``'mAP'`` or ``'mIoU'``.
+        value: The metric's value in percentage points, 0-100.
+        images: How many were evaluated.
+        seconds: How long it took.
+        all_metrics: Everything the model's own metrics reported, in their own units.
+        replicates: ``value`` of the bootstrap's draws of the images, see
+            :mod:`~jpeg_preproc.stats.bootstrap`; ``None`` if the metric is not known there.
+        stages: How long each stage took, in all processes together; see
+            :mod:`~jpeg_preproc.evaluation.stages`.
+        bytes_per_pixel: Bytes of the files that the condition has made, for each pixel of the
+            originals; ``None`` where it makes none.
+    """
+
+    metric: str
+    value: float
+    images: int
+    seconds: float
+    all_metrics: dict[str, float]
+    replicates: Sequence[float] | None
+    stages: Seconds = field(default_factory=dict)
+    bytes_per_pixel: float | None = None
+
+
+class Task(Protocol):
+    """A model with its test set.
+
+    :class:`jpeg_preproc.openmmlab.evaluation.task.OpenMMLabTask` is one, and
+    :class:`jpeg_preproc.evaluation.onnx.OnnxTask`.
+
+    Attributes:
+        dataset: Short name of the test data.
+        model: Short name of the model.
+        images: How many are evaluated.
+        fingerprint: What the result depends on besides the condition and versions, as JSON
+            values; no path and no name of a file.
+        packages: Names of the packages whose versions the result depends on.
+        stages: How long it took to get ready, in all processes together.
+    """
+
+    dataset: str
+    model: str
+    images: int
+    fingerprint: dict[str, Any]
+    packages: tuple[str, ...]
+    stages: Seconds
+
+    @property
+    def skipped(self) -> Sequence[dict[str, str]]:
+        """``{'file': ..., 'reason': ...}`` of each image that cannot be evaluated."""
+
+    def measure(
+        self,
+        condition: Condition,
+        settings: RestoreSettings,
+        name: str,
+        on_image: Callable[[], None] | None = None,
+    ) -> Measurement:
+        """Evaluate the model on the images as a condition makes them.
+
+        Args:
+            condition: What they go through.
+            settings: How its restorer runs.
+            name: Stem of the files that are kept.
+            on_image: Called after each image, of those of the other processes too.
+
+        Raises:
+            JpegPreprocError: The condition cannot be measured.
+        """
+
+    def stages_alone(self, condition: Condition, settings: RestoreSettings) -> Seconds:
+        """Return how long each stage of an image's way takes where nothing else runs between.
+
+        Args:
+            condition: What the images go through.
+            settings: How its restorer runs.
+
+        Raises:
+            JpegPreprocError: The condition cannot be measured.
+        """
+
+
+def advance(
+    on_image: Callable[[], None] | None, position: int, images: int, processes: Processes
+) -> None:
+    """Call ``on_image`` for one image of a process's share, and for those of the others beside it.
+
+    Args:
+        on_image: What counts the images.
+        position: Place of the image in the share, from 0.
+        images: How many images there are in all shares.
+        processes: Those that share them.
+    """
+    if on_image:
+        for _ in range(min(processes.size, images - position * processes.size)):
+            on_image()
+
+
+def bytes_per_pixel(shares: Iterable[tuple[int, int]]) -> float | None:
+    """Return the bytes for each pixel of several processes' shares, ``None`` without any bytes.
+
+    Args:
+        shares: Bytes and pixels of each process.
+
+    >>> bytes_per_pixel([(30, 100), (10, 100)])
+    0.2
+    """
+    num_bytes, num_pixels = (sum(part) for part in zip(*shares, strict=True))
+    return num_bytes / num_pixels if num_bytes and num_pixels else None

@@ -1,0 +1,136 @@
+"""What OpenMMLab's metrics report, as one value in percentage points, unrounded where possible."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dist import is_distributed
+from mmengine.evaluator import Evaluator
+from mmengine.evaluator.metric import _to_cpu
+
+from jpeg_preproc.errors import AnnotationError, JpegPreprocError
+from jpeg_preproc.evaluation.task import Figure
+from jpeg_preproc.openmmlab.place import transform_name
+from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
+from jpeg_preproc.stats.box_ap import BoxAp, box_ap
+
+# Key of a result without its prefix, what it is called here, and its factor to percent.
+_KNOWN = (
+    ("bbox_mAP", "mAP", 100.0),  # CocoMetric, LVISMetric: IoU 0.50:0.95
+    ("mAP", "mAP", 100.0),  # VOCMetric: IoU 0.50 unless the config says otherwise
+    ("mIoU", "mIoU", 1.0),  # IoUMetric
+)
+
+
+def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float]]:
+    """Let the metrics compute, and return the main one and all they report.
+
+    ``CocoMetric`` rounds to three digits, too few for a share of a loss of one point; its AP is
+    taken from the detections it has written, if :func:`keep_boxes` was called.
+
+    Args:
+        evaluator: Has processed all images.
+        images: How many.
+
+    Raises:
+        JpegPreprocError: There is neither an mAP nor an mIoU.
+        AnnotationError: There is no ground truth to compare with.
+    """
+    replicates = _iou_replicates(evaluator)  # before the metrics forget what they have collected
+    results: dict[str, float] = {}
+    exact: BoxAp | None = None
+    for metric in evaluator.metrics:
+        own = {key: float(number) for key, number in _report(metric, images).items()}
+        if "bbox" in getattr(metric, "metrics", ()) and getattr(metric, "outfile_prefix", None):
+            found = _coco_ap(metric)
+            if _is_plain_coco(metric):
+                name = f"{metric.prefix}/" if metric.prefix else ""
+                own = {f"{name}{key}": round(value, 3) for key, value in found.parts.items()}
+            # A subclass may count differently; then its own figure stands.
+            named = {key.rsplit("/", 1)[-1]: value for key, value in own.items()}
+            if abs(found.mean - named.get("bbox_mAP", found.mean)) < 6e-4:
+                exact = found
+        results |= own
+    by_name = {key.rsplit("/", 1)[-1]: value for key, value in results.items()}
+    if exact is not None:
+        by_name["bbox_mAP"], replicates = exact.mean, exact.replicates
+    for key, name, factor in _KNOWN:
+        if key in by_name:
+            value = by_name[key]
+            if value < 0:
+                raise AnnotationError("the images evaluated have no ground truth boxes at all")
+            return Figure(name, value * factor, replicates), results
+    raise JpegPreprocError(
+        f"the config's metric reports {', '.join(results) or 'nothing'}; evaluation needs "
+        "bbox_mAP, mAP or mIoU: set test_evaluator to CocoMetric(metric='bbox'), VOCMetric or "
+        "IoUMetric, with format_only=False"
+    )
+
+
+def keep_boxes(evaluator: Evaluator, prefix: Path) -> None:
+    """Let a ``CocoMetric`` write its detections to ``PREFIX.bbox.json``, COCO's results format.
+
+    One without options of its own does no more than that: :func:`evaluate` compares them with the
+    ground truth, as it would, and COCO's evaluation, which takes long, runs once instead of twice.
+    """
+    for metric in evaluator.metrics:
+        if "bbox" in getattr(metric, "metrics", ()) and hasattr(metric, "outfile_prefix"):
+            prefix.parent.mkdir(parents=True, exist_ok=True)
+            metric.outfile_prefix = str(prefix)
+            if _is_plain_coco(metric):
+                metric.format_only = True
+
+
+def _is_plain_coco(metric: Any) -> bool:
+    """Tell whether a metric is ``CocoMetric`` of boxes, at COCO's thresholds, and no more."""
+    return (
+        transform_name(metric) == "CocoMetric"
+        and list(metric.metrics) == ["bbox"]
+        and not metric.classwise
+        and metric.metric_items is None
+        and np.array_equal(metric.iou_thrs, np.linspace(0.5, 0.95, 10))
+    )
+
+
+def _report(metric: Any, images: int) -> dict[str, Any]:
+    """Return what a metric computes from the results it has, of all images.
+
+    ``BaseMetric.evaluate`` would collect those of other processes; where there are some, that was
+    done.
+    """
+    if not is_distributed():
+        return dict(metric.evaluate(images))
+    found = metric.compute_metrics(_to_cpu(metric.results))
+    return {f"{metric.prefix}/{key}" if metric.prefix else key: found[key] for key in found}
+
+
+def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
+    """Return mIoU of each draw from what ``IoUMetric`` collected; ``None`` for other metrics."""
+    for metric in evaluator.metrics:
+        if "mIoU" in getattr(metric, "metrics", ()) and metric.results:
+            # Of each image: intersection, union, and two areas more, by class.
+            intersect, union = (
+                np.stack([np.asarray(areas[part], float) for areas in metric.results])
+                for part in (0, 1)
+            )
+            return tuple(mean_iou(intersect, union, resample_counts(len(union))).tolist())
+    return None
+
+
+def _coco_ap(metric: Any) -> BoxAp:
+    """Return box AP from the detections a ``CocoMetric`` wrote.
+
+    With the metric's own ground truth, images, categories and thresholds.
+    """
+    written = Path(f"{metric.outfile_prefix}.bbox.json").read_text(encoding="utf-8")
+    return box_ap(
+        metric._coco_api,  # no public name; mmdet keeps it from the first version on
+        json.loads(written),
+        metric.cat_ids,
+        metric.img_ids,
+        metric.iou_thrs,
+        metric.proposal_nums,
+    )

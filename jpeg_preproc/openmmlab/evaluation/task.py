@@ -1,0 +1,301 @@
+"""Measure a detector or segmenter of mmdet or mmseg on its own test set, with transforms added."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import Runner, set_random_seed
+
+from jpeg_preproc.distributed import ALONE, Processes, merge
+from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
+from jpeg_preproc.evaluation.config import config_digest
+from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
+from jpeg_preproc.evaluation.task import SEED, Measurement, advance, bytes_per_pixel
+from jpeg_preproc.evaluation.versions import OPENMMLAB
+from jpeg_preproc.io import sha256_file
+from jpeg_preproc.openmmlab.config import dataset_name, load_config, set_data_root
+from jpeg_preproc.openmmlab.evaluation.condition import (
+    check_handed_on,
+    left_by_corruption,
+    map_to_original,
+    with_condition,
+)
+from jpeg_preproc.openmmlab.evaluation.metrics import evaluate, keep_boxes
+from jpeg_preproc.openmmlab.evaluation.network import load_model, quiet
+from jpeg_preproc.openmmlab.evaluation.selection import select_images
+from jpeg_preproc.openmmlab.evaluation.timing import split_pipelines, time_pipelines
+from jpeg_preproc.restorers.device import usable_device
+
+# What each metric has kept of a process's share of the images, how long that took, and how many
+# bytes for how many pixels the condition has made.
+_Share = tuple[list[list[Any]], Seconds, tuple[int, int]]
+
+
+class OpenMMLabTask:
+    """One config with its checkpoint, ready to be measured under several conditions.
+
+    The loop is mmengine's ``TestLoop`` without hooks, loggers and visualisers: the config's own
+    dataset, model, ``test_step`` and metrics, at batch size 1 in the dataset's order. The model is
+    built and loaded once.
+
+    Several processes share the images; each makes the same calls, and all get the same results,
+    which are those of one process: random numbers are drawn anew for each image, and the metrics
+    compute in the first process from what they have kept of each image, in the dataset's order.
+
+    Attributes:
+        dataset: Short name of the test data.
+        model: The config's file name without its ending.
+        images: How many are evaluated.
+        skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be.
+        fingerprint: What the result depends on besides the added transforms.
+        stages: How long it took to get ready, in all processes together.
+
+    Args:
+        config: Path of an OpenMMLab config.
+        checkpoint: Path of its weights.
+        out_dir: Where shortened annotations and boxes are written.
+        cfg_options: Dotted keys and new values.
+        data_root: Replaces the test data's root.
+        limit: Evaluate this many images, evenly spaced over the set.
+        device: Of torch, for the model.
+        num_workers: Processes that load, compress and restore; 0 does it in this one.
+        on_check: Called with each image's name and their number while the set is checked.
+        processes: Those that share the images.
+        trust_checkpoint: Load a checkpoint that holds more than tensors, which runs its code.
+
+    Raises:
+        JpegPreprocError: The config, the checkpoint, the annotations or all images are unusable.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike[str],
+        checkpoint: str | os.PathLike[str],
+        out_dir: str | os.PathLike[str],
+        *,
+        cfg_options: Mapping[str, Any] | None = None,
+        data_root: str | os.PathLike[str] | None = None,
+        limit: int | None = None,
+        device: str = "cpu",
+        num_workers: int = 0,
+        on_check: Callable[[str, int], None] | None = None,
+        processes: Processes = ALONE,
+        trust_checkpoint: bool = False,
+    ) -> None:
+        # The latest instance is what mmengine's print_log writes to.
+        MMLogger.get_instance("jpeg_preproc").setLevel("ERROR")
+        usable_device(device)
+        clock = StageClock(device=device)
+        self.out_dir = Path(out_dir)
+        with clock.stage("prepare"):
+            self.config = load_config(config, cfg_options, data_root)
+        self._scope = self.config.get("default_scope", "mmengine")
+        self.dataset = dataset_name(self.config)
+        self.model = Path(config).stem
+        self.device = device
+        self.num_workers = num_workers
+        self.processes = processes
+        digest = _digest(self.config)
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope):
+            with clock.stage("prepare"):
+                self._network: Any = load_model(
+                    self.config, checkpoint, device, trust_checkpoint=trust_checkpoint
+                )
+            with clock.stage("check"):
+                folder = self.out_dir / "annotations"
+                selection = select_images(self.config, folder, limit, on_check, processes)
+        self.images = selection.images
+        self.skipped = selection.skipped
+        self.stages = add_seconds(processes.each(clock.seconds))
+        self.fingerprint: dict[str, Any] = {
+            "config": digest,
+            "checkpoint": sha256_file(checkpoint),
+            "data": selection.digest,
+            "images": selection.images,
+            "device": torch.device(device).type,
+            "seed": SEED,
+        }
+
+    #: Packages whose versions the result depends on.
+    packages: tuple[str, ...] = OPENMMLAB
+
+    def measure(
+        self,
+        condition: Condition,
+        settings: RestoreSettings,
+        name: str,
+        on_image: Callable[[], None] | None = None,
+    ) -> Measurement:
+        """Evaluate with a condition's transforms put directly behind the image loader.
+
+        Args:
+            condition: What the images go through.
+            settings: How its restorer runs, and where.
+            name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
+            on_image: Called after each image, of those of the other processes too.
+
+        Raises:
+            PipelineError: They cannot stand in this pipeline.
+            JpegPreprocError: The metric gives no mAP or mIoU, or keeps no results by image where
+                several processes share them.
+        """
+        started = time.perf_counter()
+        clock = StageClock(self.num_workers, self.device)
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
+            with clock.stage("prepare"):
+                config = with_condition(self.config, condition, settings)
+                loader = self._loader(config)
+                time_pipelines(loader.dataset, clock)
+                evaluator = Evaluator(copy.deepcopy(config.test_evaluator))
+                evaluator.dataset_meta = loader.dataset.metainfo
+                keep_boxes(evaluator, self.out_dir / "predictions" / name)
+
+            def share() -> _Share:
+                with self._preprocessing(config, clock), _without_traceback():
+                    size = self._test(loader, evaluator, condition, clock, on_image)
+                return [metric.results for metric in evaluator.metrics], clock.seconds(), size
+
+            shares = self.processes.each(share)
+            clock.reset()
+
+            def finish() -> Measurement:
+                with clock.stage("metric"):
+                    kept = [results for results, _, _ in shares]
+                    for metric, *parts in zip(evaluator.metrics, *kept, strict=True):
+                        metric.results = self._merged(metric, parts)
+                    figure, results = evaluate(evaluator, self.images)
+                return Measurement(
+                    metric=figure.metric,
+                    value=figure.value,
+                    images=self.images,
+                    seconds=round(time.perf_counter() - started, 2),
+                    all_metrics=results,
+                    replicates=figure.replicates,
+                    stages=add_seconds([clock.seconds(), *(seconds for _, seconds, _ in shares)]),
+                    bytes_per_pixel=bytes_per_pixel(size for _, _, size in shares),
+                )
+
+            return self.processes.first(finish)
+
+    def stages_alone(self, condition: Condition, settings: RestoreSettings) -> Seconds:
+        """Return how long each stage of an image's way takes where nothing else runs between.
+
+        Args:
+            condition: What the images go through.
+            settings: How its restorer runs, and where.
+
+        Raises:
+            PipelineError: They cannot stand in this pipeline.
+        """
+        clock = StageClock(device=self.device)
+
+        def test(packed: Any) -> None:
+            self._network.test_step(pseudo_collate([packed]))
+
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
+            config = with_condition(self.config, condition, settings)
+            with self._preprocessing(config, clock):
+                for records, way in split_pipelines(self._loader(config).dataset):
+                    time_alone([*way, ("model", test)], records, clock)
+        return clock.seconds()
+
+    def _loader(self, config: Config) -> Any:
+        """Return a loader of this process's images, one at a time, in the dataset's order."""
+        loader = copy.deepcopy(dict(config.test_dataloader))
+        for key in ("batch_sampler", "prefetch_factor", "drop_last"):
+            loader.pop(key, None)
+        loader.update(
+            batch_size=1,
+            num_workers=self.num_workers,
+            persistent_workers=False,
+            sampler=self._indices(),
+        )
+        return Runner.build_dataloader(loader, seed=SEED)
+
+    def _indices(self) -> list[int]:
+        return list(self.processes.share(range(self.images)))
+
+    @contextlib.contextmanager
+    def _preprocessing(self, config: Config, clock: StageClock) -> Iterator[None]:
+        """Give the network the data preprocessor of a config while it restores; it has its own."""
+        stock = self._network.data_preprocessor
+        if config.model.get("data_preprocessor") == self.config.model.get("data_preprocessor"):
+            yield
+            return
+        own = MODELS.build(config.model.data_preprocessor).to(self.device)
+        own.restoring = lambda: clock.stage("restore")
+        self._network.data_preprocessor = own
+        try:
+            yield
+        finally:
+            self._network.data_preprocessor = stock
+
+    def _test(
+        self,
+        loader: Any,
+        evaluator: Evaluator,
+        condition: Condition,
+        clock: StageClock,
+        on_image: Callable[[], None] | None,
+    ) -> tuple[int, int]:
+        """Run the model on this process's images; return bytes and pixels of the files made."""
+        num_bytes = num_pixels = 0
+        for position, (index, batch) in enumerate(zip(self._indices(), loader, strict=True)):
+            set_random_seed(SEED + index)  # whatever images came before, in whichever process
+            with clock.stage("model"):
+                outputs = self._network.test_step(batch)
+            with clock.stage("metric"):
+                check_handed_on(outputs, condition)
+                for left in filter(None, map(left_by_corruption, outputs)):
+                    height, width = left["geometry"].original
+                    num_bytes, num_pixels = num_bytes + left["bytes"], num_pixels + height * width
+                map_to_original(outputs)
+                evaluator.process(data_samples=outputs, data_batch=batch)
+            advance(on_image, position, self.images, self.processes)
+        return num_bytes, num_pixels
+
+    def _merged(self, metric: Any, parts: Sequence[Any]) -> Any:
+        """Return what a metric has kept of all images, in their order."""
+        if self.processes.size == 1:
+            return parts[0]
+        counts = [len(self.processes.of(rank, range(self.images))) for rank in range(len(parts))]
+        if any(not isinstance(part, list) for part in parts) or counts != list(map(len, parts)):
+            raise JpegPreprocError(
+                f"{type(metric).__name__} keeps no result of its own for each image, so several "
+                "processes cannot share them; run it in one, without --launcher"
+            )
+        return merge(parts)
+
+
+def _digest(config: Config) -> str:
+    """Return a digest of what a config tests, wherever its data lies."""
+    anywhere = copy.deepcopy(config)
+    set_data_root(anywhere, "data")
+    return config_digest(
+        {key: anywhere.get(key) for key in ("model", "test_dataloader", "test_evaluator")}
+    )
+
+
+@contextlib.contextmanager
+def _without_traceback() -> Iterator[None]:
+    """Take the worker's traceback, which DataLoader puts into an error's message, out of it."""
+    try:
+        yield
+    except JpegPreprocError as error:
+        _, worker, message = str(error).rpartition(f".{type(error).__name__}: ")
+        if not worker or "in DataLoader worker process" not in str(error):
+            raise
+        raise type(error)(message.strip()) from error

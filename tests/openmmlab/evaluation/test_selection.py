@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toysets
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+from jpeg_preproc.errors import AnnotationError, PipelineError
+from jpeg_preproc.openmmlab.config import leaf_datasets, load_config, metric_configs
+from jpeg_preproc.openmmlab.evaluation.selection import select_images
+
+pytest.importorskip("mmdet")
+pytest.importorskip("mmseg")
+
+
+@pytest.fixture
+def coco(tmp_path):
+    return toysets.write_coco(tmp_path / "coco", suffix=".jpg")
+
+
+@pytest.fixture
+def voc(tmp_path):
+    return toysets.write_voc(tmp_path / "voc")
+
+
+def select(path, folder, limit=None):
+    config = load_config(path)
+    init_default_scope(config.default_scope)
+    return config, select_images(config, folder / "narrowed", limit)
+
+
+def narrowed(config):
+    """Image ids that the dataset and the metric are left with."""
+    (metric,) = metric_configs(config)
+    document = json.loads(Path(metric.ann_file).read_text())
+    images = {entry["id"] for entry in document["images"]}
+    assert images == {entry["image_id"] for entry in document["annotations"]}
+    return [10 + index for index in leaf_datasets(config)[0].indices], images
+
+
+def test_a_sound_set_is_left_alone(tmp_path, coco):
+    path = toysets.detector_config(tmp_path, coco)
+    config, selection = select(path, tmp_path)
+    assert (selection.images, selection.skipped) == (6, ())
+    assert "indices" not in leaf_datasets(config)[0]
+    assert metric_configs(config)[0].ann_file == f"{coco}/annotations/val.json"
+    assert not (tmp_path / "narrowed").exists()
+
+
+def test_a_limit_is_spread_evenly_and_reaches_the_metric(tmp_path, coco):
+    config, selection = select(toysets.detector_config(tmp_path, coco), tmp_path, limit=3)
+    assert selection.images == 3
+    assert narrowed(config) == ([10, 12, 14], {10, 12, 14})
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def replace_by_text(path):
+    path.write_text("no image")
+
+
+def drop(path):
+    path.unlink()
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "damage,words",
+    [
+        (drop, "does not exist"),
+        (truncate, "is truncated"),
+        (replace_by_text, "cannot be decoded"),
+        (empty, "cannot be decoded"),
+    ],
+)
+def test_a_bad_image_is_named_and_left_out_everywhere(tmp_path, coco, damage, words):
+    damage(coco / "val" / "002.jpg")
+    config, selection = select(toysets.detector_config(tmp_path, coco), tmp_path)
+    (entry,) = selection.skipped
+    assert entry["file"].endswith("val/002.jpg") and words in entry["reason"]
+    assert selection.images == 5
+    assert narrowed(config) == ([10, 11, 13, 14, 15], {10, 11, 13, 14, 15})
+
+
+def test_a_path_outside_the_data_root_is_left_out(tmp_path, coco):
+    annotations = coco / "annotations" / "val.json"
+    (coco / "val" / "001.jpg").rename(tmp_path / "stray.jpg")
+    annotations.write_text(annotations.read_text().replace("001.jpg", "../../stray.jpg"))
+    _, selection = select(toysets.detector_config(tmp_path, coco), tmp_path)
+    (entry,) = selection.skipped
+    assert "outside the data root" in entry["reason"] and "stray.jpg" in entry["reason"]
+
+
+def test_grey_cmyk_and_turned_images_are_used(tmp_path, coco):
+    for name, mode in (("000.jpg", "L"), ("001.jpg", "CMYK")):
+        with Image.open(coco / "val" / name) as picture:
+            converted = picture.convert(mode)
+        converted.save(coco / "val" / name)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(coco / "val" / "002.jpg") as picture:
+        turned = picture.copy()
+    turned.save(coco / "val" / "002.jpg", exif=exif)
+    _, selection = select(toysets.detector_config(tmp_path, coco), tmp_path)
+    assert (selection.images, selection.skipped) == (6, ())
+
+
+def test_the_digest_tells_images_and_annotations_apart(tmp_path, coco):
+    path = toysets.detector_config(tmp_path, coco)
+    digests = {select(path, tmp_path)[1].digest, select(path, tmp_path, limit=3)[1].digest}
+    image = coco / "val" / "000.jpg"
+    image.write_bytes(image.read_bytes() + b"\0")
+    digests.add(select(path, tmp_path)[1].digest)
+    annotations = coco / "annotations" / "val.json"
+    annotations.write_text(annotations.read_text() + "\n")
+    digests.add(select(path, tmp_path)[1].digest)
+    assert len(digests) == 4
+    assert select(path, tmp_path)[1].digest in digests
+
+
+@pytest.mark.parametrize(
+    "content,words",
+    [
+        (None, r"val\.json cannot be read as CocoDataset"),
+        ("{", r"val\.json cannot be read as CocoDataset"),
+        ('{"images": []}', r"val\.json"),
+        ("[]", r"val\.json cannot be read as CocoDataset"),
+    ],
+)
+def test_a_bad_annotation_file_is_named(tmp_path, coco, content, words):
+    path = toysets.detector_config(tmp_path, coco)
+    annotations = coco / "annotations" / "val.json"
+    annotations.unlink() if content is None else annotations.write_text(content)
+    with pytest.raises(AnnotationError, match=words):
+        select(path, tmp_path)
+
+
+def test_class_names_that_differ_are_refused(tmp_path, coco):
+    path = toysets.detector_config(tmp_path, coco)
+    path.write_text(path.read_text().replace("('box',)", "('Box',)"))
+    with pytest.raises(AnnotationError, match=r"val\.json.*lacks Box"):
+        select(path, tmp_path)
+
+
+def test_class_names_in_another_order_are_refused(tmp_path, coco):
+    annotations = coco / "annotations" / "val.json"
+    document = json.loads(annotations.read_text())
+    document["categories"].insert(0, {"id": 1, "name": "other"})
+    annotations.write_text(json.dumps(document))
+    path = toysets.detector_config(tmp_path, coco)
+    path.write_text(path.read_text().replace("('box',)", "('box', 'other')"))
+    with pytest.raises(AnnotationError, match="another order"):
+        select(path, tmp_path)
+
+
+def test_no_usable_image_is_an_error(tmp_path, coco):
+    for path in (coco / "val").iterdir():
+        path.unlink()
+    with pytest.raises(AnnotationError, match="none of the 6 test images"):
+        select(toysets.detector_config(tmp_path, coco), tmp_path)
+
+
+def test_a_float_loader_is_refused_with_the_mend(tmp_path, coco):
+    load = "dict(type='LoadImageFromFile', to_float32=True)"
+    with pytest.raises(PipelineError, match="to_float32=False"):
+        select(toysets.detector_config(tmp_path, coco, pipeline=load), tmp_path)
+
+
+def test_images_of_a_concatenation_are_chosen_from_all_parts(tmp_path, coco):
+    path = toysets.detector_config(tmp_path, coco)
+    path.write_text(
+        path.read_text()
+        + "part = test_dataloader.pop('dataset')\n"
+        + "test_dataloader['dataset'] = dict(type='ConcatDataset', datasets=[part, part])\n"
+        + "test_evaluator = dict(type='CocoMetric')\ndel part\n"
+    )
+    config, selection = select(path, tmp_path, limit=4)
+    assert selection.images == 4
+    assert [part.indices for part in leaf_datasets(config)] == [[0, 3], [0, 3]]
+
+
+def test_a_part_chosen_by_the_config_stays_chosen(tmp_path, coco):
+    path = toysets.detector_config(tmp_path, coco)
+    text = path.read_text().replace("test_mode=True,", "test_mode=True, indices=[5, 3, 1],")
+    path.write_text(text)
+    (coco / "val" / "003.jpg").unlink()
+    config, selection = select(path, tmp_path)
+    assert selection.images == 2
+    assert narrowed(config) == ([15, 11], {15, 11})
+
+
+# --- segmentation
+
+
+@pytest.mark.parametrize(
+    "damage,words",
+    [
+        (lambda root: drop(root / "SegmentationClass" / "001.png"), "mask does not exist"),
+        (lambda root: truncate(root / "SegmentationClass" / "001.png"), "cannot be decoded"),
+        (
+            lambda root: Image.fromarray(np.zeros((5, 5), np.uint8)).save(
+                root / "SegmentationClass" / "001.png"
+            ),
+            r"mask is \(5, 5\)",
+        ),
+        (lambda root: drop(root / "JPEGImages" / "001.png"), "does not exist"),
+    ],
+)
+def test_a_bad_mask_or_image_of_a_segmentation_set_is_left_out(tmp_path, voc, damage, words):
+    damage(voc)
+    config, selection = select(toysets.segmenter_config(tmp_path, voc), tmp_path)
+    (entry,) = selection.skipped
+    assert entry["file"].endswith("JPEGImages/001.png")
+    assert re.search(words, entry["reason"])
+    assert leaf_datasets(config)[0].indices == [0, 2, 3, 4, 5]
+
+
+def test_a_missing_list_is_named(tmp_path, voc):
+    (voc / "ImageSets" / "val.txt").unlink()
+    with pytest.raises(AnnotationError, match=r"ImageSets/val\.txt"):
+        select(toysets.segmenter_config(tmp_path, voc), tmp_path)
+
+
+# --- VOC boxes
+
+
+def test_ids_without_a_readable_xml_are_named_and_left_out(tmp_path):
+    voc = toysets.write_voc(tmp_path / "VOC2007")
+    path = toysets.voc_boxes(tmp_path, voc)
+    (voc / "Annotations" / "002.xml").unlink()
+    (voc / "Annotations" / "004.xml").write_text("<annotation>")
+    config, selection = select(path, tmp_path)
+    assert selection.images == 4
+    reasons = [entry["reason"] for entry in selection.skipped]
+    assert "002.xml does not exist" in reasons[0] and "004.xml cannot be parsed" in reasons[1]
+    kept = Path(leaf_datasets(config)[0].ann_file).read_text().split()
+    assert kept == ["000", "001", "003", "005"]

@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import toysets
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from jpeg_preproc.corruptions import Jpeg
+from jpeg_preproc.distributed import Processes
+from jpeg_preproc.errors import (
+    AnnotationError,
+    DeviceError,
+    JpegPreprocError,
+    PipelineError,
+    WeightsError,
+)
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
+from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
+from jpeg_preproc.stats.bootstrap import interval
+
+pytest.importorskip("mmdet")
+pytest.importorskip("mmseg")
+
+SETTINGS = RestoreSettings()
+ORIGINAL, JPEG = Condition(), Condition(Jpeg(2))
+
+
+@pytest.fixture
+def coco(tmp_path):
+    return toysets.write_coco(tmp_path / "coco")
+
+
+@pytest.fixture
+def voc(tmp_path):
+    return toysets.write_voc(tmp_path / "voc")
+
+
+def detector(tmp_path, root, threshold=110.0, config=None, **settings):
+    config = config or toysets.detector_config(tmp_path, root)
+    return OpenMMLabTask(
+        config, toysets.checkpoint(tmp_path, threshold), tmp_path / "out", **settings
+    )
+
+
+def segmenter(tmp_path, root, threshold=110.0, **settings):
+    config = toysets.segmenter_config(tmp_path, root)
+    return OpenMMLabTask(
+        config, toysets.checkpoint(tmp_path, threshold), tmp_path / "out", **settings
+    )
+
+
+def test_a_detector_that_sees_everything_has_an_ap_of_100(tmp_path, coco):
+    task = detector(tmp_path, coco)
+    assert (task.dataset, task.model, task.images) == ("coco", "toy_detector", 6)
+    steps = []
+    result = task.measure(ORIGINAL, SETTINGS, "original", lambda: steps.append(1))
+    assert (result.metric, result.images, len(steps)) == ("mAP", 6, 6)
+    assert result.value == pytest.approx(100.0)
+    assert result.all_metrics["coco/bbox_mAP"] == 1.0
+    assert result.replicates == pytest.approx([100.0] * 1000)
+
+
+def test_the_ap_is_pycocotools_own_and_unrounded(tmp_path, coco):
+    task = detector(tmp_path, coco)
+    result = task.measure(JPEG, SETTINGS, "jpeg")
+    assert 0 < result.value < 99  # so that the comparison says something
+    truth = COCO(str(coco / "annotations" / "val.json"))
+    evaluation = COCOeval(
+        truth, truth.loadRes(str(tmp_path / "out" / "predictions" / "jpeg.bbox.json")), "bbox"
+    )
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert result.value == pytest.approx(100 * evaluation.stats[0], abs=1e-9)
+    assert result.all_metrics["coco/bbox_mAP"] == pytest.approx(result.value / 100, abs=6e-4)
+    low, high = interval(result.replicates, result.value)
+    assert low < result.value < high
+
+
+def test_boxes_are_compared_once_and_as_mmdets_own_metric_does(tmp_path, coco, monkeypatch):
+    from jpeg_preproc.openmmlab.evaluation import metrics
+
+    found = detector(tmp_path, coco).measure(JPEG, SETTINGS, "a")
+    monkeypatch.setattr(metrics, "_is_plain_coco", lambda metric: False)
+    expected = detector(tmp_path, coco).measure(JPEG, SETTINGS, "b")
+    assert found.all_metrics == expected.all_metrics and len(found.all_metrics) == 6
+    assert (found.value, found.replicates) == (expected.value, expected.replicates)
+
+
+def test_the_options_of_a_metric_are_kept(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(config.read_text() + "test_evaluator.update(classwise=True)\n")
+    result = detector(tmp_path, coco, config=config).measure(ORIGINAL, SETTINGS, "original")
+    assert result.all_metrics["coco/box_precision"] == 1.0
+
+
+def test_a_detector_that_sees_nothing_has_an_ap_of_0(tmp_path, coco):
+    assert (
+        detector(tmp_path, coco, threshold=999.0).measure(ORIGINAL, SETTINGS, "original").value
+        == 0.0
+    )
+
+
+def test_voc_boxes_have_their_own_map(tmp_path):
+    voc = toysets.write_voc(tmp_path / "VOC2007")
+    config = toysets.voc_boxes(tmp_path, voc)
+    result = detector(tmp_path, voc, config=config).measure(ORIGINAL, SETTINGS, "original")
+    assert (result.metric, result.images) == ("mAP", 6)
+    assert result.value == pytest.approx(100.0)
+    assert result.replicates is None  # VOC's own AP is not drawn again
+    blind = detector(tmp_path, voc, threshold=999.0, config=config)
+    assert blind.measure(ORIGINAL, SETTINGS, "original").value == 0.0
+
+
+@pytest.mark.parametrize("qf", [None, 2])
+def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
+    task = segmenter(tmp_path, voc, threshold=160.0)
+    result = task.measure(Condition(None if qf is None else Jpeg(qf)), SETTINGS, "x")
+    assert result.metric == "mIoU"
+    assert result.value == pytest.approx(toysets.expected_miou(range(6), 160.0, qf), abs=0.01)
+    low, high = interval(result.replicates, result.value)
+    assert low < result.value < high
+
+
+def test_images_left_out_count_in_no_condition(tmp_path, coco):
+    (coco / "val" / "003.png").unlink()
+    task = detector(tmp_path, coco)
+    assert task.images == 5 and len(task.skipped) == 1
+    assert task.measure(ORIGINAL, SETTINGS, "original").value == pytest.approx(100.0)
+
+
+def test_a_limit_is_the_metrics_limit_too(tmp_path, coco, voc):
+    assert detector(tmp_path, coco, limit=2).measure(
+        ORIGINAL, SETTINGS, "original"
+    ).value == pytest.approx(100)
+    task = segmenter(tmp_path, voc, threshold=160.0, limit=2)
+    assert task.measure(ORIGINAL, SETTINGS, "x").value == pytest.approx(
+        toysets.expected_miou([0, 3], 160.0), abs=0.01
+    )
+
+
+def test_restored_images_reach_the_model(tmp_path, voc, weights):
+    task = segmenter(tmp_path, voc, threshold=160.0)
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
+    before = task.measure(JPEG, SETTINGS, "jpeg").value
+    assert task.measure(restored, SETTINGS, "restored").value != before
+
+
+def test_the_data_preprocessor_restores_as_the_pipeline_does(tmp_path, coco, weights):
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
+    task = detector(tmp_path, coco, threshold=160.0)
+    stock = task._network.data_preprocessor
+    inside = RestoreSettings(where="preprocessor")
+    results = [task.measure(restored, settings, "x") for settings in (SETTINGS, inside)]
+    assert results[0].value == results[1].value
+    assert results[0].value != task.measure(JPEG, inside, "x").value
+    assert task._network.data_preprocessor is stock
+    assert [result.stages["restore"][0] > 0 for result in results] == [True, True]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stages_account_for_the_run(tmp_path, voc, weights, workers):
+    task = segmenter(tmp_path, voc, num_workers=workers)
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
+    result = task.measure(restored, SETTINGS, "x")
+    stages = ["prepare", "decode", "compress", "restore", "model", "metric"]
+    assert list(result.stages) == stages
+    if not workers:
+        assert sum(wall for wall, _ in result.stages.values()) <= result.seconds + 0.01
+    assert list(task.stages) == ["prepare", "check"]
+    assert list(task.stages_alone(restored, SETTINGS)) == stages[1:-1]
+    assert list(task.stages_alone(ORIGINAL, SETTINGS)) == ["decode", "model"]
+
+
+def test_a_metric_without_results_by_image_is_for_one_process(tmp_path, voc):
+    task = segmenter(tmp_path, voc)
+    task.processes = Processes(0, 2)
+    assert task._merged(None, [[0, 2, 4], [1, 3, 5]]) == list(range(6))
+    for parts in ([{"car": []}, {}], [[0, 2], [1, 3, 5]]):
+        with pytest.raises(JpegPreprocError, match=r"NoneType keeps no result .* without --launch"):
+            task._merged(None, parts)
+
+
+def test_workers_change_nothing(tmp_path, voc, weights):
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
+    alone = segmenter(tmp_path, voc, threshold=160.0).measure(restored, SETTINGS, "a")
+    two = segmenter(tmp_path, voc, threshold=160.0, num_workers=2)
+    assert two.measure(restored, SETTINGS, "b").value == alone.value
+
+
+def test_detector_and_segmenter_take_turns_in_one_process(tmp_path, coco, voc):
+    first, second = detector(tmp_path, coco), segmenter(tmp_path, voc, threshold=160.0)
+    assert first.measure(ORIGINAL, SETTINGS, "a").value == pytest.approx(100.0)
+    assert second.measure(ORIGINAL, SETTINGS, "b").metric == "mIoU"
+    assert first.measure(ORIGINAL, SETTINGS, "c").value == pytest.approx(100.0)
+
+
+def test_another_data_root_serves(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, tmp_path / "nowhere")
+    task = detector(tmp_path, coco, config=config, data_root=coco)
+    assert task.measure(ORIGINAL, SETTINGS, "original").value == pytest.approx(100.0)
+
+
+def test_the_fingerprint_holds_what_the_result_depends_on(tmp_path, coco):
+    first = detector(tmp_path, coco).fingerprint
+    assert first == detector(tmp_path, coco).fingerprint
+    assert first["images"] == 6 and first["device"] == "cpu"
+    others = [
+        detector(tmp_path, coco, threshold=111.0),
+        detector(tmp_path, coco, limit=2),
+        detector(
+            tmp_path,
+            coco,
+            cfg_options={"test_dataloader.dataset.pipeline.1.scale_factor": 3.0},
+        ),
+    ]
+    assert all(other.fingerprint != first for other in others)
+
+
+# --- bad input
+
+
+def test_a_metric_of_another_kind_is_refused(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(
+        config.read_text()
+        + "test_evaluator = dict(type='CocoMetric', metric='proposal_fast',"
+        + " ann_file=data_root + '/annotations/val.json')\n"
+    )
+    task = detector(tmp_path, coco, config=config)
+    with pytest.raises(JpegPreprocError, match="bbox_mAP, mAP or mIoU"):
+        task.measure(ORIGINAL, SETTINGS, "original")
+
+
+def test_a_set_without_ground_truth_is_refused(tmp_path, coco):
+    annotations = coco / "annotations" / "val.json"
+    document = json.loads(annotations.read_text())
+    document["annotations"] = []
+    annotations.write_text(json.dumps(document))
+    with pytest.raises(AnnotationError, match="no ground truth"):
+        detector(tmp_path, coco).measure(ORIGINAL, SETTINGS, "original")
+
+
+def test_a_transform_that_cannot_stand_there_is_refused(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(
+        config.read_text().replace(
+            "dict(type='Resize'", "dict(type='JpegCompress', qf=5), dict(type='Resize'"
+        )
+    )
+    task = detector(tmp_path, coco, config=config)
+    with pytest.raises(PipelineError, match="JpegCompress already"):
+        task.measure(JPEG, SETTINGS, "jpeg")
+
+
+def write(path, data):
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make,words",
+    [
+        (lambda path: path, "does not exist"),
+        (lambda path: write(path, b""), "cannot be read as a checkpoint"),
+        (
+            lambda path: write(path, b"PK\x03\x04 and nothing more"),
+            "cannot be read as a checkpoint",
+        ),
+        (lambda path: write(path, b"text"), "cannot be read as a checkpoint"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, coco, make, words):
+    path = make(tmp_path / "bad.pth")
+    with pytest.raises(WeightsError, match=words) as error:
+        OpenMMLabTask(toysets.detector_config(tmp_path, coco), path, tmp_path / "out")
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "state,words",
+    [
+        ({"other": torch.zeros(1)}, r"has no threshold\. Give the checkpoint that was trained"),
+        ({"threshold": torch.zeros(2, 3)}, r"size mismatch for threshold.*Give the checkpoint"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, coco, state, words):
+    path = tmp_path / "other.pth"
+    torch.save({"state_dict": state}, path)
+    with pytest.raises(WeightsError, match=words) as error:
+        OpenMMLabTask(toysets.detector_config(tmp_path, coco), path, tmp_path / "out")
+    assert "other.pth" in str(error.value) and "toy_detector.py" in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_an_absent_device_is_one_error(tmp_path, coco):
+    with pytest.raises(DeviceError, match="no CUDA device here; set device='cpu'"):
+        detector(tmp_path, coco, device="cuda")
+
+
+def test_cuda_in_a_forked_worker_is_one_error(tmp_path, voc, weights):
+    task = segmenter(tmp_path, voc, num_workers=1)
+    restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
+    words = r"^JpegRestore.device='cuda:0'. runs in a forked dataloader worker.*set num_workers=0"
+    with pytest.raises(PipelineError, match=words) as error:
+        task.measure(restored, RestoreSettings(device="cuda:0"), "x")
+    assert "Traceback" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("pipeline", ["[]", "None"])
+def test_a_config_without_a_test_pipeline_is_refused(tmp_path, coco, pipeline):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(config.read_text() + f"test_dataloader['dataset']['pipeline'] = {pipeline}\n")
+    words = r"toy_detector.py: its CocoDataset to test on has no pipeline; set pipeline"
+    with pytest.raises(JpegPreprocError, match=words):
+        detector(tmp_path, coco, config=config)
+
+
+def test_a_model_that_is_not_installed_is_named(tmp_path, coco):
+    config = toysets.detector_config(tmp_path, coco)
+    config.write_text(config.read_text().replace("BrightBoxDetector", "NoSuchDetector"))
+    with pytest.raises(JpegPreprocError, match="NoSuchDetector"):
+        detector(tmp_path, coco, config=config)
+
+
+# --- real models
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config,checkpoint,data,floor",
+    [
+        ("yolox_nano_coco", "yolox_nano_mmdet", "coco", 15),
+        ("deeplabv3_mnv2_voc", "deeplabv3_mnv2_mmseg", "voc/VOCdevkit/VOC2012", 35),
+    ],
+)
+def test_the_configs_for_real_models_fit_their_weights(
+    tmp_path, shared_data, config, checkpoint, data, floor
+):
+    configs = Path(__file__).resolve().parents[3] / "configs" / "downstream"
+    task = OpenMMLabTask(
+        configs / f"{config}.py",
+        shared_data / "models" / f"{checkpoint}.pth",
+        tmp_path,
+        data_root=shared_data / data,
+        limit=6,
+    )
+    assert task.skipped == ()
+    assert task.measure(ORIGINAL, SETTINGS, "original").value > floor
