@@ -55,7 +55,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         self._dtype = DTYPES[dtype]
         # The engine is no module, so torch does not see the network in it: it stays out of
         # parameters(), state_dict(), optimizers and checkpoints. _apply() lets it follow.
-        self._engine = JpegRestorer(
+        self.engine = JpegRestorer(
             restorer,
             dtype=dtype,
             tile=tile,
@@ -125,7 +125,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
             return [(image.copy(), quality) for _, _, (image, quality) in self._views]
         with self.restoring():
             results = restore_loaded(
-                self._engine,
+                self.engine,
                 [
                     np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()).reshape(
                         sample.layout
@@ -158,7 +158,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Let the restorer follow ``.to()``, ``.cuda()``, ``.half()``, ``.float()`` and so on."""
         super()._apply(fn, recurse)
-        engine = self._engine
+        engine = self.engine
         weights = next(engine.network._apply(fn).parameters())
         if weights.dtype is torch.float64:  # images and tables are fp32
             weights = next(engine.network.float().parameters())

@@ -181,7 +181,7 @@ def _label_ends(
     # Height of one label in data units; the panel's drawing area is about 70 % of its height.
     step = (high - low) * _LABEL_POINTS * 1.25 / (72 * _PANEL_INCHES[1] * 0.7)
     ordered = sorted(ends)
-    heights = _spread([value for value, _ in ordered], step, high)
+    heights = spread([value for value, _ in ordered], step, high)
     for height, (_, name) in zip(heights, ordered, strict=True):
         axis.annotate(
             name,
@@ -196,7 +196,7 @@ def _label_ends(
         )
 
 
-def _spread(values: Sequence[float], step: float, ceiling: float) -> list[float]:
+def spread(values: Sequence[float], step: float, ceiling: float) -> list[float]:
     """Return ascending ``values`` moved to lie ``step`` apart and at or below ``ceiling``.
 
     Pools adjacent violators, so that labels move as little as can be (in squares): a run that

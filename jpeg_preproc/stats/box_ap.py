@@ -89,7 +89,7 @@ def box_ap(
     if not detections:
         return BoxAp(mean, parts, (0.0,) * REPLICATES)
     drawn = average_precision(
-        _by_category(evaluation, counted),
+        by_category(evaluation, counted),
         resample_counts(len(evaluation.params.imgIds)),
         np.asarray(evaluation.params.recThrs),
     )
@@ -113,7 +113,7 @@ def _mean(precision: np.ndarray) -> float:
     return float(known.mean()) if known.size else -1.0
 
 
-def _by_category(evaluation: Any, max_detections: int) -> list[CategoryDetections]:
+def by_category(evaluation: Any, max_detections: int) -> list[CategoryDetections]:
     """Return the matches of a ``COCOeval`` that has evaluated, over objects of all sizes."""
     images = len(evaluation.params.imgIds)
     per_category = len(evaluation.params.areaRng) * images

@@ -102,17 +102,17 @@ def test_values_that_are_not_finite_are_left_out(tmp_path, figures):
 @pytest.mark.parametrize("seed", range(5))
 def test_spread_labels_keep_order_distance_and_centre(seed):
     values = sorted(np.random.default_rng(seed).uniform(0, 5, 8))
-    spread = plots._spread(values, 1.0, ceiling=100.0)
+    spread = plots.spread(values, 1.0, ceiling=100.0)
     assert np.diff(spread).min() >= 1 - 1e-9
     assert sum(spread) == pytest.approx(sum(values))
 
 
 def test_labels_with_room_stay_where_they_are():
-    assert plots._spread([0.0, 2.0, 3.0], 1.0, ceiling=3.0) == [0.0, 2.0, 3.0]
+    assert plots.spread([0.0, 2.0, 3.0], 1.0, ceiling=3.0) == [0.0, 2.0, 3.0]
 
 
 def test_labels_keep_below_the_ceiling():
-    assert plots._spread([0.0, 2.8, 3.0], 1.0, ceiling=3.0) == [0.0, 2.0, 3.0]
+    assert plots.spread([0.0, 2.8, 3.0], 1.0, ceiling=3.0) == [0.0, 2.0, 3.0]
 
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):

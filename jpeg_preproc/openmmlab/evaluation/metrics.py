@@ -46,7 +46,7 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
         own = {key: float(number) for key, number in _report(metric, images).items()}
         if "bbox" in getattr(metric, "metrics", ()) and getattr(metric, "outfile_prefix", None):
             found = _coco_ap(metric)
-            if _is_plain_coco(metric):
+            if is_plain_coco(metric):
                 name = f"{metric.prefix}/" if metric.prefix else ""
                 own = {f"{name}{key}": round(value, 3) for key, value in found.parts.items()}
             # A subclass may count differently; then its own figure stands.
@@ -80,11 +80,11 @@ def keep_boxes(evaluator: Evaluator, prefix: Path) -> None:
         if "bbox" in getattr(metric, "metrics", ()) and hasattr(metric, "outfile_prefix"):
             prefix.parent.mkdir(parents=True, exist_ok=True)
             metric.outfile_prefix = str(prefix)
-            if _is_plain_coco(metric):
+            if is_plain_coco(metric):
                 metric.format_only = True
 
 
-def _is_plain_coco(metric: Any) -> bool:
+def is_plain_coco(metric: Any) -> bool:
     """Tell whether a metric is ``CocoMetric`` of boxes, at COCO's thresholds, and no more."""
     return (
         transform_name(metric) == "CocoMetric"

@@ -62,6 +62,7 @@ class OpenMMLabTask:
         skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be.
         fingerprint: What the result depends on besides the added transforms.
         stages: How long it took to get ready, in all processes together.
+        network: The model, built and loaded.
 
     Args:
         config: Path of an OpenMMLab config.
@@ -111,7 +112,7 @@ class OpenMMLabTask:
         digest = _digest(self.config)
         with quiet(), DefaultScope.overwrite_default_scope(self._scope):
             with clock.stage("prepare"):
-                self._network: Any = load_model(
+                self.network: Any = load_model(
                     self.config, checkpoint, device, trust_checkpoint=trust_checkpoint
                 )
             with clock.stage("check"):
@@ -175,7 +176,7 @@ class OpenMMLabTask:
                 with clock.stage("metric"):
                     kept = [results for results, _, _ in shares]
                     for metric, *parts in zip(evaluator.metrics, *kept, strict=True):
-                        metric.results = self._merged(metric, parts)
+                        metric.results = self.merged(metric, parts)
                     figure, results = evaluate(evaluator, self.images)
                 return Measurement(
                     metric=figure.metric,
@@ -203,7 +204,7 @@ class OpenMMLabTask:
         clock = StageClock(device=self.device)
 
         def test(packed: Any) -> None:
-            self._network.test_step(pseudo_collate([packed]))
+            self.network.test_step(pseudo_collate([packed]))
 
         with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
             config = with_condition(self.config, condition, settings)
@@ -231,17 +232,17 @@ class OpenMMLabTask:
     @contextlib.contextmanager
     def _preprocessing(self, config: Config, clock: StageClock) -> Iterator[None]:
         """Give the network the data preprocessor of a config while it restores; it has its own."""
-        stock = self._network.data_preprocessor
+        stock = self.network.data_preprocessor
         if config.model.get("data_preprocessor") == self.config.model.get("data_preprocessor"):
             yield
             return
         own = MODELS.build(config.model.data_preprocessor).to(self.device)
         own.restoring = lambda: clock.stage("restore")
-        self._network.data_preprocessor = own
+        self.network.data_preprocessor = own
         try:
             yield
         finally:
-            self._network.data_preprocessor = stock
+            self.network.data_preprocessor = stock
 
     def _test(
         self,
@@ -256,7 +257,7 @@ class OpenMMLabTask:
         for position, (index, batch) in enumerate(zip(self._indices(), loader, strict=True)):
             set_random_seed(SEED + index)  # whatever images came before, in whichever process
             with clock.stage("model"):
-                outputs = self._network.test_step(batch)
+                outputs = self.network.test_step(batch)
             with clock.stage("metric"):
                 check_handed_on(outputs, condition)
                 for left in filter(None, map(left_by_corruption, outputs)):
@@ -267,7 +268,7 @@ class OpenMMLabTask:
             advance(on_image, position, self.images, self.processes)
         return num_bytes, num_pixels
 
-    def _merged(self, metric: Any, parts: Sequence[Any]) -> Any:
+    def merged(self, metric: Any, parts: Sequence[Any]) -> Any:
         """Return what a metric has kept of all images, in their order."""
         if self.processes.size == 1:
             return parts[0]
