@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jpeg_preproc.corruptions import Geometry
 from jpeg_preproc.errors import PipelineError
-from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.task import SEED
 from jpeg_preproc.openmmlab.config import leaf_datasets, with_transforms
 from jpeg_preproc.openmmlab.convert import with_jpeg_restore
@@ -26,6 +26,9 @@ def condition_transforms(condition: Condition, settings: RestoreSettings) -> lis
     """Return the transforms, as OpenMMLab configs, that stand behind the loader.
 
     Restoring is not among them where the data preprocessor does it.
+
+    Raises:
+        PipelineError: The restorer is to estimate the quality of JPEG files too.
     """
     if condition.corruption is None:
         return []
@@ -40,16 +43,33 @@ def condition_transforms(condition: Condition, settings: RestoreSettings) -> lis
                 "device": settings.device,
                 "dtype": settings.dtype,
                 "consistent": condition.restorer.consistent,
+                **_quality(condition.restorer),
             }
         )
     return steps
+
+
+def _quality(choice: RestorerChoice) -> dict[str, Any]:
+    """Return the argument by which ``JpegRestore`` has the quality from where the choice says.
+
+    Raises:
+        PipelineError: It has no such argument.
+    """
+    if choice.quality_source == "pixels":
+        raise PipelineError(
+            f"{choice.label}: JpegRestore goes by the tables that an image has and cannot withhold "
+            "them; give quality_source='file' or 'blind', or measure an ONNX model, where "
+            "'pixels' is possible"
+        )
+    return {"qf": "blind"} if choice.quality_source == "blind" else {}
 
 
 def with_condition(config: Config, condition: Condition, settings: RestoreSettings) -> Config:
     """Return a copy of a config whose test images go through a condition.
 
     Raises:
-        PipelineError: Its transforms cannot stand in this pipeline.
+        PipelineError: Its transforms cannot stand in this pipeline, or the restorer is to
+            estimate the quality of JPEG files too.
     """
     edited = with_transforms(config, condition_transforms(condition, settings))
     if condition.corruption is not None:
@@ -63,6 +83,7 @@ def with_condition(config: Config, condition: Condition, settings: RestoreSettin
         "preprocessor",
         dtype=settings.dtype,
         consistent=condition.restorer.consistent,
+        **_quality(condition.restorer),
     )
 
 
