@@ -209,7 +209,7 @@ def _restore_or_say_why(job: Job, restore: FileRestorer, meter: _Meter) -> Resto
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        tiled = restore.restorer.network.spec.receptive_radius is not None
+        tiled = restore.restorer.network.receptive_radius is not None
         mend = (
             "try a smaller --tile"
             if tiled

@@ -352,7 +352,7 @@ class JpegRestorer:
                 return project_to_pixels(image, replace(known, planes=tile[:, channels:])).cpu()
             return (image * 255).round().to(torch.uint8).cpu()
 
-        radius = self.network.spec.receptive_radius
+        radius = self.network.receptive_radius
         tile = None if radius is None else self.tile
         restored = run_tiled(run, batch, tile, radius or 0, on_tile).numpy()
         return [

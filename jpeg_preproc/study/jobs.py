@@ -91,6 +91,7 @@ class JobsRun:
         runs: What came of the conditions of each model.
         conditions: The conditions that each model was measured under.
         settings: How restorers ran.
+        started: When the run began, in seconds since 1970.
         seconds: Wall-clock and CPU seconds, those of all processes added up.
     """
 
@@ -98,6 +99,7 @@ class JobsRun:
     runs: list[TaskRun]
     conditions: list[Condition]
     settings: RestoreSettings
+    started: float
     seconds: tuple[float, float]
 
     @property
@@ -241,7 +243,7 @@ def measure_jobs(
         runs = [run_task(task, conditions, store, settings, on_image, processes) for task in tasks]
     spent = processes.each(watch.seconds)
     seconds = (sum(wall for wall, _ in spent), sum(cpu for _, cpu in spent))
-    return JobsRun(tasks, runs, conditions, settings, seconds)
+    return JobsRun(tasks, runs, conditions, settings, watch.started, seconds)
 
 
 def demo_jobs(out: Path, options: RunOptions, processes: Processes = ALONE) -> list[Job]:

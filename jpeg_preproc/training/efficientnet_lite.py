@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jpeg_preproc.checkpoint import read_checkpoint
-from jpeg_preproc.errors import TrainingError, WeightsError
+from jpeg_preproc.errors import TrainingError, UntrustedCheckpointError, WeightsError
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.training.feature_losses import resized
 
@@ -94,7 +94,8 @@ class EfficientNetLiteFeatures(nn.Module):
 
     Raises:
         TrainingError: ``scale`` is not above 0.
-        WeightsError: There are none, or they are damaged or of another network.
+        WeightsError: There are no weights, or they are damaged, of another network, or would run
+            code.
     """
 
     def __init__(
@@ -146,10 +147,12 @@ class EfficientNetLiteFeatures(nn.Module):
     def _load(self, path: Path) -> None:
         if not path.is_file():
             raise WeightsError(f"{path} does not exist; leave checkpoint out, and {_mend()}")
-        state = read_checkpoint(path, mend=f"Leave checkpoint out, and {_mend()}")
         try:
+            state = read_checkpoint(path, mend=f"Leave checkpoint out, and {_mend()}")
             missing = self.load_state_dict(state, strict=False).missing_keys
-        except (RuntimeError, TypeError, AttributeError) as error:
+        except UntrustedCheckpointError:
+            raise
+        except (WeightsError, RuntimeError, TypeError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise WeightsError(
                 f"{path} holds no weights of EfficientNet-lite0: {reason}; {_mend()}"

@@ -32,7 +32,7 @@ def tiny():
 class Recorder(Restorer):
     """Returns its input and remembers what it was given."""
 
-    spec = RestorerSpec((3,), 16, "required", 0, "a test")
+    spec = RestorerSpec((3,), 16, "required", "a test")
 
     def __init__(self):
         super().__init__()

@@ -1,0 +1,22 @@
+"""Weights of which every one matters: networks start with some at zero, on purpose."""
+
+from __future__ import annotations
+
+import torch
+
+
+def stir(module, by=0.02):
+    """Return ``module`` in eval mode, with noise of deviation ``by`` on all that it has learned.
+
+    The running means and variances of batch norm count too; the noise is the same in each run.
+    """
+    noise = torch.Generator().manual_seed(0)
+    statistics = [
+        value for name, value in module.named_buffers() if name.endswith(("_mean", "_var"))
+    ]
+    with torch.no_grad():
+        for value in module.parameters():
+            value.add_(torch.randn(value.shape, generator=noise, dtype=value.dtype) * by)
+        for value in statistics:
+            value.add_(torch.rand(value.shape, generator=noise, dtype=value.dtype) * by)
+    return module.eval()
