@@ -28,8 +28,8 @@ class ImageFolder:
         folder: Searched recursively, in sorted order.
         shrink: Reduce height and width by this factor (box filter), so that sources which are
             JPEG themselves lose their artifacts.
-        start: First image taken, as in a slice.
-        stop: Image before which to stop, as in a slice.
+        start: Index of the first image taken, as in a slice.
+        stop: Index of the image before which to stop, as in a slice.
         weight: How often one of its pixels is drawn, relative to those of other folders.
     """
 
@@ -73,13 +73,13 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
     Args:
         sources: Where the clean images are.
         crop: Side of the square crops in pixels, a multiple of 16.
-        coding: How they are coded.
+        coding: How the crops are coded.
         luma: Give grey images of one channel, for networks that restore luma alone.
-        length: Items an epoch has.
-        seed: With the index, what an item depends on.
+        length: Number of items in an epoch.
+        seed: Number that decides, with its index, what an item is.
 
     Raises:
-        ImageReadError: No image as large as a crop.
+        ImageReadError: No image is as large as a crop.
     """
 
     def __init__(

@@ -98,7 +98,7 @@ def _hand_on(pipeline: Sequence[Any]) -> None:
 
 
 def _default_meta_keys(step: Any) -> tuple[str, ...] | None:
-    """Return what a packing transform takes unless told; ``None`` of one that cannot be told."""
+    """Return the keys a packing transform takes by default; ``None`` if none can be set."""
     kind = step["type"]
     if isinstance(kind, str):
         with TRANSFORMS.switch_scope_and_registry(step.get("_scope_")) as registry:
@@ -114,7 +114,7 @@ def left_by_corruption(sample: Any) -> Mapping[str, Any] | None:
 
 
 def map_to_original(samples: Sequence[Any]) -> None:
-    """Put predictions into the coordinates of the images before corruption, in their place.
+    """Change predictions, in place, to the coordinates of the images before corruption.
 
     Boxes, masks and label maps are mapped, so that the annotations of the originals can judge
     them; what a corruption has cut off gets the label of the nearest pixel that was kept.
@@ -157,7 +157,7 @@ def check_handed_on(samples: Sequence[Any], condition: Condition) -> None:
     """Check that a corrupted image's data sample says what was done to it.
 
     Raises:
-        PipelineError: It does not, so that boxes and masks cannot be mapped back.
+        PipelineError: A data sample does not say it, so that boxes and masks cannot be mapped back.
     """
     if condition.corruption is None or all(left_by_corruption(one) for one in samples):
         return

@@ -58,23 +58,23 @@ class OpenMMLabTask:
     Attributes:
         dataset: Short name of the test data.
         model: The config's file name without its ending.
-        images: How many are evaluated.
-        skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be.
+        images: Number of images that are evaluated.
+        skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be evaluated.
         fingerprint: What the result depends on besides the added transforms.
-        stages: How long it took to get ready, in all processes together.
-        network: The model, built and loaded.
+        """Let the network use a condition's data preprocessor, if it has one that restores."""
+        stock = self.network.data_preprocessor
 
     Args:
         config: Path of an OpenMMLab config.
         checkpoint: Path of its weights.
         out_dir: Where shortened annotations and boxes are written.
-        cfg_options: Dotted keys and new values.
+        cfg_options: Dotted keys of the config and their new values.
         data_root: Replaces the test data's root.
         limit: Evaluate this many images, evenly spaced over the set.
-        device: Of torch, for the model.
+        device: Torch's device for the model.
         num_workers: Processes that load, compress and restore; 0 does it in this one.
         on_check: Called with each image's name and their number while the set is checked.
-        processes: Those that share the images.
+        processes: Processes that share the images.
         trust_checkpoint: Load a checkpoint that holds more than tensors, which runs its code.
 
     Raises:
@@ -145,11 +145,11 @@ class OpenMMLabTask:
         Args:
             condition: What the images go through.
             settings: How its restorer runs, and where.
-            name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
-            on_image: Called after each image, of those of the other processes too.
+            name: Name of the condition; detections are kept as ``predictions/NAME.bbox.json``.
+            on_image: Called after each image, those of the other processes included.
 
         Raises:
-            PipelineError: They cannot stand in this pipeline.
+            PipelineError: The transforms cannot stand in this pipeline.
             JpegPreprocError: The metric gives no mAP or mIoU, or keeps no results by image where
                 several processes share them.
         """
@@ -199,7 +199,7 @@ class OpenMMLabTask:
             settings: How its restorer runs, and where.
 
         Raises:
-            PipelineError: They cannot stand in this pipeline.
+            PipelineError: The condition's transforms cannot stand in this pipeline.
         """
         clock = StageClock(device=self.device)
 
@@ -231,7 +231,7 @@ class OpenMMLabTask:
 
     @contextlib.contextmanager
     def _preprocessing(self, config: Config, clock: StageClock) -> Iterator[None]:
-        """Give the network the data preprocessor of a config while it restores; it has its own."""
+        """Let the network use a condition's data preprocessor, if it has one that restores."""
         stock = self.network.data_preprocessor
         if config.model.get("data_preprocessor") == self.config.model.get("data_preprocessor"):
             yield
