@@ -61,8 +61,8 @@ class OpenMMLabTask:
         images: Number of images that are evaluated.
         skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be evaluated.
         fingerprint: What the result depends on besides the added transforms.
-        """Let the network use a condition's data preprocessor, if it has one that restores."""
-        stock = self.network.data_preprocessor
+        stages: How long each stage of getting ready took, in all processes together.
+        network: The model, built and loaded.
 
     Args:
         config: Path of an OpenMMLab config.
