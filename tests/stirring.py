@@ -22,6 +22,6 @@ def stir(module: Module, by: float = 0.02) -> Module:
     with torch.no_grad():
         for value in module.parameters():
             value.add_(torch.randn(value.shape, generator=noise, dtype=value.dtype) * by)
-        for value in statistics:
-            value.add_(torch.rand(value.shape, generator=noise, dtype=value.dtype) * by)
+        for statistic in statistics:
+            statistic.add_(torch.rand(value.shape, generator=noise, dtype=value.dtype) * by)
     return module.eval()
