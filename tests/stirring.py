@@ -23,5 +23,5 @@ def stir(module: Module, by: float = 0.02) -> Module:
         for value in module.parameters():
             value.add_(torch.randn(value.shape, generator=noise, dtype=value.dtype) * by)
         for statistic in statistics:
-            statistic.add_(torch.rand(value.shape, generator=noise, dtype=value.dtype) * by)
+            statistic.add_(torch.rand(statistic.shape, generator=noise, dtype=statistic.dtype) * by)
     return module.eval()
