@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, load_image
+from jpeg_preproc.jpeg import load_image, qtables_from_qf
 from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers.contract import Quality
 from jpeg_preproc.training.histories import Coding
@@ -180,9 +181,9 @@ class JpegImages(Dataset[dict[str, Tensor]]):
         clean = clean[:height, :width]
         if self.luma:
             clean = np.asarray(Image.fromarray(clean).convert("L"))
-        coded = decode_jpeg(compress_jpeg(clean, self.qfs[index % len(self.qfs)]))
-        quality = Quality.from_qtables([coded.info.qtables])
-        jpeg = coded.pixels
+        qf = self.qfs[index % len(self.qfs)]
+        jpeg = Jpeg(qf).apply(clean).pixels
+        quality = Quality.from_qtables([qtables_from_qf(qf)[: 1 if self.luma else 2]])
         if self.luma:
             clean, jpeg = clean[..., None], jpeg[..., None]
         return {

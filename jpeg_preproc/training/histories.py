@@ -29,14 +29,14 @@ class History:
         corruption: What is done to the clean crop.
         side: Side in pixels of the clean crop that the corruption is applied to.
         cut: Rows and columns that are cut off the result at top and left.
-        told: Quality that the restorer is told, 1-100; ``'file'`` tells the tables of the last
+        quality: Quality that the restorer is told, 1-100; ``'file'`` tells the tables of the last
             file, ``'error'`` the quality at which one coding has the same error.
     """
 
     corruption: Corruption
     side: int
     cut: tuple[int, int] = (0, 0)
-    told: int | Literal["file", "error"] = "file"
+    quality: int | Literal["file", "error"] = "file"
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ class Coding:
             return History(Jpeg(last, subsampling), side, cut)
         first = _uniform(self.double_qf, rng)
         shift = _drawn_shift(rng) if between else 0
-        told: int | Literal["file"] = "file"
+        quality: int | Literal["file"] = "file"
         if self.believed == "effective" and first < last:
-            told = self._misjudged(first, rng)
-        return History(DoubleJpeg(first, last, shift, subsampling), side, cut, told)
+            quality = self._misjudged(first, rng)
+        return History(DoubleJpeg(first, last, shift, subsampling), side, cut, quality)
 
     def _resized(
         self, rng: np.random.Generator, crop: int, largest: int, subsampling: str
@@ -121,10 +121,10 @@ class Coding:
         first, kernel = self._qf(rng), _KERNELS[rng.integers(len(_KERNELS))]
         then = _uniform(self.again_qf, rng) if rng.random() < self.saved_again else None
         corruption = ResizedJpeg(first, crop / side, then, kernel, subsampling)
-        told: Literal["file", "error"] = "error"
+        quality: Literal["file", "error"] = "error"
         if self.believed == "file" and then is not None:
-            told = "file"
-        return History(corruption, side, told=told)
+            quality = "file"
+        return History(corruption, side, quality=quality)
 
     def tables(
         self,
@@ -143,10 +143,10 @@ class Coding:
             spoilt: The crop after its history, of the same shape.
             rng: Generator to draw from.
         """
-        if history.told == "file" and file is not None:
+        if history.quality == "file" and file is not None:
             return file
-        if isinstance(history.told, int):
-            return qtables_from_qf(history.told)
+        if isinstance(history.quality, int):
+            return qtables_from_qf(history.quality)
         nominal = int(history.corruption.strength)
         octaves = octaves_between(equal_error_qf(clean, spoilt), nominal)
         effective = coarser_qf(nominal, float(np.clip(octaves, -_FARTHEST, _FARTHEST)))

@@ -116,7 +116,7 @@ def choose_images(
     return Chosen(list(usable.files), paths, usable.skipped, digest.hexdigest())
 
 
-def place(root: Path, folder: str, name: str) -> Path:
+def annotated_path(root: Path, folder: str, name: str) -> Path:
     """Return the path of a file that annotations name.
 
     Args:
