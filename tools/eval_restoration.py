@@ -16,7 +16,7 @@ from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.protocols import PROTOCOLS, get_protocol
 from jpeg_preproc.evaluation.published import published_rows
 from jpeg_preproc.evaluation.restoration import (
-    TOLD,
+    MEASURED_SOURCES,
     NamedRestorer,
     RestorationRun,
     engine_restorer,
@@ -78,12 +78,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "compressed file says that the original was",
     )
     parser.add_argument(
-        "--told",
+        "--quality-source",
         nargs="+",
-        choices=TOLD,
-        default=["tables"],
+        choices=MEASURED_SOURCES,
+        default=["file"],
         help="where restorers have the quality from: the file's tables (default), an estimate from "
-        "its pixels (rows NAME+pixels), or nowhere (NAME+blind)",
+        "its pixels (rows NAME+estimated), or nowhere (NAME+blind)",
     )
     parser.add_argument(
         "--published",
@@ -134,9 +134,9 @@ def _restorers(args: argparse.Namespace) -> list[NamedRestorer]:
     found = []
     for name in args.restorers:
         engine = JpegRestorer(name, device=args.device, dtype=args.dtype)
-        for told in dict.fromkeys(args.told):
-            found.append(engine_restorer(engine, told))
-            if told == "tables" and args.consistent:
+        for source in dict.fromkeys(args.quality_source):
+            found.append(engine_restorer(engine, source))
+            if source == "file" and args.consistent:
                 again = JpegRestorer(name, device=args.device, dtype=args.dtype, consistent=True)
                 found.append(engine_restorer(again))
     return found
@@ -172,7 +172,7 @@ def _write(
         "device": args.device,
         "dtype": args.dtype,
         "consistent": args.consistent,
-        "told": args.told,
+        "quality_source": args.quality_source,
         "limit": args.limit,
         "skipped": [path.name for path, _ in run.skipped],
         "encoder": codec_version(),

@@ -35,8 +35,8 @@ from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers import DecodedImage, JpegRestorer
 
 #: Where a restorer may have the quality of an image from; see :func:`engine_restorer`.
-Told = Literal["tables", "pixels", "blind"]
-TOLD: tuple[Told, ...] = get_args(Told)
+MeasuredSource = Literal["file", "estimated", "blind"]
+MEASURED_SOURCES: tuple[MeasuredSource, ...] = get_args(MeasuredSource)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,20 +84,20 @@ class RestorationRun:
     skipped: list[tuple[Path, str]]
 
 
-def engine_restorer(engine: JpegRestorer, told: Told = "tables") -> NamedRestorer:
+def engine_restorer(engine: JpegRestorer, quality_source: MeasuredSource = "file") -> NamedRestorer:
     """Wrap an engine.
 
     Args:
         engine: The rows of one that makes results consistent with their files are ``NAME+file``.
-        told: Where it has the quality from: ``'tables'``: those of each file, as if it had read
-            it (``NAME``); ``'pixels'``: its own estimate, as of pixels without a file
-            (``NAME+pixels``); ``'blind'``: nowhere (``NAME+blind``).
+        quality_source: Where it has the quality from: ``'file'``: the tables of each file, as if
+            it had read it (``NAME``); ``'estimated'``: its own estimate, as of pixels without a
+            file (``NAME+estimated``); ``'blind'``: nowhere (``NAME+blind``).
     """
 
     def restore(image: CompressedImage) -> Pixels:
-        tables = read_jpeg_info(image.data).qtables if told == "tables" else None
+        tables = read_jpeg_info(image.data).qtables if quality_source == "file" else None
         decoded = DecodedImage(image.pixels, tables, None if tables is None else image.data)
-        return engine.restore([decoded], "blind" if told == "blind" else "file")[0].image
+        return engine.restore([decoded], "blind" if quality_source == "blind" else "file")[0].image
 
     # Of the weights as they are loaded: an engine around a bare network has no manifest.
     # Cloned, because safetensors refuses tensors that share memory or are not in order.
@@ -115,10 +115,10 @@ def engine_restorer(engine: JpegRestorer, told: Told = "tables") -> NamedRestore
         # Named only where they are not as usual, so that values stored by earlier versions are
         # still used.
         **({"consistent": True} if engine.consistent else {}),
-        **({"told": told} if told != "tables" else {}),
+        **({"quality_source": quality_source} if quality_source != "file" else {}),
     }
     name = engine.name + (FROM_FILE if engine.consistent else "")
-    name += "" if told == "tables" else f"+{told}"
+    name += "" if quality_source == "file" else f"+{quality_source}"
     return NamedRestorer(name, restore, json.dumps(decisive, sort_keys=True))
 
 

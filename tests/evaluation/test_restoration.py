@@ -16,7 +16,7 @@ from jpeg_preproc import JpegRestorer, build_restorer
 from jpeg_preproc.errors import ImageReadError, JpegPreprocError, QualityError
 from jpeg_preproc.evaluation.protocols import decode_for
 from jpeg_preproc.evaluation.restoration import (
-    TOLD,
+    MEASURED_SOURCES,
     CompressedImage,
     NamedRestorer,
     engine_restorer,
@@ -370,18 +370,20 @@ def test_a_consistent_engine_has_rows_and_values_of_its_own(tmp_path, images, sm
     np.testing.assert_array_equal(found, expected)
 
 
-def test_an_engine_that_is_told_less_has_rows_and_values_of_its_own(images, small_weights):
+def test_an_engine_that_knows_less_has_rows_and_values_of_its_own(images, small_weights):
     engine = JpegRestorer(small_weights)
-    told, pixels, blind = (engine_restorer(engine, told) for told in TOLD)
-    assert [r.name for r in (pixels, blind)] == [told.name + "+pixels", told.name + "+blind"]
-    assert "told" not in told.identity  # values stored by earlier versions are still used
-    assert len({told.identity, pixels.identity, blind.identity}) == 3
+    by_file, estimated, blind = (engine_restorer(engine, source) for source in MEASURED_SOURCES)
+    names = [restorer.name for restorer in (estimated, blind)]
+    assert names == [by_file.name + "+estimated", by_file.name + "+blind"]
+    # Values stored by earlier versions are still used.
+    assert "quality_source" not in by_file.identity
+    assert len({by_file.identity, estimated.identity, blind.identity}) == 3
     with Image.open(images / "a.png") as picture:
         data = compress_jpeg(np.asarray(picture), 20)
     image = CompressedImage(data, decode_for(data, "fbcnn"))
     for restorer, expected in [
-        (told, engine(data)),
-        (pixels, engine(image.pixels)),
+        (by_file, engine(data)),
+        (estimated, engine(image.pixels)),
         (blind, engine(data, qf="blind")),
     ]:
         np.testing.assert_array_equal(restorer.restore(image), expected.image)

@@ -148,12 +148,13 @@ def test_published_figures_are_drawn_beside_and_kept_out_of_the_rows(tmp_path, i
     assert "no published PSNR of DAGN on tiny" in " ".join(capsys.readouterr().err.split())
 
 
-def test_each_restorer_once_more_with_less_told(tmp_path, images, small_weights):
+def test_each_restorer_once_more_knowing_less(tmp_path, images, small_weights):
     arguments = ["--data", str(images), "--qf", "10", "--restorers", str(small_weights)]
-    arguments += ["--told", "tables", "blind", "--consistent", "--out", str(tmp_path / "out")]
+    arguments += ["--quality-source", "file", "blind", "--consistent"]
+    arguments += ["--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     document = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert document["meta"]["told"] == ["tables", "blind"]
+    assert document["meta"]["quality_source"] == ["file", "blind"]
     assert [row["restorer"] for row in document["rows"]] == [
         *("jpeg", "small", "small+file", "small+blind")
     ]

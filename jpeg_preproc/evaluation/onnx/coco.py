@@ -14,7 +14,7 @@ from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.onnx.models import Boxes
 from jpeg_preproc.evaluation.onnx.settings import CocoSettings
-from jpeg_preproc.evaluation.onnx.truth import OnCheck, choose_images, place
+from jpeg_preproc.evaluation.onnx.truth import OnCheck, annotated_path, choose_images
 from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.io import write_text_atomic
 from jpeg_preproc.jpeg import load_image
@@ -54,7 +54,7 @@ class CocoTruth:
         records = document["images"]
 
         def check(index: int) -> tuple[Path, ...]:
-            path = place(root, settings.images, records[index]["file_name"])
+            path = annotated_path(root, settings.images, records[index]["file_name"])
             load_image(path)
             return (path,)
 

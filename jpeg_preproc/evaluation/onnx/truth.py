@@ -126,7 +126,7 @@ def choose_images(
     return Chosen(indices, paths, tuple(skipped), digest.hexdigest())
 
 
-def place(root: Path, folder: str, name: str) -> Path:
+def annotated_path(root: Path, folder: str, name: str) -> Path:
     """Return the path of a file that annotations name.
 
     Args:
