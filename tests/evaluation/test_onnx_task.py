@@ -17,6 +17,7 @@ from onnx_helpers import (
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from stirring import stir
 
 from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, ModelError
@@ -46,9 +47,7 @@ def restored(tmp_path):
     """A condition whose restorer is untrained and changes pixels."""
     torch.manual_seed(0)
     network = build_restorer("GridUNet", "nano").eval()
-    with torch.no_grad():
-        for value in network.parameters():
-            value.add_(torch.randn_like(value) * 0.02)
+    stir(network)
     path = tmp_path / "noise.safetensors"
     save_weights(network, path, preset="nano")
     return Condition(Jpeg(2), RestorerChoice(str(path), "noise", ""))
