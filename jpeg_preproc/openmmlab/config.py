@@ -23,7 +23,7 @@ def load_config(
     """Read a config and see to it that it says how to test.
 
     Args:
-        path: Of a Python, JSON or YAML config, of upstream OpenMMLab or a fork.
+        path: A Python, JSON or YAML config, of upstream OpenMMLab or a fork.
         cfg_options: Dotted keys and their new values, as ``--cfg-options`` gives them.
         data_root: Replaces the test data's root wherever it occurs; see :func:`set_data_root`.
 
@@ -116,8 +116,8 @@ def insert_transforms(
     """Return a pipeline with ``transforms`` directly behind its image loader.
 
     Args:
-        pipeline: Configs of transforms.
-        transforms: Likewise.
+        pipeline: Configs of transforms, the image loader among them.
+        transforms: Configs of the transforms to put in.
         keep: Names of JPEG transforms that may stand behind the loader already; the new ones go
             behind those.
 

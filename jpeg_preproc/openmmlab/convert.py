@@ -58,7 +58,7 @@ def with_jpeg_restore(
             preprocessor is wrapped in ``JpegRestoreDetDataPreprocessor`` or
             ``JpegRestoreSegDataPreprocessor``.
         qf: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
-        device: Of ``JpegRestore``, ``'cpu'`` unless given; a CUDA device needs
+        device: Device of ``JpegRestore``, ``'cpu'`` unless given; a CUDA device needs
             ``num_workers=0``. Not for ``'preprocessor'``, which follows the model.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the restorer's convolutions.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.

@@ -194,7 +194,7 @@ def finish(sample: DeferredImage, image: np.ndarray, quality: dict[str, Any]) ->
     """Run what a pipeline had left, on the restored image.
 
     Args:
-        sample: Of :class:`JpegDefer`.
+        sample: What :class:`JpegDefer` left in ``data_samples``.
         image: Restored, in the layout in which it was loaded.
         quality: Its ``jpeg_quality``.
 

@@ -189,7 +189,7 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
     restored as their files store them, those of equal shape together; the transforms left by
     ``JpegDefer`` run in their order, ``Resize`` being mmcv's own; and the batch goes to the stock
     preprocessor, which normalises, pads and stacks. Boxes, masks and ground truth are thus what
-    they are with ``JpegRestore`` in the pipeline. ``jpeg_quality`` is among the results as there.
+    they are with ``JpegRestore`` in the pipeline, and ``jpeg_quality`` is among the results too.
 
     The restorer's weights are no part of the model: not of ``parameters()``, ``state_dict()``,
     optimizers and checkpoints, and a checkpoint of the stock model loads strictly. They follow
@@ -199,7 +199,7 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
     Args:
         data_preprocessor: Config of the stock preprocessor; ``None`` for ``DetDataPreprocessor()``.
         restorer: Name of shipped weights, or a ``.safetensors`` file.
-        qf: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        qf: Quality to restore by; see :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the restorer's convolutions. A model in
             half precision takes the restorer along.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
@@ -225,12 +225,13 @@ class JpegRestoreSegDataPreprocessor(_JpegRestoreDataPreprocessor):
 
     Args:
         data_preprocessor: Config of the stock preprocessor; ``None`` for ``SegDataPreProcessor()``.
-        restorer: As there.
-        qf: As there.
-        dtype: As there.
-        tile: As there.
-        batch_size: As there.
-        compile: As there.
+        restorer: Name of shipped weights, or a ``.safetensors`` file.
+        qf: Quality to restore by; see :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the restorer's convolutions. A model in
+            half precision takes the restorer along.
+        tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
+        batch_size: Most images that are restored together.
+        compile: Whether to run the restorer through ``torch.compile``.
     """
 
     default_stock = "mmseg.SegDataPreProcessor"

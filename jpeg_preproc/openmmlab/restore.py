@@ -26,7 +26,7 @@ def restore_loaded(
 
     Args:
         engine: What restores.
-        images: uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey each, as loaded.
+        images: Pixels as loaded, uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey each.
         origins: The JPEG that each was decoded from.
         qf: Quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.restore`.
         name: Name of the restorer, for the record.

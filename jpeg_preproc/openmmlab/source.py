@@ -23,7 +23,7 @@ class JpegOrigin:
     """The JPEG that an image was decoded from, as far as its pipeline knows.
 
     Attributes:
-        qtables: (T, 8, 8) in natural order; ``None`` for what is not from a JPEG.
+        qtables: Tables in natural order, (T, 8, 8); ``None`` for what is not from a JPEG.
         source: Who made the JPEG: ``'file'`` for the image's own file, and for what a
             ``JpegCorrupt`` makes in its place; ``'given'`` for a ``JpegCompress`` before.
         orientation: EXIF orientation that the loader applied; 1 for none.
@@ -59,7 +59,7 @@ def find_origin(
     Args:
         results: The dictionary of an OpenMMLab pipeline; ``jpeg_quality``, ``jpeg_data`` and
             ``img_path`` are read.
-        image: uint8, (H, W, 3) BGR or grey, as loaded.
+        image: Pixels as loaded, uint8, (H, W, 3) BGR or grey.
         who: Name of the transform that asks, for messages.
         backend_args: Settings of the file backend, as in ``LoadImageFromFile``.
         color_type: The loader's setting; ``'color'`` sets :attr:`JpegOrigin.colour`.
@@ -100,7 +100,7 @@ def read_source(
 
     Args:
         path: ``results['img_path']``.
-        backend_args: Of the file backend; ``None`` chooses it by the path's prefix.
+        backend_args: Settings of the file backend; ``None`` chooses it by the path's prefix.
 
     Returns:
         The file's bytes and its header, or ``None`` where it is no JPEG.
@@ -139,7 +139,7 @@ def loaded_orientation(
     the turned image have the same shape, by which of the two it equals.
 
     Args:
-        image: uint8, (H, W, 3) BGR or (H, W), as loaded.
+        image: Pixels as loaded, uint8, (H, W, 3) BGR or (H, W).
         data: The file's bytes.
         info: The file's header.
         path: For the message.
@@ -178,7 +178,7 @@ def loader_orientation(
 
     Args:
         results: The dictionary of an OpenMMLab pipeline; ``img_path`` is read.
-        image: uint8, (H, W, 3) BGR or grey, as loaded.
+        image: Pixels as loaded, uint8, (H, W, 3) BGR or grey.
         who: Name of the transform that asks, for messages.
         backend_args: Settings of the file backend, as in ``LoadImageFromFile``.
 

@@ -62,7 +62,7 @@ class JpegCompress(BaseTransform):
     - jpeg_data (bytes): the JPEG itself, for one that is ``consistent``.
 
     Args:
-        qf: libjpeg quality, 1-100, or the lowest and the highest of those to draw from, both
+        qf: Quality of libjpeg, 1-100, or the lowest and the highest of those to draw from, both
             included.
         subsampling: ``'4:4:4'``, ``'4:2:2'``, ``'4:2:0'``, or ``'grey'``, which keeps luma alone.
         prob: Share of the images that are compressed, 0-1.
@@ -246,7 +246,7 @@ class JpegRestore(BaseTransform):
     - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
     - jpeg_quality (optional; left by ``JpegCompress``, and then used instead of the file's)
-    - jpeg_data (optional; likewise)
+    - jpeg_data (optional; left by the same transforms)
 
     Modified Keys:
 

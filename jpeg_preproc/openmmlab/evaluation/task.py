@@ -70,7 +70,7 @@ class OpenMMLabTask:
         cfg_options: Dotted keys and new values.
         data_root: Replaces the test data's root.
         limit: Evaluate this many images, evenly spaced over the set.
-        device: Of torch, for the model.
+        device: Device of torch for the model.
         num_workers: Processes that load, compress and restore; 0 does it in this one.
         on_check: Called with each image's name and their number while the set is checked.
         processes: Those that share the images.
@@ -144,7 +144,7 @@ class OpenMMLabTask:
         Args:
             condition: What the images go through.
             settings: How its restorer runs, and where.
-            name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
+            name: Name of the condition; detections are kept as ``predictions/NAME.bbox.json``.
             on_image: Called after each image, of those of the other processes too.
 
         Raises:

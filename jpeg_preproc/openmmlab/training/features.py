@@ -94,7 +94,7 @@ class OpenMMLabFeatures(nn.Module):
         """Return the feature maps, (N, C, H, W) each, as ``backbone.0``, ``backbone.1``, ….
 
         Args:
-            image: (N, 3, H, W) RGB in [0, 1].
+            image: RGB batch (N, 3, H, W) in [0, 1].
         """
         features = self.normalise(image)
         found: dict[str, Tensor] = {}
