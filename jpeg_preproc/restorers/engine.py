@@ -36,12 +36,13 @@ class Restored:
     """One result.
 
     Attributes:
-        image: uint8, (H, W, 3) RGB, or (H, W) for a grey input, upright as viewers show it.
+        image: Pixels, uint8, (H, W, 3) RGB, or (H, W) for a grey input; upright as viewers show it
+            from a call, in stored orientation from :meth:`JpegRestorer.restore`.
         qf: Quality factor it was restored by; ``None`` when blind.
         source: Where that is from: ``'file'``, ``'estimated'``, ``'given'`` or ``'blind'``. With a
             network that was left blind and predicts the quality itself, such as FBCNN, it is
             ``'estimated'``.
-        qtables: (T, 8, 8) tables it was restored by; ``None`` when blind.
+        qtables: Tables it was restored by, (T, 8, 8); ``None`` when blind.
         consistent: Whether it was made consistent with its file.
     """
 
@@ -58,7 +59,7 @@ class JpegRestorer:
     Args:
         restorer: A name with shipped weights, the path of a safetensors file with its manifest,
             or a network.
-        device: Of torch, such as ``'cpu'`` or ``'cuda:0'``.
+        device: Device of torch, such as ``'cpu'`` or ``'cuda:0'``.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the convolutions; images stay fp32.
         tile: Side of the tiles that images larger than it are cut into; ``None`` never cuts.
         batch_size: Images of equal shape that are run together.
@@ -146,7 +147,7 @@ class JpegRestorer:
             qf: ``'auto'`` and ``'file'`` take a JPEG file's own tables, and estimate the quality
                 of anything else from its pixels; ``'blind'`` lets the network judge; or a factor,
                 1-100.
-            qtables: (T, 8, 8) tables in natural order that overrule ``qf``.
+            qtables: Tables in natural order, (T, 8, 8), that overrule ``qf``.
             on_tile: Called after each tile of an image, or of a batch of equal shape.
 
         Raises:
@@ -176,10 +177,10 @@ class JpegRestorer:
         restored by that file's tables, consistent with it.
 
         Args:
-            images: As they were decoded; they are not changed.
-            qf: As in :meth:`__call__`.
-            qtables: As in :meth:`__call__`, for all images.
-            on_tile: As in :meth:`__call__`.
+            images: Images as they were decoded; they are not changed.
+            qf: What to go by, for all images; see :data:`~jpeg_preproc.jpeg.QfChoice`.
+            qtables: Tables in natural order, (T, 8, 8), that overrule ``qf`` for all images.
+            on_tile: Called after each tile of an image, or of a batch of equal shape.
 
         Returns:
             One result for each image, in stored orientation like these.

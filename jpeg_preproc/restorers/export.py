@@ -52,7 +52,7 @@ def export_program(network: Restorer, with_quality: bool | None = None) -> Expor
     ``spec.size_multiple``, of at least :data:`MIN_SIDE` pixels.
 
     Args:
-        network: In eval mode; left as it is.
+        network: The network, in eval mode; it stays as it is.
         with_quality: Whether the graph takes the quality; ``None``: if the network looks at it.
 
     Raises:
@@ -94,9 +94,9 @@ def export_onnx(
     """Write a network as an ONNX file (opset 18), with inputs and output as in `export_program`.
 
     Args:
-        network: In eval mode, on the CPU.
-        path: Of the file; written whole or not at all.
-        with_quality: See :func:`export_program`.
+        network: The network, in eval mode and on the CPU.
+        path: The file, which is written whole or not at all.
+        with_quality: Whether the graph takes the quality; see :func:`export_program`.
 
     Returns:
         The path.

@@ -30,7 +30,7 @@ class ImageQuality:
     Attributes:
         source: Where it is from; see :data:`QualitySource`.
         qf: Nearest libjpeg quality factor, 1-100; ``None`` when blind.
-        qtables: (T, 8, 8) tables in natural order; ``None`` when blind.
+        qtables: Tables in natural order, (T, 8, 8); ``None`` when blind.
     """
 
     source: QualitySource
@@ -49,7 +49,7 @@ def find_quality(
     Args:
         image: Its tables are taken, or else its pixels looked at, with ``'auto'`` and ``'file'``.
         qf: What to go by; see :data:`~jpeg_preproc.jpeg.QfChoice`.
-        qtables: (T, 8, 8) tables in natural order that overrule ``qf`` and the image.
+        qtables: Tables in natural order, (T, 8, 8), that overrule ``qf`` and the image.
         estimate: Whether pixels without a file are looked at. A network that ignores the quality
             does not need it, and such an image is then blind.
 

@@ -36,12 +36,12 @@ class WeightsManifest:
         name: Name by which the weights are asked for.
         restorer: Registered network.
         preset: Its preset.
-        sha256: Of the safetensors file.
+        sha256: SHA-256 of the safetensors file.
         parameters: Number of weights.
         settings: Constructor arguments that differ from the preset's.
         training: Data (with licence), steps, schedule.
         measured: Figures with their protocol.
-        licence: Of the weights.
+        licence: Licence of the weights.
     """
 
     name: str
@@ -170,14 +170,14 @@ def save_weights(
     """Write a network's weights and their manifest, each atomically, and return the manifest.
 
     Args:
-        network: Whose state is saved.
-        path: Ends in ``.safetensors``; the stem becomes the name.
+        network: The network whose state is saved.
+        path: The file, which ends in ``.safetensors``; its stem becomes the name.
         preset: Preset that ``network`` was built from.
-        dtype: Of the stored floating-point numbers.
+        dtype: Type in which floating-point numbers are stored.
         settings: Constructor arguments that differ from the preset's.
-        training: See :class:`WeightsManifest`.
-        measured: See :class:`WeightsManifest`.
-        licence: See :class:`WeightsManifest`.
+        training: What the manifest is to say of the training.
+        measured: What the manifest is to say of measured figures.
+        licence: Licence of the weights.
     """
     target = Path(path)
     state = {
