@@ -30,6 +30,7 @@ from jpeg_preproc.report import (
     write_results,
 )
 from jpeg_preproc.report.plots import plot_metric
+from jpeg_preproc.report.rows import PlottedRow
 
 _QFS = (10, 20, 30, 40)
 
@@ -194,7 +195,7 @@ def _write(
     if run.rows:
         try:
             plot = args.out / "psnr.png"
-            rows = [*run.rows, *published]
+            rows: list[PlottedRow] = [*run.rows, *published]
             title = "PSNR over the strength of corruption"
             written.append(plot_metric(rows, "psnr", plot, title, "PSNR (dB)"))
         except JpegPreprocError as error:

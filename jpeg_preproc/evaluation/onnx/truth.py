@@ -45,7 +45,7 @@ class Truth(Protocol):
     """A test set.
 
     Attributes:
-        paths: Of the images that are evaluated, in order.
+        paths: Paths of the images that are evaluated, in order.
         skipped: ``{'file': ..., 'reason': ...}`` of each that was asked for and cannot be used.
         digest: SHA-256 over the annotations, and the names and sizes of the images.
     """
@@ -64,7 +64,7 @@ class Chosen:
 
     Attributes:
         indices: Into the records they were chosen from.
-        paths: Of the images.
+        paths: Paths of the images.
         skipped: As of :class:`Truth`.
         digest: As of :class:`Truth`.
     """
@@ -86,7 +86,7 @@ def choose_images(
     """Check the images of a set, so that every condition is measured on the same ones.
 
     Args:
-        names: Of the images, as the annotations have them.
+        names: Names of the images, as the annotations have them.
         check: Returns the files of an index, the image first; raises what is wrong with them.
         annotations: What the digest covers besides.
         limit: Take this many images, evenly spaced over the set, before checking them.
@@ -130,7 +130,7 @@ def place(root: Path, folder: str, name: str) -> Path:
     """Return the path of a file that annotations name.
 
     Args:
-        root: Of the data.
+        root: Folder of the data.
         folder: In it; one that is absolute is a root of its own.
         name: In the folder.
 
