@@ -11,6 +11,7 @@ from PIL import Image
 
 from jpeg_preproc.corruptions import Corruption, DoubleJpeg, Jpeg, ResizedJpeg, TableJpeg
 from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, qtables_from_qf
+from jpeg_preproc.jpeg.tables import octaves_of, qf_of
 
 #: Two blocks of luma, one of chroma at 4:2:0: what a grid may be shifted by.
 GRID = 16
@@ -110,7 +111,7 @@ class Coding:
         shift = _drawn_shift(rng) if between else 0
         quality: int | Literal["file"] = "file"
         if self.believed == "effective" and first < last:
-            quality = self._misjudged(first, rng)
+            quality = self._misjudged(octaves_of(first), rng)
         return History(DoubleJpeg(first, last, shift, subsampling), side, cut, quality)
 
     def _resized(
@@ -148,8 +149,8 @@ class Coding:
         if isinstance(history.quality, int):
             return qtables_from_qf(history.quality)
         nominal = int(history.corruption.strength)
-        octaves = octaves_between(equal_error_qf(clean, spoilt), nominal)
-        effective = coarser_qf(nominal, float(np.clip(octaves, -_FARTHEST, _FARTHEST)))
+        moved = octaves_of(equal_error_qf(clean, spoilt)) - octaves_of(nominal)
+        effective = octaves_of(nominal) + np.clip(moved, -_FARTHEST, _FARTHEST)
         return qtables_from_qf(self._misjudged(effective, rng))
 
     def _qf(self, rng: np.random.Generator) -> int:
@@ -157,8 +158,8 @@ class Coding:
         low, high, _ = self.qf_ranges[rng.choice(len(weights), p=weights / weights.sum())]
         return _uniform((low, high), rng)
 
-    def _misjudged(self, qf: int, rng: np.random.Generator) -> int:
-        return coarser_qf(qf, rng.normal(0, self.belief_spread))
+    def _misjudged(self, octaves: float, rng: np.random.Generator) -> int:
+        return qf_of(octaves + rng.normal(0, self.belief_spread))
 
 
 def equal_error_qf(clean: np.ndarray, spoilt: np.ndarray) -> int:
@@ -182,26 +183,6 @@ def equal_error_qf(clean: np.ndarray, spoilt: np.ndarray) -> int:
         coded = decode_jpeg(compress_jpeg(reference, middle)).pixels
         low, high = (low, middle) if error(coded) <= wanted else (middle + 1, high)
     return low
-
-
-def octaves_between(qf: int, other: int) -> float:
-    """Return how much coarser the steps of ``qf`` are than those of ``other``, in octaves."""
-    return float(np.log2(_percent(qf) / _percent(other)))
-
-
-def coarser_qf(qf: int, octaves: float) -> int:
-    """Return the quality whose steps are coarser than those of ``qf`` by so many octaves.
-
-    >>> coarser_qf(50, 1.0), coarser_qf(75, 1.0), coarser_qf(50, -1.0)
-    (25, 50, 75)
-    """
-    percent = _percent(qf) * 2**octaves
-    return int(np.clip(round(5000 / percent if percent > 100 else (200 - percent) / 2), 1, 100))
-
-
-def _percent(qf: int) -> float:
-    """Return by how many percent libjpeg scales the tables of Annex K at a quality."""
-    return max(5000 / qf if qf < 50 else 200 - 2 * qf, 0.5)
 
 
 def _uniform(bounds: Sequence[int], rng: np.random.Generator) -> int:
