@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from jpeg_preproc.corruptions import Corruption, Jpeg, Original, parse_corruption
 from jpeg_preproc.errors import UnknownRestorerError
@@ -26,6 +26,11 @@ FROM_FILE = "+file"
 
 #: What no restorer may be called.
 REFERENCES = (ORIGINAL, JPEG, CORRUPTED)
+
+#: Where a restorer has the quality of an image from; see :class:`RestorerChoice`.
+QualitySource = Literal["file", "pixels", "blind"]
+QUALITY_SOURCES: tuple[QualitySource, ...] = get_args(QualitySource)
+
 # Of a field that only names a thing: no result depends on it.
 _A_NAME = {"is_name": True}
 
@@ -40,12 +45,16 @@ class RestorerChoice:
         sha256: Hash of the weights.
         consistent: Whether results are made consistent with their files; see
             :class:`~jpeg_preproc.restorers.JpegRestorer`.
+        quality_source: Where it has the quality from: ``'file'``, the tables of the last file
+            where there is one, else an estimate from the pixels; ``'pixels'``, always that
+            estimate, as if there were no file; ``'blind'``, nowhere.
     """
 
     name: str = field(metadata=_A_NAME)
     label: str = field(metadata=_A_NAME)
     sha256: str
     consistent: bool = False
+    quality_source: QualitySource = "file"
 
 
 @dataclass(frozen=True)
@@ -98,13 +107,19 @@ class RestoreSettings:
     where: Literal["pipeline", "preprocessor"] = "pipeline"
 
 
-def choose_restorers(names: Iterable[str], consistent: bool = False) -> list[RestorerChoice]:
+def choose_restorers(
+    names: Iterable[str],
+    consistent: bool = False,
+    quality_sources: Sequence[QualitySource] = ("file",),
+) -> list[RestorerChoice]:
     """Look up restorers and load each once, so that a bad one stops the run before it starts.
 
     Args:
         names: Names of shipped weights, or weights files.
-        consistent: Take each once more, with results made consistent with their files; it is then
-            labelled ``NAME+file``.
+        consistent: Take each that goes by its file's tables once more, with results made
+            consistent with their files; it is then labelled ``NAME+file``.
+        quality_sources: Where each has the quality from, once for each of these; it is labelled
+            ``NAME``, ``NAME+pixels`` or ``NAME+blind``.
 
     Raises:
         UnknownRestorerError: No such restorer, or two with the same label.
@@ -119,10 +134,14 @@ def choose_restorers(names: Iterable[str], consistent: bool = False) -> list[Res
             raise UnknownRestorerError(
                 f"two rows would be called {label!r}; rename the weights file {path}"
             )
-        choices.append(RestorerChoice(name, label, sha256_file(path)))
-        if consistent:
-            again = replace(choices[-1], label=label + FROM_FILE, consistent=True)
-            choices.append(again)
+        plain = RestorerChoice(name, label, sha256_file(path))
+        for source in dict.fromkeys(quality_sources):
+            if source == "file":
+                choices.append(plain)
+                if consistent:
+                    choices.append(replace(plain, label=label + FROM_FILE, consistent=True))
+            else:
+                choices.append(replace(plain, label=f"{label}+{source}", quality_source=source))
     return choices
 
 

@@ -307,7 +307,8 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     The authors' files hold a pickled module, so ``state`` is
     ``torch.load(file, weights_only=False)["model"].state_dict()``, with their ``nets`` package
-    importable; the ``module.`` of multi-GPU training is dropped.
+    importable, which runs whatever the file names: see ``SECURITY.md``. The ``module.`` of
+    multi-GPU training is dropped.
 
     Raises:
         WeightsError: A tensor that neither network has.

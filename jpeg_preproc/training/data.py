@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, load_image
+from jpeg_preproc.jpeg import load_image, qtables_from_qf
 from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers.contract import Quality
 from jpeg_preproc.training.histories import Coding
@@ -28,8 +29,8 @@ class ImageFolder:
         folder: Searched recursively, in sorted order.
         shrink: Reduce height and width by this factor (box filter), so that sources which are
             JPEG themselves lose their artifacts.
-        start: First image taken, as in a slice.
-        stop: Image before which to stop, as in a slice.
+        start: Index of the first image taken, as in a slice.
+        stop: Index of the image before which to stop, as in a slice.
         weight: How often one of its pixels is drawn, relative to those of other folders.
     """
 
@@ -73,13 +74,13 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
     Args:
         sources: Where the clean images are.
         crop: Side of the square crops in pixels, a multiple of 16.
-        coding: How they are coded.
+        coding: How the crops are coded.
         luma: Give grey images of one channel, for networks that restore luma alone.
-        length: Items an epoch has.
-        seed: With the index, what an item depends on.
+        length: Number of items in an epoch.
+        seed: Number that decides, with its index, what an item is.
 
     Raises:
-        ImageReadError: No image as large as a crop.
+        ImageReadError: No image is as large as a crop.
     """
 
     def __init__(
@@ -180,9 +181,9 @@ class JpegImages(Dataset[dict[str, Tensor]]):
         clean = clean[:height, :width]
         if self.luma:
             clean = np.asarray(Image.fromarray(clean).convert("L"))
-        coded = decode_jpeg(compress_jpeg(clean, self.qfs[index % len(self.qfs)]))
-        quality = Quality.from_qtables([coded.info.qtables])
-        jpeg = coded.pixels
+        qf = self.qfs[index % len(self.qfs)]
+        jpeg = Jpeg(qf).apply(clean).pixels
+        quality = Quality.from_qtables([qtables_from_qf(qf)[: 1 if self.luma else 2]])
         if self.luma:
             clean, jpeg = clean[..., None], jpeg[..., None]
         return {

@@ -16,7 +16,8 @@ from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, qtables_from_qf
 GRID = 16
 # How others resize: Pillow's kernels widen as they reduce, OpenCV's do not.
 _KERNELS = ("bilinear", "bicubic", "lanczos", "cv2_bilinear", "cv2_bicubic", "cv2_area")
-# Farther than this, in octaves, no resizing moves the quality; a crop without detail has any.
+# No resizing moves the quality farther than this, in octaves. The error of a crop without detail
+# says nothing about its quality, so that what is found there is clipped.
 _FARTHEST = 2.5
 
 
@@ -26,16 +27,16 @@ class History:
 
     Attributes:
         corruption: What is done to the clean crop.
-        side: Side of the clean crop that it is done to, pixels.
+        side: Side in pixels of the clean crop that the corruption is applied to.
         cut: Rows and columns that are cut off the result at top and left.
-        told: Quality that the restorer is told, 1-100; ``'file'`` tells the tables of the last
+        quality: Quality that the restorer is told, 1-100; ``'file'`` tells the tables of the last
             file, ``'error'`` the quality at which one coding has the same error.
     """
 
     corruption: Corruption
     side: int
     cut: tuple[int, int] = (0, 0)
-    told: int | Literal["file", "error"] = "file"
+    quality: int | Literal["file", "error"] = "file"
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,18 @@ class Coding:
     """The distribution of histories, formats and qualities.
 
     Attributes:
-        qf_ranges: (low, high, weight) of uniform integer ranges, inclusive.
+        qf_ranges: Ranges of quality factors as (low, high, weight), both bounds included; within a
+            range all are equally likely.
         full_chroma: Share coded 4:4:4; the others are 4:2:0.
         grey: Share of grey images (coded as one component, shown as RGB).
         double: Share coded once before, at a quality factor of ``double_qf``.
-        double_qf: (low, high), inclusive.
-        double_shifted: Share of those whose first grid does not lie on the last one.
+        double_qf: Least and greatest quality factor of that coding.
+        double_shifted: Share of the double codings whose first grid does not lie on the last one.
         shifted: Share cut out of the coded image off its 8×8 grid.
         resized: Share resized after coding, by a kernel of Pillow or OpenCV.
-        resized_scale: (low, high) of the factor, drawn uniformly in octaves.
+        resized_scale: Least and greatest factor of the size, drawn uniformly in octaves.
         saved_again: Share of the resized that is coded a second time afterwards.
-        again_qf: (low, high) of that coding, inclusive.
+        again_qf: Least and greatest quality factor of that coding.
         other_tables: Share of single codings with tables other than libjpeg's.
         believed: What is told of an image whose last file does not tell what it went through:
             ``'file'``, that file's tables all the same; ``'effective'``, the quality that it
@@ -82,10 +84,10 @@ class Coding:
         """Draw what happens to a crop.
 
         Args:
-            rng: What to draw from.
+            rng: Generator to draw from.
             crop: Side of the result, pixels.
             largest: Side of the largest clean crop that there is, at least ``crop``; where it is
-                too small to cut anything off, nothing is.
+                too small to cut anything off, nothing is cut off.
         """
         subsampling = "4:4:4" if rng.random() < self.full_chroma else "4:2:0"
         if rng.random() < self.resized:
@@ -106,10 +108,10 @@ class Coding:
             return History(Jpeg(last, subsampling), side, cut)
         first = _uniform(self.double_qf, rng)
         shift = _drawn_shift(rng) if between else 0
-        told: int | Literal["file"] = "file"
+        quality: int | Literal["file"] = "file"
         if self.believed == "effective" and first < last:
-            told = self._misjudged(first, rng)
-        return History(DoubleJpeg(first, last, shift, subsampling), side, cut, told)
+            quality = self._misjudged(first, rng)
+        return History(DoubleJpeg(first, last, shift, subsampling), side, cut, quality)
 
     def _resized(
         self, rng: np.random.Generator, crop: int, largest: int, subsampling: str
@@ -119,10 +121,10 @@ class Coding:
         first, kernel = self._qf(rng), _KERNELS[rng.integers(len(_KERNELS))]
         then = _uniform(self.again_qf, rng) if rng.random() < self.saved_again else None
         corruption = ResizedJpeg(first, crop / side, then, kernel, subsampling)
-        told: Literal["file", "error"] = "error"
+        quality: Literal["file", "error"] = "error"
         if self.believed == "file" and then is not None:
-            told = "file"
-        return History(corruption, side, told=told)
+            quality = "file"
+        return History(corruption, side, quality=quality)
 
     def tables(
         self,
@@ -137,14 +139,14 @@ class Coding:
         Args:
             history: What has happened.
             file: Tables of the last file, if there was one.
-            clean: uint8, (H, W, 3) or (H, W).
-            spoilt: What has become of it, of the same shape.
-            rng: What to draw from.
+            clean: The clean crop, uint8, (H, W, 3) or (H, W).
+            spoilt: The crop after its history, of the same shape.
+            rng: Generator to draw from.
         """
-        if history.told == "file" and file is not None:
+        if history.quality == "file" and file is not None:
             return file
-        if isinstance(history.told, int):
-            return qtables_from_qf(history.told)
+        if isinstance(history.quality, int):
+            return qtables_from_qf(history.quality)
         nominal = int(history.corruption.strength)
         octaves = octaves_between(equal_error_qf(clean, spoilt), nominal)
         effective = coarser_qf(nominal, float(np.clip(octaves, -_FARTHEST, _FARTHEST)))
@@ -163,8 +165,8 @@ def equal_error_qf(clean: np.ndarray, spoilt: np.ndarray) -> int:
     """Return the quality at which one coding of ``clean`` has the error of ``spoilt`` in luma.
 
     Args:
-        clean: uint8, (H, W, 3) or (H, W).
-        spoilt: What has become of it, of the same shape.
+        clean: The clean crop, uint8, (H, W, 3) or (H, W).
+        spoilt: The crop after its history, of the same shape.
     """
     reference, given = (
         np.asarray(Image.fromarray(image).convert("L")) for image in (clean, spoilt)

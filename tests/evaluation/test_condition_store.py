@@ -129,6 +129,14 @@ def test_what_has_changed_is_told_with_both_values(store, monkeypatch):
     assert load(store, Condition(Jpeg(20), BASE)).changed == ()  # never measured
 
 
+def test_a_result_is_found_whatever_things_are_called_now(store):
+    save(store)
+    task = FakeTask()
+    task.dataset, task.model = "elsewhere", "my_yolox"
+    renamed = Condition(Jpeg(10), RestorerChoice("copy.safetensors", "copy", "ab"))
+    assert load(store, renamed, task=task).result is not None
+
+
 def test_other_weights_of_one_name_are_told(store):
     save(store)
     other = Condition(Jpeg(10), RestorerChoice("base", "base", "ef"))

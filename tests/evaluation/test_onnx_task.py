@@ -283,7 +283,7 @@ def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
     path = tmp_path / "deeplabv3.onnx"
     image = torch.zeros(1, 3, 513, 513)
     torch.onnx.export(
-        mmseg._network, (image,), path, input_names=["image"], dynamo=True, verbose=False
+        mmseg.network, (image,), path, input_names=["image"], dynamo=True, verbose=False
     )
     ours = OnnxTask(CONFIGS / "onnx_deeplabv3_mnv2_voc.py", path, tmp_path / "a", **kept)
     for condition in (ORIGINAL, Condition(Jpeg(10))):

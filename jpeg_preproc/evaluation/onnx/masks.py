@@ -10,9 +10,9 @@ import numpy as np
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ModelError
 from jpeg_preproc.evaluation.onnx.settings import MaskSettings
-from jpeg_preproc.evaluation.onnx.truth import OnCheck, annotated_path, choose_images
+from jpeg_preproc.evaluation.onnx.truth import annotated_path, choose_images
 from jpeg_preproc.evaluation.task import Figure
-from jpeg_preproc.evaluation.testset import read_mask
+from jpeg_preproc.evaluation.testset import OnCheck, read_mask
 from jpeg_preproc.jpeg import apply_orientation, load_image
 from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
 

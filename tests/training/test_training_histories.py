@@ -75,11 +75,11 @@ def test_of_two_codings_the_coarser_one_is_told(rng):
         history = MIXED.draw(rng, 96, 400)
         made = history.corruption
         if isinstance(made, DoubleJpeg):
-            assert (history.told == "file") == (made.first >= made.second)
-            if history.told != "file":
-                assert abs(octaves_between(history.told, made.first)) < 5 * MIXED.belief_spread
+            assert (history.quality == "file") == (made.first >= made.second)
+            if history.quality != "file":
+                assert abs(octaves_between(history.quality, made.first)) < 5 * MIXED.belief_spread
     trusting = Coding(double=1.0, double_qf=(5, 20), qf_ranges=[(80, 90, 1.0)])
-    assert trusting.draw(rng, 96, 400).told == "file"
+    assert trusting.draw(rng, 96, 400).quality == "file"
 
 
 def test_the_quality_of_equal_error_is_that_of_one_coding(photo):
@@ -98,7 +98,7 @@ def test_reducing_an_image_raises_its_quality_and_enlarging_lowers_it(photo, rng
     told = {}
     for scale in (0.5, 1.5):
         corruption = ResizedJpeg(20, scale, kernel="bicubic")
-        history = type(MIXED.draw(rng, 96, 400))(corruption, 120, told="error")
+        history = type(MIXED.draw(rng, 96, 400))(corruption, 120, quality="error")
         clean, spoilt = corruption.reference(photo), corruption.apply(photo).pixels
         told[scale] = nearest_qf(coding.tables(history, None, clean, spoilt, rng)).qf
     assert told[1.5] < 20 < told[0.5]
