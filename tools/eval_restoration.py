@@ -94,7 +94,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         choices=QUALITY_SOURCES,
         default=["file"],
         help="where restorers have the quality from: the file's tables (default), an estimate from "
-        "the pixels (rows NAME+pixels), or nowhere (NAME+blind)",
+        "the pixels (rows NAME+estimated), or nowhere (NAME+blind)",
     )
     parser.add_argument(
         "--published",

@@ -37,7 +37,7 @@ class ConditionImage:
     """An image as it reaches a model.
 
     Attributes:
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey, upright.
+        pixels: Upright pixels: uint8, (H, W, 3) RGB or (H, W) grey.
         geometry: How the condition moved it, as seen in upright images.
         num_bytes: Bytes of the file that the condition has made; ``None`` where it makes none.
     """

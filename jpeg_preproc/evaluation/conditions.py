@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from jpeg_preproc.corruptions import Corruption, Jpeg, Original, parse_corruption
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.jpeg import validate_qf
+from jpeg_preproc.restorers.quality import QualitySource
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 ORIGINAL = "original"
@@ -27,9 +28,9 @@ FROM_FILE = "+file"
 #: What no restorer may be called.
 REFERENCES = (ORIGINAL, JPEG, CORRUPTED)
 
-#: Where a restorer has the quality of an image from; see :class:`RestorerChoice`.
-QualitySource = Literal["file", "pixels", "blind"]
-QUALITY_SOURCES: tuple[QualitySource, ...] = get_args(QualitySource)
+#: Where a restorer may have the quality of an image from, where that is measured; see
+#: :class:`RestorerChoice`.
+QUALITY_SOURCES: tuple[QualitySource, ...] = ("file", "estimated", "blind")
 
 # Of a field that only names a thing: no result depends on it.
 _A_NAME = {"is_name": True}
@@ -46,7 +47,7 @@ class RestorerChoice:
         consistent: Whether results are made consistent with their files; see
             :class:`~jpeg_preproc.restorers.JpegRestorer`.
         quality_source: Where it has the quality from: ``'file'``, the tables of the last file
-            where there is one, else an estimate from the pixels; ``'pixels'``, always that
+            where there is one, else an estimate from the pixels; ``'estimated'``, always that
             estimate, as if there were no file; ``'blind'``, nowhere.
     """
 
@@ -119,7 +120,7 @@ def choose_restorers(
         consistent: Take each that goes by its file's tables once more, with results made
             consistent with their files; it is then labelled ``NAME+file``.
         quality_sources: Where each has the quality from, once for each of these; it is labelled
-            ``NAME``, ``NAME+pixels`` or ``NAME+blind``.
+            ``NAME``, ``NAME+estimated`` or ``NAME+blind``.
 
     Raises:
         UnknownRestorerError: No such restorer, or two with the same label.

@@ -22,7 +22,7 @@ class PublishedRow:
     Attributes:
         dataset: Name of the data set, as the measured rows have it.
         protocol: Name of the protocol, as the measured rows have it.
-        qf: libjpeg quality factor.
+        qf: JPEG quality factor, as libjpeg counts it.
         restorer: Name of the method, with ``", published"``.
         psnr: Mean PSNR over the images, dB.
     """

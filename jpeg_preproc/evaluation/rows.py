@@ -58,7 +58,7 @@ class DownstreamRow(_OfCorruption):
         dataset: Short name of the test data.
         model: Short name of the model.
         metric: ``'mAP'`` or ``'mIoU'``.
-        qf: libjpeg quality of a single JPEG; ``None`` of the originals and all else.
+        qf: Quality factor of a single JPEG; ``None`` of the originals and all else.
         restorer: ``'original'``, ``'jpeg'`` or ``'corrupted'`` for the references, or the
             restorer.
         value: The metric's value in percentage points.
@@ -123,7 +123,7 @@ class RestorationRow(_OfCorruption):
 
     Attributes:
         dataset: Name of the folder of images.
-        qf: libjpeg quality of a single JPEG; ``None`` of all else.
+        qf: Quality factor of a single JPEG; ``None`` of all else.
         restorer: ``'jpeg'`` or ``'corrupted'`` for the reference, or the restorer.
         protocol: Name of the protocol of measuring.
         psnr: Mean PSNR over the images, dB.

@@ -80,7 +80,7 @@ def find_origin(
             )
         return JpegOrigin(
             compressed["qtables"],
-            "file" if compressed.get("source") in ("file", "pixels") else "given",
+            "file" if compressed.get("source") in ("file", "estimated") else "given",
             compressed.get("orientation", 1),
             colour,
             results.get("jpeg_data") if with_data else None,

@@ -168,7 +168,7 @@ class JpegCorrupt(BaseTransform):
     - jpeg_corruption (dict): ``corruption`` (its spelling), ``geometry`` (how the upright image was
       moved, a :class:`~jpeg_preproc.corruptions.Geometry`) and ``bytes`` (of the file made).
     - jpeg_quality (dict): ``qf``, ``source``, ``qtables`` and ``orientation``, as ``JpegCompress``
-      leaves them, but that ``source`` is ``'file'``, or ``'pixels'`` without tables.
+      leaves them, but that ``source`` is ``'file'``, or ``'estimated'`` without tables.
     - jpeg_data (bytes, or ``None``): the last file, if that is a JPEG.
 
     Args:
@@ -220,7 +220,7 @@ class JpegCorrupt(BaseTransform):
         results["jpeg_data"] = None if tables is None else made.data
         results["jpeg_quality"] = {
             "qf": None if tables is None else nearest_qf(tables).qf,
-            "source": "pixels" if tables is None else "file",
+            "source": "estimated" if tables is None else "file",
             "qtables": tables,
             "orientation": orientation,
         }

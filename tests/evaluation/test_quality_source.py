@@ -48,7 +48,7 @@ def in_a_condition(choice, spy, photo):
     ("source", "expected"),
     [
         ("file", (True, True, "auto")),
-        ("pixels", (False, False, "auto")),
+        ("estimated", (False, False, "auto")),
         ("blind", (False, False, "blind")),
     ],
 )
@@ -72,7 +72,7 @@ def test_each_source_is_a_restorer_of_its_own_name(small_weights):
     assert found == [
         ("small", False, "file"),
         ("small+file", True, "file"),
-        ("small+pixels", False, "pixels"),
+        ("small+estimated", False, "estimated"),
         ("small+blind", False, "blind"),
     ]
     with pytest.raises(UnknownRestorerError):

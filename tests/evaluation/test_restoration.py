@@ -499,7 +499,7 @@ def test_a_consistent_restorer_has_rows_of_its_own(tmp_path, images, small_weigh
 
 def test_a_restorer_that_is_told_less_has_rows_of_its_own(images, small_weights):
     choices = choose_restorers([str(small_weights)], quality_sources=QUALITY_SOURCES)
-    assert [chosen.label for chosen in choices] == ["small", "small+pixels", "small+blind"]
+    assert [chosen.label for chosen in choices] == ["small", "small+estimated", "small+blind"]
     run = evaluate_restoration([images], ["jpeg:20"], choices, limit=1)
     with Image.open(images / "a.png") as picture:
         clean = np.array(picture)

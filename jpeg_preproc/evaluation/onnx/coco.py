@@ -27,7 +27,7 @@ class CocoTruth:
 
     Args:
         settings: Where they are.
-        classes: Of the model; each is found among the categories by its name.
+        classes: Names of the model's classes; each is found among the categories by its name.
         limit: Evaluate this many images, evenly spaced over the set.
         on_check: Called for each image while the set is checked.
         processes: Those that share the checking.
@@ -114,7 +114,7 @@ class BoxTally:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read an annotation file; annotations are numbered anew and get the keys that may lack."""
+    """Read an annotation file; number its annotations from 1 and fill in the keys they lack."""
     document = read_annotation_json(path)
     try:
         images = [{**entry, "file_name": str(entry["file_name"])} for entry in document["images"]]

@@ -24,7 +24,7 @@ class MaskTruth:
 
     Args:
         settings: Where they are, and what their values mean.
-        classes: Of the model; each is found among those of the masks by its name.
+        classes: Names of the model's classes; each is found among those of the masks by its name.
         limit: Evaluate this many images, evenly spaced over the set.
         on_check: Called for each image while the set is checked.
         processes: Those that share the checking.
@@ -77,8 +77,8 @@ class MaskTruth:
         """Return intersection and union of what was found and the truth, pixels of each class.
 
         Args:
-            index: Of the image.
-            labels: (H, W), of the model.
+            index: Index of the image.
+            labels: Labels that the model gave, (H, W).
         """
         mask = self._read(self._mask_path(self._stems[index]), (labels.shape[0], labels.shape[1]))
         truth = self._of_value[mask]

@@ -55,11 +55,11 @@ def _quality(choice: RestorerChoice) -> dict[str, Any]:
     Raises:
         PipelineError: It has no such argument.
     """
-    if choice.quality_source == "pixels":
+    if choice.quality_source == "estimated":
         raise PipelineError(
             f"{choice.label}: JpegRestore goes by the tables that an image has and cannot withhold "
             "them; give quality_source='file' or 'blind', or measure an ONNX model, where "
-            "'pixels' is possible"
+            "'estimated' is possible"
         )
     return {"qf": "blind"} if choice.quality_source == "blind" else {}
 

@@ -45,4 +45,4 @@ def test_blind_is_the_qf_of_the_preprocessor():
 @pytest.mark.parametrize("where", ["pipeline", "preprocessor"])
 def test_withholding_the_tables_is_refused(where):
     with pytest.raises(PipelineError, match=r"nano: .* cannot withhold .*'file' or 'blind'"):
-        with_condition(Config(CONFIG), condition("pixels"), RestoreSettings(where=where))
+        with_condition(Config(CONFIG), condition("estimated"), RestoreSettings(where=where))
