@@ -99,7 +99,8 @@ def _load(file: Path, map_location: Any) -> Any:
             raise RefusedError(f"it names {named[1]}") from None
         # torch's guard stops at all that torch.save does not write; ours says what it leads to.
         _raise_refusal(file)
-        raise
+        # Its own words would advise to load without a guard.
+        raise WeightsError("it is damaged, or not written by torch.save") from None
 
 
 def _raise_refusal(file: Path) -> None:

@@ -169,6 +169,16 @@ def set_up() -> None:
         say(f"ready after {minutes:.1f} minutes")
 
 
+def test_helpers() -> list[str]:
+    """Return the modules that tests share, which are checked as the package is."""
+    helpers = (
+        path
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if not path.name.startswith("test_") and path.name != "conftest.py"
+    )
+    return [str(path.relative_to(ROOT)) for path in helpers]
+
+
 def commands(action: str, extra: Sequence[str]) -> list[list[str]]:
     """Return what to run in the environment for an action."""
     python = str(PYTHON)
@@ -178,7 +188,7 @@ def commands(action: str, extra: Sequence[str]) -> list[list[str]]:
         return [
             [python, "-m", "ruff", "check", "."],
             [python, "-m", "ruff", "format", "--check", "."],
-            [python, "-m", "mypy", "jpeg_preproc", "tools"],
+            [python, "-m", "mypy", "jpeg_preproc", "tools", *test_helpers()],
             [python, "-m", "pytest", "-n", str(TEST_PROCESSES), "--dist", "loadfile", *extra],
         ]
     return []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,14 @@ import torch
 from mmengine.config import DictAction
 
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
-from jpeg_preproc.corruptions import Corruption, parse_corruption
+from jpeg_preproc.corruptions import parse_corruption
 from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
 from jpeg_preproc.errors import JpegPreprocError, ReportedElsewhereError
 from jpeg_preproc.evaluation.conditions import jpeg_at
-from jpeg_preproc.evaluation.rows import DownstreamRow
-from jpeg_preproc.evaluation.stages import breakdown
-from jpeg_preproc.evaluation.task import SEED
-from jpeg_preproc.evaluation.versions import versions
-from jpeg_preproc.report import (
-    console,
-    print_error,
-    print_tables,
-    result_tables,
-    write_results,
-)
-from jpeg_preproc.report.plots import plot_metric
-from jpeg_preproc.report.timing import breakdown_table
-from jpeg_preproc.study.jobs import QFS, Job, JobsRun, RunOptions, demo_jobs, measure_jobs
+from jpeg_preproc.report import console, print_error
+from jpeg_preproc.study.jobs import QFS, Job, RunOptions, demo_jobs, measure_jobs
+from jpeg_preproc.study.results import print_left_out, print_run, write_run
 
 _EPILOG = """\
 Every condition sees the same images, through the config's own dataset, model and metric. They are
@@ -189,7 +177,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Processes) -> int:
     """Do what the arguments ask for, as one of the processes, and return the exit code."""
-    started = time.time()
     options = RunOptions(
         out=args.out,
         limit=args.limit,
@@ -199,6 +186,9 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
         num_workers=args.num_workers,
         trust_checkpoint=args.trust_checkpoint,
     )
+    others = [parse_corruption(text) for text in args.corruptions]
+    qfs = args.qf if args.qf is not None else ([] if others else QFS)
+    corruptions = [*jpeg_at(qfs, args.subsampling), *others]
     if args.config is None:
         jobs = demo_jobs(args.out / "demo", options, processes)
     else:
@@ -206,7 +196,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
     try:
         run = measure_jobs(
             jobs,
-            _corruptions(args),
+            corruptions,
             args.restorers,
             consistent=args.consistent,
             options=options,
@@ -214,99 +204,20 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
         )
         if not processes.is_first:
             return DONE
-        meta = _meta(args, argv, run, started)
+        arguments = map(str, sys.argv[1:] if argv is None else argv)
+        about: dict[str, Any] = {
+            "tool": "eval_downstream",
+            "command": shlex.join(["python", "tools/eval_downstream.py", *arguments]),
+        }
         if args.alone:
-            meta["alone"] = run.stages_alone()
-        written = _write(args.out, meta, run.rows)
+            about["alone"] = run.stages_alone()
+        written = write_run(run, options, about)
     except OSError as error:  # --out cannot be written, disk full
         raise JpegPreprocError(str(error)) from error
-    print_tables([*result_tables(run.rows), breakdown_table(meta["breakdown"], meta.get("alone"))])
-    _tell_what_was_stored(run)
+    print_run(run, about.get("alone"))
     for path in written:
         console().print(f"wrote {path}", markup=False, soft_wrap=True)
-    return SOME_SKIPPED if _list_left_out(run) else DONE
-
-
-def _corruptions(args: argparse.Namespace) -> list[Corruption]:
-    """Return what happens to the images: the qualities, then what else was asked for."""
-    others = [parse_corruption(text) for text in args.corruptions]
-    qfs = args.qf if args.qf is not None else ([] if others else QFS)
-    return [*jpeg_at(qfs, args.subsampling), *others]
-
-
-def _meta(
-    args: argparse.Namespace, argv: Sequence[str] | None, run: JobsRun, started: float
-) -> dict[str, Any]:
-    arguments = sys.argv[1:] if argv is None else argv
-    return {
-        "tool": "eval_downstream",
-        "command": shlex.join(["python", "tools/eval_downstream.py", *map(str, arguments)]),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 1),
-        "protocol": (
-            "load, corrupt in memory as stored, restore by what is then known of the image (the "
-            "last file's tables, else its pixels), turn upright, then the config's own pipeline; "
-            "batch size 1; predictions are mapped back to the original's coordinates; mAP is "
-            "COCO's at IoU 0.50:0.95 or VOC's at 0.50, mIoU is of the whole set; value in "
-            "percentage points"
-        ),
-        "corruptions": [
-            one.corruption.key()
-            for one in run.conditions
-            if one.restorer is None and one.corruption is not None
-        ],
-        "restorers": list(args.restorers),
-        "consistent": args.consistent,
-        "device": args.device,
-        "dtype": args.dtype,
-        "where": args.where,
-        "seed": SEED,
-        "limit": args.limit,
-        "models": [
-            {"dataset": task.dataset, "model": task.model, **task.fingerprint} for task in run.tasks
-        ],
-        "skipped": run.skipped,
-        "failed": run.failed,
-        "versions": versions(),
-        "breakdown": breakdown(run.stages, run.seconds),
-    }
-
-
-def _write(out: Path, meta: dict[str, Any], rows: Sequence[DownstreamRow]) -> list[Path]:
-    """Write all results; without matplotlib all but the plot."""
-    written = list(write_results(out, meta, rows).values())
-    try:
-        plot = out / "accuracy.png"
-        title = "Accuracy over the strength of corruption"
-        written.append(plot_metric(rows, "value", plot, title, "mAP or mIoU (%)"))
-    except JpegPreprocError as error:
-        console(stderr=True).print(f"no plot: {error}", markup=False)
-    return written
-
-
-def _tell_what_was_stored(run: JobsRun) -> None:
-    """Print how many conditions an earlier run had measured, and which of them hold no longer."""
-    if run.reused:
-        console().print(f"{run.reused} condition(s) were there from an earlier run")
-    if run.outdated:
-        notes = console(stderr=True)
-        notes.print(f"Measured {len(run.outdated)} condition(s) again, because of what changed:")
-        for line in run.outdated:
-            notes.print(f"  {line}", markup=False, soft_wrap=True)
-
-
-def _list_left_out(run: JobsRun) -> bool:
-    """Print which images and conditions no row includes, and tell whether there are any."""
-    notes = console(stderr=True)
-    lists = ((run.skipped, "image(s), in every condition"), (run.failed, "condition(s)"))
-    for entries, what in lists:
-        if entries:
-            notes.print(f"Left out {len(entries)} {what}:")
-        for entry in entries:
-            named = entry["file"] in entry["reason"]
-            text = entry["reason"] if named else f"{entry['file']}: {entry['reason']}"
-            notes.print(f"  {text}", markup=False, soft_wrap=True)
-    return bool(run.skipped or run.failed)
+    return SOME_SKIPPED if print_left_out(run) else DONE
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def _network_table(networks: dict[str, RestorerEntry]) -> Table:
             f"{cost.macs_per_pixel / 1000:.1f}",
             _RESTORES[cost.channels],
             entry.spec.quality,
-            "whole" if entry.spec.receptive_radius is None else str(entry.spec.receptive_radius),
+            "whole" if cost.receptive_radius is None else str(cost.receptive_radius),
         )
         for name, entry in networks.items()
         for preset, cost in entry.presets.items()

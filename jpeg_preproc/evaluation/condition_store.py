@@ -87,14 +87,18 @@ class ConditionStore:
 
     def name(self, task: Task, condition: Condition, key: Mapping[str, Any]) -> str:
         """Return the file name, without ending, of a condition's result."""
-        digest = sha256_bytes(json.dumps(key, sort_keys=True).encode())[:8]
-        return f"{_stem(task, condition)}-{digest}"
+        return f"{_stem(task, condition)}-{_digest(key)}"
 
     def load(self, task: Task, condition: Condition, key: Mapping[str, Any]) -> Stored:
-        """Return the stored result of a condition, or why there is none although there was one."""
-        found = self._read(self.folder / f"{self.name(task, condition, key)}.json")
-        if found is not None and found["key"] == key:
-            return Stored(Measurement(**found["result"]))
+        """Return the stored result of a condition, or why there is none although there was one.
+
+        It is found by its key, whatever the data set, the model and the restorer were called when
+        it was measured; what has changed is told of the last one of these names.
+        """
+        for path in sorted(self.folder.glob(f"*-{_digest(key)}.json")):
+            found = self._read(path)
+            if found is not None and found["key"] == key:
+                return Stored(Measurement(**found["result"]))
         earlier = sorted(
             self.folder.glob(f"{_stem(task, condition)}-????????.json"),
             key=lambda path: path.stat().st_mtime,
@@ -123,6 +127,11 @@ class ConditionStore:
             return document if isinstance(document["key"], dict) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    """Return the part of a file's name that its key decides."""
+    return sha256_bytes(json.dumps(key, sort_keys=True).encode())[:8]
 
 
 def _stem(task: Task, condition: Condition) -> str:

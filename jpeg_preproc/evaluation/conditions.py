@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
+from jpeg_preproc.corruptions import Corruption, Jpeg, Original, parse_corruption
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.jpeg import validate_qf
@@ -172,6 +172,8 @@ def plan(
     """
     conditions = [Condition()]
     for corruption in dict.fromkeys(parse_corruption(given) for given in corruptions):
+        if isinstance(corruption, Original):
+            continue
         conditions += [
             Condition(corruption),
             *(Condition(corruption, restorer) for restorer in restorers),

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
-from jpeg_preproc.evaluation.conditions import Condition
+from jpeg_preproc.evaluation.conditions import REFERENCES, Condition
 from jpeg_preproc.evaluation.store import ImageScores
 from jpeg_preproc.evaluation.task import Measurement, Task, bytes_per_pixel
 from jpeg_preproc.stats.bootstrap import Interval, interval, recovery_interval
@@ -261,8 +261,8 @@ def restoration_row(
 
 
 def _in_order_of_the_table(rows: Sequence[DownstreamRow]) -> list[DownstreamRow]:
-    """Sort by line, in each by kind of corruption as they appear, and by strength."""
-    lines = list(dict.fromkeys(row.restorer for row in rows))
+    """Sort by line, references first, in each by kind of corruption as they appear, by strength."""
+    lines = list(dict.fromkeys([*REFERENCES, *(row.restorer for row in rows)]))
     axes = list(dict.fromkeys(row.place[0] if row.place else "" for row in rows))
 
     def key(row: DownstreamRow) -> tuple[int, int, float]:

@@ -212,13 +212,12 @@ class AGARNet(Restorer):
         ValueError: An ``estimator`` or ``block`` that there is not.
     """
 
-    # No tiles: of an image of unknown quality each tile would get an estimate of its own, and
-    # seams. With a given quality 300 px would do.
+    # It has no receptive radius, so no tiles: of an image of unknown quality each tile would get an
+    # estimate of its own, and seams. With a given quality 300 px would do.
     spec: ClassVar[RestorerSpec] = RestorerSpec(
         channels=(1,),
         size_multiple=8,
         quality="optional",
-        receptive_radius=None,
         paper="Kim et al., IEEE Access 2020",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {

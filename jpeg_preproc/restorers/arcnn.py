@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from jpeg_preproc.errors import WeightsError
-from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
+from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec, reach
 
 
 class ARCNN(Restorer):
@@ -28,7 +28,6 @@ class ARCNN(Restorer):
         channels=(1, 3),
         size_multiple=1,
         quality="ignored",
-        receptive_radius=4 + 3 + 0 + 2,
         paper="Dong et al., ICCV 2015",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {
@@ -51,6 +50,11 @@ class ARCNN(Restorer):
         self.enhance = nn.Sequential(conv(64, 32, 7), nn.ReLU())
         self.map = nn.Sequential(conv(32, 16, 1), nn.ReLU())
         self.reconstruct = conv(16, channels, 5)
+
+    @property
+    def receptive_radius(self) -> int:
+        """4 + 3 + 0 + 2 pixels: half of each kernel."""
+        return reach(self)
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore (N, channels, H, W) in [0, 1]; ``quality`` is not looked at."""

@@ -26,11 +26,13 @@ class PresetCost:
         parameters: Number of weights.
         macs_per_pixel: Multiply-accumulates.
         channels: 3 restores RGB, 1 luma.
+        receptive_radius: How far an output pixel sees, in pixels; ``None``: over the whole image.
     """
 
     parameters: int
     macs_per_pixel: float
     channels: int = 3
+    receptive_radius: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,4 +110,5 @@ def _cost(name: str, preset: str, settings: dict[str, Any]) -> PresetCost:
         parameters=sum(value.numel() for value in network.parameters()),
         macs_per_pixel=macs(network) / 512**2,
         channels=network.channels,
+        receptive_radius=network.receptive_radius,
     )

@@ -81,15 +81,12 @@ class RestorerSpec:
         channels: Channel counts it takes: 3 is RGB, 1 is luma (full-range BT.601 Y).
         size_multiple: Height and width must be multiples of this many pixels.
         quality: Whether a description of the quality is needed, used if given, or not looked at.
-        receptive_radius: Pixels farther away than this do not change an output pixel; the overlap
-            of tiles. ``None``: the whole image matters, so it is not tiled.
         paper: Where the network comes from.
     """
 
     channels: tuple[int, ...]
     size_multiple: int
     quality: Literal["required", "optional", "ignored"]
-    receptive_radius: int | None
     paper: str
 
 
@@ -122,3 +119,42 @@ class Restorer(nn.Module):
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore a batch; see the class for shapes."""
         raise TypeError(f"{type(self).__name__} does not define forward()")
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """How far an output pixel sees, in pixels along an axis: the overlap that tiles need.
+
+        It is that of this instance: settings that add blocks or change kernels change it. A
+        subclass that looks at a bounded part of the image states it, by :func:`reach` of its
+        layers. ``None``, as here: the whole image matters, so it is not tiled.
+        """
+        return None
+
+
+def reach(*parts: nn.Module) -> int:
+    """Return how far beyond a position all convolutions of ``parts`` see that stand in a row.
+
+    A convolution of stride s makes one position of s × s, and adds what its kernel overhangs them:
+    1 for 3×3 with padding 1, 0 for 2×2 with stride 2. A network whose coarsest position is that of
+    c × c pixels, and that doubles its resolution by layers without an overhang, sees
+    ``sum(scale * reach(layers at that scale)) + c - 1`` pixels far.
+
+    Args:
+        parts: Layers, or modules that hold them, that work on (or, with a stride, start from) one
+            resolution. Layers side by side count as if they stood in a row, which is too much.
+
+    Returns:
+        Positions of that resolution.
+
+    >>> reach(nn.Conv2d(3, 8, 9, padding=4), nn.Conv2d(8, 8, 4, stride=2, padding=1))
+    5
+    """
+    layers = [layer for part in parts for layer in part.modules() if isinstance(layer, nn.Conv2d)]
+    return sum(max(_overhang(layer, axis) for axis in (0, 1)) for layer in layers)
+
+
+def _overhang(layer: nn.Conv2d, axis: int) -> int:
+    """Return by how much the kernel passes the positions that it makes one of, at either end."""
+    before = int(layer.padding[axis])
+    size = layer.dilation[axis] * (layer.kernel_size[axis] - 1) + 1
+    return max(before, size - layer.stride[axis] - before)

@@ -280,7 +280,6 @@ class D2LNet(Restorer):
         channels=(3, 1),
         size_multiple=8,
         quality="ignored",
-        receptive_radius=None,
         paper="Yang et al., ICONIP 2023",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {

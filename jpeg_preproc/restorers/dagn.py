@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
+from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec, reach
 from jpeg_preproc.restorers.dagn_encoders import ResNetEncoder
 
 #: Scale and bias of a stage, (N, C, 1, 1) each.
@@ -212,7 +212,6 @@ class DAGN(Restorer):
         channels=(3,),
         size_multiple=16,
         quality="ignored",
-        receptive_radius=None,
         paper="Ma et al., Sensitivity Decouple Learning for Image Compression Artifacts Reduction",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {
@@ -274,6 +273,19 @@ class DAGN(Restorer):
         for layer in (self.head, *down, self.tail):
             _init(layer, "linear", gain=0.1 if layer is self.tail else 1)
         _carry_the_image(self.head, self.tail)
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """``None``: the guides are of the whole image; without any, a U-Net's of four scales."""
+        if self.encoders:
+            return None
+        scales = [1, 2, 4, 8]
+        radius = reach(self.head, self.tail) + scales[-1] * reach(self.middle) + scales[-1] - 1
+        for scale, blocks in zip(scales, self.encode, strict=True):
+            radius += scale * reach(blocks)
+        for scale, stage in zip(scales[-2::-1], self.decode, strict=True):
+            radius += scale * reach(stage)
+        return radius
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore (N, 3, H, W) in [0, 1], H and W multiples of 16; ``quality`` is not looked at."""

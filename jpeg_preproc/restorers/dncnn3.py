@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jpeg_preproc.errors import WeightsError
-from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
+from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec, reach
 
 # The authors' epsilon, as it enters the result. The momentum is torch's: with the authors' 0.9,
 # which in torch is the share of the newest batch, few batches would decide the statistics.
@@ -57,7 +57,6 @@ class DnCNN3(Restorer):
         channels=(1, 3),
         size_multiple=1,
         quality="ignored",
-        receptive_radius=20,  # a pixel a layer, of which all presets have twenty
         paper="Zhang et al., IEEE TIP 2017",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {
@@ -86,6 +85,11 @@ class DnCNN3(Restorer):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    @property
+    def receptive_radius(self) -> int:
+        """A pixel for each layer."""
+        return reach(self)
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore (N, channels, H, W) in [0, 1]; ``quality`` is not looked at."""

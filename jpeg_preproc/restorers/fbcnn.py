@@ -109,7 +109,6 @@ class FBCNN(Restorer):
         channels=(3, 1),
         size_multiple=8,
         quality="optional",
-        receptive_radius=None,  # the quality head averages over the image
         paper="Jiang et al., ICCV 2021",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
+from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec, reach
 
 
 def _zero(values: Tensor | None) -> None:
@@ -85,13 +85,10 @@ class GridUNet(Restorer):
         embedding: Width of the table embedding.
     """
 
-    # The radius is that of the shipped presets: 3×3 convolutions, two a block, add one pixel of
-    # their own scale each: 2·(2·4 + 2) + 4·(2·4) + 8·(2·3) px and the resampling steps.
     spec: ClassVar[RestorerSpec] = RestorerSpec(
         channels=(3,),
         size_multiple=8,
         quality="optional",
-        receptive_radius=112,
         paper="this project",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {
@@ -127,6 +124,16 @@ class GridUNet(Restorer):
         # A correction of zero to begin with: training starts at the JPEG image.
         _zero(self.tail.weight)
         _zero(self.tail.bias)
+
+    @property
+    def receptive_radius(self) -> int:
+        """A position of its own scale for each 3×3 convolution, two a block, and the 8×8 block.
+
+        Of ``base``: 2·(2·4 + 2) + 4·(2·4) + 8·(2·3) + 7 pixels.
+        """
+        half = reach(self.head, self.encode_half, self.decode_half, self.tail)
+        quarter = reach(self.encode_quarter, self.decode_quarter)
+        return 2 * half + 4 * quarter + 8 * reach(self.middle) + 7
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore RGB images.

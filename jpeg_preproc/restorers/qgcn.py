@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jpeg_preproc.errors import QualityError, WeightsError
-from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
+from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec, reach
 
 # The global branch sees the image at this size, and four halvings of it: 112 -> 7.
 _GLOBAL_SIZE = 112
@@ -130,13 +130,10 @@ class QCN(_RestorationBranch):
         residual_scale: Factor of each block's residual.
     """
 
-    # At half resolution two convolutions a block and two after them; at full resolution one
-    # before and one after, and one pixel each for the way down and up: 2·(2·64 + 2) + 4.
     spec: ClassVar[RestorerSpec] = RestorerSpec(
         channels=(3, 1),
         size_multiple=8,
         quality="required",
-        receptive_radius=264,
         paper="Li et al., IEEE TIP 2020",
     )
     presets: ClassVar[dict[str, dict[str, object]]] = {
@@ -156,6 +153,15 @@ class QCN(_RestorationBranch):
         super().__init__(channels, width)
         self.blocks = _blocks(num_blocks, width, residual_scale)
         self._initialise()
+
+    @property
+    def receptive_radius(self) -> int:
+        """At half resolution two convolutions a block and two after them; three at full; and 2×2.
+
+        Of ``paper``: 2·(2·64 + 2) + 3 + 1 pixels.
+        """
+        full = reach(self.extract, self.downscale, self.reconstruct)
+        return full + 2 * reach(self.blocks, self.mix, self.upscale) + 1
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore a batch by its tables.
@@ -223,7 +229,6 @@ class QGCN(_RestorationBranch):
         channels=(3, 1),
         size_multiple=8,
         quality="required",
-        receptive_radius=None,
         paper="Li et al., IEEE TIP 2020",
     )
     _tiny: ClassVar[dict[str, object]] = {
@@ -300,7 +305,8 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     The authors' files hold a pickled module, so ``state`` is
     ``torch.load(file, weights_only=False)["model"].state_dict()``, with their ``nets`` package
-    importable; the ``module.`` of multi-GPU training is dropped.
+    importable, which runs whatever the file names: see ``SECURITY.md``. The ``module.`` of
+    multi-GPU training is dropped.
 
     Raises:
         WeightsError: A tensor that neither network has.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,14 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, load_image, qtables_from_qf
+from jpeg_preproc.jpeg import load_image, qtables_from_qf
 from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers.contract import Quality
-
-# Two blocks of luma, one of chroma at 4:2:0.
-_GRID = 16
+from jpeg_preproc.training.histories import Coding
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,8 @@ class ImageFolder:
         folder: Searched recursively, in sorted order.
         shrink: Reduce height and width by this factor (box filter), so that sources which are
             JPEG themselves lose their artifacts.
-        start: First image taken, as in a slice.
-        stop: Image before which to stop, as in a slice.
+        start: Index of the first image taken, as in a slice.
+        stop: Index of the image before which to stop, as in a slice.
         weight: How often one of its pixels is drawn, relative to those of other folders.
     """
 
@@ -69,52 +66,6 @@ class ImageFolder:
         return images, skipped
 
 
-@dataclass(frozen=True)
-class Coding:
-    """How the crops are coded: the distribution of qualities and formats.
-
-    Attributes:
-        qf_ranges: (low, high, weight) of uniform integer ranges, inclusive.
-        full_chroma: Share coded 4:4:4; the others are 4:2:0.
-        grey: Share of grey images (coded as one component, shown as RGB).
-        double: Share coded once before, at a quality factor of ``double_qf``.
-        double_qf: (low, high), inclusive.
-        double_shifted: Of those, the share whose first grid does not lie on the last one.
-        shifted: Share cut out of the coded image off its 8×8 grid.
-        resized: Share resized after coding, by a kernel of Pillow or OpenCV. Such an image, and one
-            whose last coding is the weaker of two, is described by the quality that it really has
-            and not by the tables of its last file.
-        resized_scale: (low, high) of the factor, drawn uniformly in octaves.
-        saved_again: Of those resized, the share that is coded a second time afterwards.
-        again_qf: (low, high) of that coding, inclusive.
-        other_tables: Share of single codings with tables other than libjpeg's.
-        belief_spread: Standard deviation, in octaves of the quantisation step, by which the quality
-            that an image really has is misjudged.
-        blind: Share whose tables are withheld.
-    """
-
-    qf_ranges: Sequence[tuple[int, int, float]] = ((5, 50, 0.6), (51, 98, 0.4))
-    full_chroma: float = 0.15
-    grey: float = 0.05
-    double: float = 0.1
-    double_qf: tuple[int, int] = (60, 95)
-    double_shifted: float = 0.0
-    shifted: float = 0.0
-    resized: float = 0.0
-    resized_scale: tuple[float, float] = (0.5, 2.0)
-    saved_again: float = 0.4
-    again_qf: tuple[int, int] = (60, 96)
-    other_tables: float = 0.0
-    belief_spread: float = 0.25
-    blind: float = 0.1
-
-    def sample_qf(self, rng: np.random.Generator) -> int:
-        """Draw a quality factor."""
-        weights = np.array([weight for _, _, weight in self.qf_ranges])
-        low, high, _ = self.qf_ranges[rng.choice(len(weights), p=weights / weights.sum())]
-        return int(rng.integers(low, high + 1))
-
-
 class JpegCrops(Dataset[dict[str, Tensor]]):
     """Random crops with their JPEG versions; item ``i`` is the same in every run.
 
@@ -123,13 +74,13 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
     Args:
         sources: Where the clean images are.
         crop: Side of the square crops in pixels, a multiple of 16.
-        coding: How they are coded.
+        coding: How the crops are coded.
         luma: Give grey images of one channel, for networks that restore luma alone.
-        length: Items an epoch has.
-        seed: With the index, what an item depends on.
+        length: Number of items in an epoch.
+        seed: Number that decides, with its index, what an item is.
 
     Raises:
-        ImageReadError: No image as large as a crop.
+        ImageReadError: No image is as large as a crop.
     """
 
     def __init__(
@@ -182,151 +133,18 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
 
     def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return clean and decoded pixels, (crop, crop, 3) or grey (crop, crop), and the tables."""
-        coding = self.coding
         image = self.images[rng.choice(len(self.images), p=self.weights)]
-        if rng.random() < coding.resized:
-            return self._resized_pair(image, rng)
-        double = rng.random() < coding.double
-        # A grid is shifted by cutting the image between two codings, or behind the last one.
-        between = double and rng.random() < coding.double_shifted
-        behind = rng.random() < coding.shifted
-        spare = min(image.shape[:2]) - self.crop
-        if spare < _GRID * (between + behind):  # too small an image to cut anything off
-            between = behind = False
-        clean = self._grey_or_colour(
-            _random_crop(image, self.crop + _GRID * (between + behind), rng), rng
-        )
-        subsampling = self._subsampling(rng)
-        jpeg = clean
-        first = 101
-        if double:
-            low, high = coding.double_qf
-            first = int(rng.integers(low, high + 1))
-            jpeg = decode_jpeg(compress_jpeg(jpeg, first, subsampling)).pixels
-        if between:
-            clean, jpeg = _cut(clean, jpeg, rng)
-        last = coding.sample_qf(rng)
-        if not double and rng.random() < coding.other_tables:
-            coded = decode_jpeg(_compress_with_tables(jpeg, _other_tables(last, rng), subsampling))
-        else:
-            coded = decode_jpeg(compress_jpeg(jpeg, last, subsampling))
-        jpeg = coded.pixels
-        if behind:
-            clean, jpeg = _cut(clean, jpeg, rng)
-        if coding.resized and first < last:
-            return clean, jpeg, qtables_from_qf(_misjudged(first, coding.belief_spread, rng))
-        return clean, jpeg, coded.info.qtables
-
-    def _resized_pair(
-        self, image: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what :meth:`_pair` does, of an image that was resized after it was coded."""
-        coding = self.coding
-        low, high = np.log2(coding.resized_scale)
-        side = min(round(self.crop / 2 ** rng.uniform(low, high)), min(image.shape[:2]))
-        clean = self._grey_or_colour(_random_crop(image, side, rng), rng)
-        subsampling = self._subsampling(rng)
-        qf = coding.sample_qf(rng)
-        jpeg = decode_jpeg(compress_jpeg(clean, qf, subsampling)).pixels
-        kernel = _KERNELS[rng.integers(len(_KERNELS))]
-        clean, jpeg = (_resized(pixels, self.crop, kernel) for pixels in (clean, jpeg))
-        if rng.random() < coding.saved_again:
-            again = int(rng.integers(coding.again_qf[0], coding.again_qf[1] + 1))
-            jpeg = decode_jpeg(compress_jpeg(jpeg, again, subsampling)).pixels
-        effective = _equal_error_qf(clean, jpeg)
-        # In a crop without detail any quality has the same error.
-        effective = _scaled_qf(qf, float(np.clip(_octaves(effective, qf), -2.5, 2.5)))
-        return clean, jpeg, qtables_from_qf(_misjudged(effective, coding.belief_spread, rng))
-
-    def _grey_or_colour(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return a crop, or its luma: what is to be restored is then the grey image."""
+        history = self.coding.draw(rng, self.crop, min(image.shape[:2]))
+        clean = _random_crop(image, history.side, rng)
         if self.luma or rng.random() < self.coding.grey:
-            return np.asarray(Image.fromarray(clean).convert("L"))
-        return clean
-
-    def _subsampling(self, rng: np.random.Generator) -> str:
-        return "4:4:4" if rng.random() < self.coding.full_chroma else "4:2:0"
-
-
-# How others resize: Pillow's kernels widen as they reduce, OpenCV's (as torch's) do not.
-_KERNELS: tuple[str | Image.Resampling, ...] = (
-    Image.Resampling.BILINEAR,
-    Image.Resampling.BICUBIC,
-    Image.Resampling.LANCZOS,
-    "bilinear",
-    "bicubic",
-    "area",
-)
-
-
-def _resized(pixels: np.ndarray, side: int, kernel: str | Image.Resampling) -> np.ndarray:
-    """Return (H, W, 3) or (H, W) uint8 pixels as (side, side, 3) or (side, side)."""
-    if isinstance(kernel, Image.Resampling):
-        return np.asarray(Image.fromarray(pixels).resize((side, side), kernel))
-    planes = torch.from_numpy(np.atleast_3d(pixels).transpose(2, 0, 1)[None].copy()).float()
-    corners = None if kernel == "area" else False
-    found = F.interpolate(planes, size=(side, side), mode=kernel, align_corners=corners)
-    result = found[0].round().clamp(0, 255).byte().numpy().transpose(1, 2, 0)
-    return np.ascontiguousarray(result[..., 0] if pixels.ndim == 2 else result)
-
-
-def _equal_error_qf(clean: np.ndarray, spoilt: np.ndarray) -> int:
-    """Return the quality at which one coding of ``clean`` has the error of ``spoilt`` in luma."""
-    reference, given = (
-        np.asarray(Image.fromarray(image).convert("L")) for image in (clean, spoilt)
-    )
-
-    def error(luma: np.ndarray) -> float:
-        return float(np.square(luma.astype(np.float32) - reference).mean())
-
-    wanted = error(given)
-    low, high = 1, 100
-    while low < high:  # the error falls as the quality rises
-        middle = (low + high) // 2
-        coded = decode_jpeg(compress_jpeg(reference, middle)).pixels
-        low, high = (low, middle) if error(coded) <= wanted else (middle + 1, high)
-    return low
-
-
-def _percent(qf: float) -> float:
-    """Return by how many percent libjpeg scales the tables of Annex K at a quality."""
-    return max(5000 / qf if qf < 50 else 200 - 2 * qf, 0.5)
-
-
-def _octaves(qf: int, other: int) -> float:
-    """Return how much coarser the steps of ``qf`` are than those of ``other``, in octaves."""
-    return float(np.log2(_percent(qf) / _percent(other)))
-
-
-def _scaled_qf(qf: int, octaves: float) -> int:
-    """Return the quality whose steps are coarser than those of ``qf`` by so many octaves."""
-    percent = _percent(qf) * 2**octaves
-    return int(np.clip(round(5000 / percent if percent > 100 else (200 - percent) / 2), 1, 100))
-
-
-def _misjudged(qf: int, spread: float, rng: np.random.Generator) -> int:
-    return _scaled_qf(qf, rng.normal(0, spread))
-
-
-def _other_tables(qf: int, rng: np.random.Generator) -> np.ndarray:
-    """Return (2, 8, 8) tables about as coarse as libjpeg's, with another slope over frequency.
-
-    Cameras' and Photoshop's tables are flatter or steeper than Annex K, and treat chroma better.
-    """
-    tables = qtables_from_qf(qf).astype(np.float64)
-    centre = np.exp(np.log(tables).mean(axis=(1, 2), keepdims=True))
-    shaped = centre * (tables / centre) ** rng.uniform(0.3, 1.4)
-    shaped[1] *= 2 ** rng.uniform(-1.0, 0.3)
-    return np.clip(np.round(shaped), 1, 255).astype(np.uint16)
-
-
-def _compress_with_tables(pixels: np.ndarray, tables: np.ndarray, subsampling: str) -> bytes:
-    stream = io.BytesIO()
-    # Pillow takes tables in natural order.
-    lists = [table.flatten().tolist() for table in tables[: 1 if pixels.ndim == 2 else 2]]
-    options = {} if pixels.ndim == 2 else {"subsampling": subsampling}
-    Image.fromarray(pixels).save(stream, "JPEG", qtables=lists, **options)
-    return stream.getvalue()
+            # What is to be restored is the grey image, not the colour it was made from.
+            clean = np.asarray(Image.fromarray(clean).convert("L"))
+        made = history.corruption.apply(clean)
+        top, left = history.cut
+        rows, columns = slice(top, top + self.crop), slice(left, left + self.crop)
+        clean = np.ascontiguousarray(history.corruption.reference(clean)[rows, columns])
+        jpeg = np.ascontiguousarray(made.pixels[rows, columns])
+        return clean, jpeg, self.coding.tables(history, made.qtables, clean, jpeg, rng)
 
 
 def _random_crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -335,17 +153,6 @@ def _random_crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.n
     left = rng.integers(0, image.shape[1] - side + 1)
     crop = np.rot90(image[top : top + side, left : left + side], int(rng.integers(4)))
     return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
-
-
-def _cut(
-    clean: np.ndarray, jpeg: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cut 16 rows and columns off both images, not all behind them: the grid is shifted."""
-    top, left = (int(offset) for offset in rng.integers(0, _GRID, 2))
-    if not (top or left):
-        left = _GRID // 4
-    rows, columns = slice(top, top - _GRID), slice(left, left - _GRID)
-    return np.ascontiguousarray(clean[rows, columns]), np.ascontiguousarray(jpeg[rows, columns])
 
 
 class JpegImages(Dataset[dict[str, Tensor]]):
@@ -374,9 +181,9 @@ class JpegImages(Dataset[dict[str, Tensor]]):
         clean = clean[:height, :width]
         if self.luma:
             clean = np.asarray(Image.fromarray(clean).convert("L"))
-        coded = decode_jpeg(compress_jpeg(clean, self.qfs[index % len(self.qfs)]))
-        quality = Quality.from_qtables([coded.info.qtables])
-        jpeg = coded.pixels
+        qf = self.qfs[index % len(self.qfs)]
+        jpeg = Jpeg(qf).apply(clean).pixels
+        quality = Quality.from_qtables([qtables_from_qf(qf)[: 1 if self.luma else 2]])
         if self.luma:
             clean, jpeg = clean[..., None], jpeg[..., None]
         return {

@@ -23,7 +23,8 @@ class StopOnNanHook(Hook):
     The last checkpoint stays the last good one.
 
     Raises:
-        TrainingError: Says which step and which items of the data set it was.
+        TrainingError: A loss is no number; the message names the step and the items of the data
+            set.
     """
 
     # Before the hooks that average, save and log.
@@ -53,10 +54,10 @@ class SaveWeightsHook(Hook):
     manifest also names the downstream networks that a ``task`` variant was trained with.
 
     Args:
-        name: Stem of the files; without, the config's ``weights_name``, or its own name.
-        data: Lines on the training images and their licences, for the manifest; without, the
+        name: Stem of the files; ``None`` takes the config's ``weights_name``, or its own name.
+        data: Lines on the training images and their licences, for the manifest; ``None`` takes the
             config's ``clean_data``.
-        licence: Of the weights.
+        licence: Licence of the weights.
         interval: Steps between two writes.
     """
 

@@ -132,5 +132,7 @@ def test_qualities_that_do_not_exist(kind, wrong, limits):
 def test_a_missing_package_names_the_install_line(kind, module, distribution, photo, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     for call in (lambda: kind(30).apply(photo), kind(30).key):
-        with pytest.raises(CorruptionError, match=f"pip install {distribution}"):
+        with pytest.raises(
+            CorruptionError, match=f"^The package {module} .*pip install {distribution}$"
+        ):
             call()

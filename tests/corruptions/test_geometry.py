@@ -12,7 +12,7 @@ from jpeg_preproc.jpeg import apply_orientation
 
 RESIZED = [
     f"resized_jpeg:90,{scale},kernel={kernel}"
-    for scale in (0.4, 0.75, 1, 1.6)
+    for scale in (0.45, 0.77, 1, 1.6)
     for kernel in ("bilinear", "bicubic", "cv2_bilinear")
 ]
 # Odd sizes after: no pixel's centre falls between two pixels, where nearest means nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 
 import numpy as np
@@ -178,5 +179,12 @@ def test_a_missing_package_names_the_install_line(
 ):
     monkeypatch.setitem(sys.modules, module, None)
     for call in (lambda: corruption.apply(photo), corruption.key):
-        with pytest.raises(CorruptionError, match=f"pip install {distribution}"):
+        with pytest.raises(
+            CorruptionError, match=f"^The package {module} .*pip install {distribution}$"
+        ):
             call()
+
+
+def test_values_travel_to_other_processes():
+    for corruption in (DoubleJpeg(10, 95, (2, 5)), Transcoded(60, "mpeg2", 3)):
+        assert pickle.loads(pickle.dumps(corruption)) == corruption

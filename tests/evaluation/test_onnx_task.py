@@ -17,10 +17,11 @@ from onnx_helpers import (
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from stirring import stir
 
 from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, ModelError
-from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings, RestorerChoice
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.onnx import OnnxTask
 from jpeg_preproc.restorers import build_restorer
 from jpeg_preproc.restorers.weights import save_weights
@@ -46,9 +47,7 @@ def restored(tmp_path):
     """A condition whose restorer is untrained and changes pixels."""
     torch.manual_seed(0)
     network = build_restorer("GridUNet", "nano").eval()
-    with torch.no_grad():
-        for value in network.parameters():
-            value.add_(torch.randn_like(value) * 0.02)
+    stir(network)
     path = tmp_path / "noise.safetensors"
     save_weights(network, path, preset="nano")
     return Condition(Jpeg(2), RestorerChoice(str(path), "noise", ""))
@@ -123,7 +122,9 @@ def test_it_measures_what_mmdet_measures(tmp_path, coco):
 
 @pytest.mark.parametrize("qf", [None, 2])
 def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
-    result = segmenter(tmp_path, voc).measure(Condition(None if qf is None else Jpeg(qf)), SETTINGS, "x")
+    result = segmenter(tmp_path, voc).measure(
+        Condition(None if qf is None else Jpeg(qf)), SETTINGS, "x"
+    )
     assert result.metric == "mIoU"
     expected = toysets.expected_miou(range(6), 160.0, qf)
     assert result.value == pytest.approx(expected, abs=1e-6)
@@ -282,10 +283,10 @@ def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
     path = tmp_path / "deeplabv3.onnx"
     image = torch.zeros(1, 3, 513, 513)
     torch.onnx.export(
-        mmseg._network, (image,), path, input_names=["image"], dynamo=True, verbose=False
+        mmseg.network, (image,), path, input_names=["image"], dynamo=True, verbose=False
     )
     ours = OnnxTask(CONFIGS / "onnx_deeplabv3_mnv2_voc.py", path, tmp_path / "a", **kept)
-    for condition in (ORIGINAL, Condition(10)):
+    for condition in (ORIGINAL, Condition(Jpeg(10))):
         found = ours.measure(condition, SETTINGS, "x").value
         assert found > 20
         expected = mmseg.measure(condition, SETTINGS, "x").value

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from toys import LOAD, OneFile, run
 
 from jpeg_preproc.errors import (
+    CorruptionError,
     ImageReadError,
     PipelineError,
     QualityError,
@@ -25,7 +26,7 @@ from jpeg_preproc.errors import (
     WeightsError,
 )
 from jpeg_preproc.jpeg import compress_jpeg, qtables_from_qf
-from jpeg_preproc.openmmlab import JpegCompress, JpegRestore
+from jpeg_preproc.openmmlab import JpegCompress, JpegCorrupt, JpegRestore
 from jpeg_preproc.restorers.engine import JpegRestorer
 
 
@@ -70,6 +71,100 @@ def test_compress_to_grey_keeps_three_channels(photo):
     image = JpegCompress(50, "grey")(array_results(photo))["img"]
     assert image.shape == photo.shape
     assert (image == image[..., :1]).all()
+
+
+@pytest.mark.parametrize("qf", [0, 101, "high", (20,), (30, 10), (0, 10), (1, 2, 3)])
+def test_a_quality_that_does_not_exist_is_refused(qf):
+    with pytest.raises(QualityError):
+        JpegCompress(qf)
+
+
+@pytest.mark.parametrize("prob", [-0.1, 1.5])
+def test_what_is_no_probability_is_refused(prob):
+    with pytest.raises(PipelineError, match="give 0 to 1"):
+        JpegCompress(10, prob=prob)
+
+
+def test_qualities_are_drawn_evenly_from_the_range_and_images_by_their_share(photo):
+    transform = JpegCompress(qf=(10, 13), prob=0.5)
+    results = [transform(array_results(photo[:8, :8])) for _ in range(400)]
+    drawn = [one["jpeg_quality"]["qf"] for one in results if "jpeg_quality" in one]
+    assert set(drawn) == {10, 11, 12, 13}
+    # Five standard deviations of 400 draws, and of 200.
+    assert abs(len(drawn) / 400 - 0.5) < 0.125
+    assert abs(np.mean(drawn) - 11.5) < 0.4
+    untouched = next(one for one in results if "jpeg_quality" not in one)
+    np.testing.assert_array_equal(untouched["img"], photo[:8, :8])
+    assert "jpeg_data" not in untouched
+
+
+def test_what_is_drawn_follows_the_seed_that_mmengine_gives(tmp_path, photo):
+    """``worker_init_fn`` of mmengine seeds NumPy's generator, from which the quality is drawn."""
+    from mmengine.dataset import worker_init_fn
+
+    transform = JpegCompress(qf=(1, 100))
+
+    def drawn(seed):
+        worker_init_fn(0, num_workers=1, rank=0, seed=seed)
+        return [transform(array_results(photo[:8, :8]))["jpeg_quality"]["qf"] for _ in range(5)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+# --- JpegCorrupt
+
+
+def test_corrupt_leaves_what_the_corruption_makes(tmp_path, photo):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    result = run([LOAD, dict(type="JpegCorrupt", corruption="webp:30")], tmp_path / "a.png")
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "WEBP", quality=30)
+    with Image.open(stream) as decoded:
+        np.testing.assert_array_equal(result["img"], np.array(decoded)[..., ::-1])
+    assert result["jpeg_corruption"]["corruption"] == "webp:30"
+    assert result["jpeg_corruption"]["bytes"] == len(stream.getvalue())
+    assert result["jpeg_quality"]["qtables"] is None and result["jpeg_data"] is None
+
+
+def test_a_corrupted_size_is_the_images_own_from_then_on(photo):
+    result = JpegCorrupt("resized_jpeg:20,0.5")(array_results(photo))
+    assert result["img"].shape == (60, 92, 3)
+    assert result["img_shape"] == result["ori_shape"] == (60, 92)
+    assert result["jpeg_corruption"]["geometry"].original == (120, 184)
+
+
+@pytest.mark.parametrize(
+    "corruption,source,qf",
+    [
+        ("jpeg:15", "file", 15),
+        ("double_jpeg:10,80,shift=3", "file", 80),
+        ("resized_jpeg:10,1.5,then=70", "file", 70),
+        ("cropped_jpeg:10,offset=8", "estimated", 10),  # a whole block: the grid stays in place
+    ],
+)
+def test_restore_goes_by_what_it_would_know_of_such_a_file(
+    weights, photo_file, corruption, source, qf
+):
+    """The source file is JPEG too; what it says of itself is no longer true of the image."""
+    steps = [LOAD, dict(type="JpegCorrupt", corruption=corruption)]
+    corrupted = run(steps, photo_file)
+    restored = run([*steps, dict(type="JpegRestore", restorer=weights)], photo_file)
+    told = restored["jpeg_quality"]
+    assert (told["source"], told["qf"]) == (source, qf)
+    alone = JpegRestorer(weights)
+    known = corrupted["jpeg_data"] or np.ascontiguousarray(corrupted["img"][..., ::-1])
+    np.testing.assert_array_equal(restored["img"][..., ::-1], alone(known).image)
+
+
+def test_a_corruption_that_does_not_exist_is_refused_at_once():
+    with pytest.raises(CorruptionError, match="jpeg"):
+        JpegCorrupt("jpg:10")
+
+
+@pytest.mark.parametrize("transform", [JpegCompress(10, prob=0.5), JpegCorrupt("jpeg:10")])
+def test_what_corrupts_can_be_pickled_and_shown(transform, photo):
+    again = pickle.loads(pickle.dumps(transform))
+    assert repr(again) == repr(transform) and type(transform).__name__ in repr(transform)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (9, 7, 3), (7, 9)])
@@ -303,7 +398,9 @@ def test_a_pickle_holds_no_network_and_works(photo_file, weights):
 
 
 def test_repr_shows_every_setting(weights):
-    assert repr(JpegCompress(10, "4:4:4")) == "JpegCompress(qf=10, subsampling='4:4:4')"
+    assert repr(JpegCompress(10, "4:4:4")) == (
+        "JpegCompress(qf=10, subsampling='4:4:4', prob=1.0, backend_args=None)"
+    )
     assert repr(JpegRestore(weights, qf="blind", tile=None)) == (
         f"JpegRestore(restorer={weights!r}, qf='blind', device='cpu', dtype='fp32', tile=None, "
         "backend_args=None, color_type='unchanged', consistent=False)"

@@ -32,9 +32,7 @@ def write_coco(root: Path, suffix: str = ".png") -> Path:
     for index, (height, width) in enumerate(SIDES):
         pixels, (left, top, right, bottom) = scene(index)
         name = f"{index:03d}{suffix}"
-        Image.fromarray(pixels).save(
-            root / "val" / name, **({"quality": 95} if "j" in suffix else {})
-        )
+        Image.fromarray(pixels).save(root / "val" / name, quality=95)  # heeded by JPEG alone
         images.append({"id": 10 + index, "file_name": name, "height": height, "width": width})
         box = [left, top, right - left, bottom - top]
         annotations.append(

@@ -136,7 +136,7 @@ def test_a_pixel_reaches_the_whole_image():
     changed = image.clone()
     changed[..., 0, 0] += 0.5
     difference = (network(changed).image - network(image).image).abs()
-    assert network.spec.receptive_radius is None and (difference > 0).float().mean() > 0.99
+    assert network.receptive_radius is None and (difference > 0).float().mean() > 0.99
 
 
 @pytest.mark.parametrize("order", ["paper", "code"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from stirring import stir
 from torch.nn import functional as F
 
 from jpeg_preproc import JpegRestorer, build_restorer
@@ -18,8 +19,7 @@ from jpeg_preproc.restorers.tiling import run_tiled
 def network():
     torch.manual_seed(0)
     built = build_restorer("GridUNet", "nano")
-    with torch.no_grad():
-        built.tail.weight.normal_(0, 0.02)
+    stir(built.tail)
     return built.eval()
 
 
@@ -28,7 +28,7 @@ def restored_in_float(network, images, tile):
     """The whole batch as float from beginning to end, in colour, at QF 20."""
     batch = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).float() / 255
     height, width = batch.shape[-2:]
-    multiple, radius = network.spec.size_multiple, network.spec.receptive_radius
+    multiple, radius = network.spec.size_multiple, network.receptive_radius
     padding = (0, -width % multiple, 0, -height % multiple)
     padded = F.pad(batch, padding, mode="replicate")
     quality = Quality.from_qtables([qtables_from_qf(20)] * len(images))
@@ -62,7 +62,7 @@ def test_only_tiles_are_float(network, photo, monkeypatch):
     monkeypatch.setattr(network, "forward", watched)
     image = np.tile(photo, (5, 4, 1))
     JpegRestorer(network, tile=64)(image, qf="blind")
-    side = 64 + 2 * network.spec.receptive_radius
+    side = 64 + 2 * network.receptive_radius
     assert 0 < max(sizes) <= 3 * side**2 < image.size
 
 

@@ -103,7 +103,7 @@ def test_receptive_radius_of_qcn_grows_by_four_pixels_a_block():
         rows = touched(QCN(width=4, num_blocks=blocks, residual_scale=1.0), 96, 48)
         radii.append(max(48 - int(rows.min()), int(rows.max()) - 63))
     assert radii == [12, 16, 20]
-    assert QCN.spec.receptive_radius == 12 + 4 * (64 - 1)
+    assert build_restorer("QCN").receptive_radius == 12 + 4 * (64 - 1)
 
 
 def test_qgcn_sees_the_whole_image():
@@ -111,7 +111,7 @@ def test_qgcn_sees_the_whole_image():
     network = QGCN(width=4, num_blocks=2, global_width=4, global_hidden=8)
     rows = touched(network, 160, 80)
     assert (rows.min(), rows.max()) == (0, 159)
-    assert QGCN.spec.receptive_radius is None
+    assert network.receptive_radius is None
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -44,8 +44,10 @@ def test_a_whole_run_writes_every_form_and_resumes(tool, tmp_path, model, weight
     )
     assert values["arcnn", 2]["recovery"] == pytest.approx((restored - jpeg) / (original - jpeg))
     meta = results(tmp_path)["meta"]
-    assert {"torch", "mmcv", "mmdet", "codec"} <= meta["versions"].keys()
-    assert meta["seed"] == 0 and meta["skipped"] == [] and "4:2:0" in meta["protocol"]
+    assert {"torch", "mmcv", "mmdet", "pillow", "jpeg"} <= meta["versions"].keys()
+    assert meta["seed"] == 0 and meta["skipped"] == []
+    settings = [corruption["settings"] for corruption in meta["corruptions"]]
+    assert settings == [{"qf": qf, "subsampling": "4:2:0"} for qf in (2, 50)]
     with (tmp_path / "out" / "results.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 5
     assert "toy_detector" in (tmp_path / "out" / "results.md").read_text()
@@ -56,6 +58,45 @@ def test_a_whole_run_writes_every_form_and_resumes(tool, tmp_path, model, weight
     assert run(tool, tmp_path, *arguments) == 0
     assert "5 condition(s) were there" in capsys.readouterr().out
     assert results(tmp_path)["rows"] == rows
+
+
+def test_other_corruptions_beside_qualities_or_alone(tool, tmp_path, model, weights, capsys):
+    spellings = ("webp:20", "resized_jpeg:30,0.5", "cropped_jpeg:2,offset=3")
+    arguments = (*model, "--restorers", weights, "--corruptions", *spellings)
+    assert run(tool, tmp_path, *arguments) == 0
+    rows = results(tmp_path)["rows"]
+    assert [(row["restorer"], row["corruption"], row["qf"]) for row in rows] == [
+        ("original", None, None),
+        *(("corrupted", spelling, None) for spelling in spellings),
+        *(("arcnn", spelling, None) for spelling in spellings),
+    ]
+    assert all(row["bytes_per_pixel"] > 0 for row in rows[1:])
+    assert [row["strength"] for row in rows[1:4]] == [20.0, 30.0, 2.0]
+    assert "webp:20" in capsys.readouterr().out
+    assert run(tool, tmp_path, *arguments, "--qf", 50) == 0
+    rows = results(tmp_path)["rows"]
+    assert {row["corruption"] for row in rows} == {None, "jpeg:50", *spellings}
+    assert "7 condition(s) were there" in capsys.readouterr().out
+
+
+def test_what_has_changed_since_is_told(tool, tmp_path, model, capsys):
+    assert run(tool, tmp_path, *model, "--qf", 50, "--restorers") == 0
+    image = tmp_path / "coco" / "val" / "003.png"
+    image.write_bytes((tmp_path / "coco" / "val" / "002.png").read_bytes())
+    capsys.readouterr()
+    assert run(tool, tmp_path, *model, "--qf", 50, "--restorers") == 0
+    printed = capsys.readouterr()
+    assert "were there" not in printed.out
+    assert "Measured 2 condition(s) again" in printed.err and "task.data was" in printed.err
+
+
+def test_a_data_set_may_move(tool, tmp_path, model, capsys):
+    assert run(tool, tmp_path, *model, "--qf", 50, "--restorers") == 0
+    moved = (tmp_path / "coco").rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert run(tool, tmp_path, *model, "--qf", 50, "--restorers", "--data-root", moved) == 0
+    printed = capsys.readouterr()
+    assert "2 condition(s) were there" in printed.out and "again" not in printed.err
 
 
 def test_the_breakdown_is_printed_kept_and_compared(tool, tmp_path, model, capsys):
@@ -124,6 +165,8 @@ def test_restorers_that_nobody_named(tool, arguments, restorers):
         (["--restorers", "no_such_restorer"], "no_such_restorer"),
         (["--qf", "0"], "0"),
         (["--qf", "101"], "101"),
+        (["--corruptions", "wepb:30"], "webp"),
+        (["--corruptions", "webp:300"], "300"),
         (["--data-root", "no/such/folder"], "val.json"),
     ],
 )

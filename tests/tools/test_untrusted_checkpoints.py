@@ -115,7 +115,6 @@ def test_train_from_other_weights(training, tmp_path, mark, capsys):
         assert train(*arguments) == 2
         assert f"{path} {REFUSED}" in one_line(capsys)
         assert not mark.exists()
-    assert train(training, "--work-dir", tmp_path / "o", "--cfg-options", f"load_from={path}") == 2
     options = ("--cfg-options", f"load_from={path}", "--trust-checkpoint")
     assert train(training, "--work-dir", tmp_path / "other", *options) == 0
     assert mark.exists()

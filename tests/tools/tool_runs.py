@@ -15,6 +15,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 def load_module(name: str) -> ModuleType:
     """A script in ``tools/`` as a module."""
     specification = importlib.util.spec_from_file_location(f"{name}_tool", TOOLS / f"{name}.py")
+    assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module  # dataclasses look their module up
     specification.loader.exec_module(module)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import qtables_from_qf
-from jpeg_preproc.training.data import Coding, ImageFolder, JpegCrops, JpegImages
+from jpeg_preproc.training.data import ImageFolder, JpegCrops, JpegImages
+from jpeg_preproc.training.histories import Coding
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ pytest.importorskip("mmengine", reason="training needs mmengine")
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from jpeg_preproc import JpegRestorer
 from jpeg_preproc.errors import TrainingError, WeightsError
 from jpeg_preproc.restorers import load_weights
 from jpeg_preproc.training.losses import LOSSES, charbonnier
 from jpeg_preproc.training.model import RestorationModel
+from jpeg_preproc.training.runner import GuardedRunner
 
 CONFIG = Path(__file__).parents[2] / "configs/restorers/gridunet/gridunet_nano_cpu_24k.py"
 
@@ -35,7 +35,7 @@ def config(tmp_path, miniature, monkeypatch):
 
 def run(cfg, name):
     cfg.experiment_name = name
-    runner = Runner.from_cfg(cfg)
+    runner = GuardedRunner.from_cfg(cfg)
     runner.train()
     return {key: value.clone() for key, value in runner.model.state_dict().items()}
 
@@ -140,7 +140,7 @@ def test_compiled_losses_are_the_same(config):
         torch.manual_seed(0)
         config.model.compile = compiled
         config.experiment_name = f"compiled_{bool(compiled)}"
-        runner = Runner.from_cfg(config)
+        runner = GuardedRunner.from_cfg(config)
         data = next(iter(runner.train_dataloader))
         loss = runner.model(**runner.model.data_preprocessor(data, True), mode="loss")["loss"]
         loss.backward()

@@ -29,6 +29,7 @@ train_dataloader = dict(
             shifted=0.06,
             resized=0.2,
             other_tables=0.08,
+            believed="effective",
         ),
     )
 )

@@ -14,8 +14,9 @@ from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.onnx.models import Boxes
 from jpeg_preproc.evaluation.onnx.settings import CocoSettings
-from jpeg_preproc.evaluation.onnx.truth import OnCheck, choose_images, place
+from jpeg_preproc.evaluation.onnx.truth import annotated_path, choose_images
 from jpeg_preproc.evaluation.task import Figure
+from jpeg_preproc.evaluation.testset import OnCheck
 from jpeg_preproc.io import write_text_atomic
 from jpeg_preproc.jpeg import load_image
 from jpeg_preproc.stats.box_ap import box_ap
@@ -54,7 +55,7 @@ class CocoTruth:
         records = document["images"]
 
         def check(index: int) -> tuple[Path, ...]:
-            path = place(root, settings.images, records[index]["file_name"])
+            path = annotated_path(root, settings.images, records[index]["file_name"])
             load_image(path)
             return (path,)
 

@@ -10,9 +10,9 @@ import numpy as np
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ModelError
 from jpeg_preproc.evaluation.onnx.settings import MaskSettings
-from jpeg_preproc.evaluation.onnx.truth import OnCheck, choose_images, place
+from jpeg_preproc.evaluation.onnx.truth import annotated_path, choose_images
 from jpeg_preproc.evaluation.task import Figure
-from jpeg_preproc.evaluation.testset import read_mask
+from jpeg_preproc.evaluation.testset import OnCheck, read_mask
 from jpeg_preproc.jpeg import apply_orientation, load_image
 from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
 
@@ -57,7 +57,7 @@ class MaskTruth:
         stems = _stems(self._root, settings)
 
         def check(index: int) -> tuple[Path, ...]:
-            path = place(self._root, settings.images, stems[index] + settings.image_suffix)
+            path = annotated_path(self._root, settings.images, stems[index] + settings.image_suffix)
             loaded = load_image(path)
             upright = apply_orientation(loaded.pixels, loaded.orientation)
             mask = self._mask_path(stems[index])
@@ -91,7 +91,7 @@ class MaskTruth:
         return hit, area + taken - hit
 
     def _mask_path(self, stem: str) -> Path:
-        return place(self._root, self._settings.masks, stem + self._settings.mask_suffix)
+        return annotated_path(self._root, self._settings.masks, stem + self._settings.mask_suffix)
 
     def _read(self, path: Path, shape: tuple[int, int]) -> np.ndarray:
         """Return a mask, (H, W) uint8, all of whose values have a meaning."""

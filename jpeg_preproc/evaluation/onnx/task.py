@@ -35,9 +35,10 @@ from jpeg_preproc.evaluation.onnx.settings import (
     is_onnx_model,
     model_settings,
 )
-from jpeg_preproc.evaluation.onnx.truth import OnCheck, Tally, Truth
+from jpeg_preproc.evaluation.onnx.truth import Tally, Truth
 from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
 from jpeg_preproc.evaluation.task import Measurement, advance, bytes_per_pixel
+from jpeg_preproc.evaluation.testset import OnCheck
 from jpeg_preproc.evaluation.versions import ONNX
 from jpeg_preproc.jpeg import load_image
 from jpeg_preproc.restorers.engine import JpegRestorer

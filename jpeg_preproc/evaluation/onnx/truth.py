@@ -10,12 +10,16 @@ from typing import Any, Protocol
 
 from jpeg_preproc.datasets.tree import join_inside
 from jpeg_preproc.distributed import ALONE, Processes
-from jpeg_preproc.errors import AnnotationError, ImageReadError
+from jpeg_preproc.errors import AnnotationError
 from jpeg_preproc.evaluation.task import Figure
-from jpeg_preproc.evaluation.testset import evenly
-
-#: Called with each image's name and how many there are.
-OnCheck = Callable[[str, int], None]
+from jpeg_preproc.evaluation.testset import (
+    ImageFiles,
+    OnCheck,
+    evenly,
+    none_usable,
+    usable_images,
+)
+from jpeg_preproc.io import sha256_file
 
 
 class Tally(Protocol):
@@ -47,7 +51,7 @@ class Truth(Protocol):
     Attributes:
         paths: Paths of the images that are evaluated, in order.
         skipped: ``{'file': ..., 'reason': ...}`` of each that was asked for and cannot be used.
-        digest: SHA-256 over the annotations, and the names and sizes of the images.
+        digest: SHA-256 over the annotations, and the names and contents of the images.
     """
 
     paths: list[Path]
@@ -63,10 +67,10 @@ class Chosen:
     """The images of a set that are evaluated.
 
     Attributes:
-        indices: Into the records they were chosen from.
-        paths: Paths of the images.
-        skipped: As of :class:`Truth`.
-        digest: As of :class:`Truth`.
+        indices: Their places among the records that they were chosen from.
+        paths: Path of each image.
+        skipped: What :class:`Truth` has under this name.
+        digest: What :class:`Truth` has under this name.
     """
 
     indices: list[int]
@@ -86,7 +90,7 @@ def choose_images(
     """Check the images of a set, so that every condition is measured on the same ones.
 
     Args:
-        names: Names of the images, as the annotations have them.
+        names: What the annotations call the images.
         check: Returns the files of an index, the image first; raises what is wrong with them.
         annotations: What the digest covers besides.
         limit: Take this many images, evenly spaced over the set, before checking them.
@@ -97,36 +101,22 @@ def choose_images(
         AnnotationError: None can be used.
     """
     wanted = evenly(len(names), limit)
-    skipped: list[dict[str, str]] = []
-    indices, paths = [], []
+
+    def files(index: int) -> ImageFiles:
+        found = check(index)
+        hashes = tuple((file.name, sha256_file(file)) for file in found)
+        return ImageFiles(str(found[0]), hashes)
+
+    usable = usable_images(wanted, names.__getitem__, files, on_check, processes=processes)
+    if not usable.files:
+        raise none_usable(len(wanted), usable.skipped)
     digest = hashlib.sha256(annotations)
-    own_total = len(processes.share(wanted))
-
-    def look(index: int) -> tuple[Path, ...] | str:
-        """Return the files, or what is wrong with them."""
-        if on_check:
-            on_check(Path(names[index]).name, own_total)
-        try:
-            return check(index)
-        except (AnnotationError, ImageReadError) as error:
-            return str(error)
-
-    for index, files in zip(wanted, processes.spread(look, wanted), strict=True):
-        if isinstance(files, str):
-            skipped.append({"file": names[index], "reason": files})
-            continue
-        indices.append(index)
-        paths.append(files[0])
-        digest.update("".join(f"{file.name}:{file.stat().st_size};" for file in files).encode())
-    if not indices:
-        reasons = "; ".join(entry["reason"] for entry in skipped[:3])
-        raise AnnotationError(
-            f"none of the {len(wanted)} test images can be used: {reasons or 'there are none'}"
-        )
-    return Chosen(indices, paths, tuple(skipped), digest.hexdigest())
+    usable.update(digest)
+    paths = [Path(image.path) for image in usable.files.values()]
+    return Chosen(list(usable.files), paths, usable.skipped, digest.hexdigest())
 
 
-def place(root: Path, folder: str, name: str) -> Path:
+def annotated_path(root: Path, folder: str, name: str) -> Path:
     """Return the path of a file that annotations name.
 
     Args:

@@ -90,18 +90,21 @@ def with_condition(config: Config, condition: Condition, settings: RestoreSettin
 def _hand_on(pipeline: Sequence[Any]) -> None:
     """Let every packing transform take what ``JpegCorrupt`` has left into the data samples."""
     for step in pipeline:
-        name = transform_name(step)
-        if not name.startswith("Pack"):
+        if not transform_name(step).startswith("Pack"):
             continue
-        own = step.get("meta_keys")
-        if own is None:
-            kind = step["type"]
-            built = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
-            parameter = inspect.signature(built).parameters.get("meta_keys")
-            if parameter is None:
-                continue
-            own = parameter.default
-        step["meta_keys"] = tuple(dict.fromkeys((*own, CORRUPTION_KEY)))
+        keys = step.get("meta_keys") or _default_meta_keys(step)
+        if keys is not None:
+            step["meta_keys"] = tuple(dict.fromkeys((*keys, CORRUPTION_KEY)))
+
+
+def _default_meta_keys(step: Any) -> tuple[str, ...] | None:
+    """Return the keys a packing transform takes by default; ``None`` if none can be set."""
+    kind = step["type"]
+    if isinstance(kind, str):
+        with TRANSFORMS.switch_scope_and_registry(step.get("_scope_")) as registry:
+            kind = registry.get(kind)
+    parameter = inspect.signature(kind).parameters.get("meta_keys") if kind else None
+    return None if parameter is None else tuple(parameter.default)
 
 
 def left_by_corruption(sample: Any) -> Mapping[str, Any] | None:
@@ -111,7 +114,7 @@ def left_by_corruption(sample: Any) -> Mapping[str, Any] | None:
 
 
 def map_to_original(samples: Sequence[Any]) -> None:
-    """Put predictions into the coordinates of the images before corruption, in their place.
+    """Change predictions, in place, to the coordinates of the images before corruption.
 
     Boxes, masks and label maps are mapped, so that the annotations of the originals can judge
     them; what a corruption has cut off gets the label of the nearest pixel that was kept.
@@ -154,7 +157,7 @@ def check_handed_on(samples: Sequence[Any], condition: Condition) -> None:
     """Check that a corrupted image's data sample says what was done to it.
 
     Raises:
-        PipelineError: It does not, so that boxes and masks cannot be mapped back.
+        PipelineError: A data sample does not say it, so that boxes and masks cannot be mapped back.
     """
     if condition.corruption is None or all(left_by_corruption(one) for one in samples):
         return

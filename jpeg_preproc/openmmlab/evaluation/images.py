@@ -12,13 +12,14 @@ import mmengine.fileio as fileio
 from mmengine.registry import TRANSFORMS
 
 from jpeg_preproc.errors import AnnotationError, ImageReadError, PipelineError
-from jpeg_preproc.evaluation.testset import read_mask
+from jpeg_preproc.evaluation.testset import ImageFiles, read_mask
+from jpeg_preproc.io import sha256_bytes
 from jpeg_preproc.jpeg import is_jpeg, read_jpeg_info
 from jpeg_preproc.openmmlab.config import loader_index
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
 
-# What the loaders of mmcv raise on a bad file; the assertion is LoadImageFromFile's own.
 _MEND = "check that it is an image and undamaged, or take it out of the annotations"
+# What the loaders of mmcv raise on a bad file; the assertion is LoadImageFromFile's own.
 _LOAD_ERRORS = (OSError, AssertionError, SyntaxError, ValueError, cv2.error)
 
 
@@ -36,12 +37,12 @@ class ImageCheck:
         self.backend_args = getattr(self.load, "backend_args", None)
         self.root = _root(leaf)
 
-    def __call__(self, record: Mapping[str, Any]) -> int:
-        """Return the file's size in bytes.
+    def __call__(self, record: Mapping[str, Any]) -> ImageFiles:
+        """Return the image's files, its mask among them if it has one.
 
         Raises:
             AnnotationError: The file or mask is missing or outside the data root.
-            ImageReadError: It is there and cannot be used.
+            ImageReadError: The file is there and cannot be used.
         """
         path = str(record["img_path"])
         if self.root and not _inside(path, self.root):
@@ -66,13 +67,18 @@ class ImageCheck:
         if results is None:  # LoadImageFromFile(ignore_empty=True)
             raise ImageReadError(f"{path} cannot be decoded; {_MEND}")
         image = require_decoder_pixels(results, "JpegCompress")
+        hashes = [(Path(path).name, sha256_bytes(data))]
         if "reduce_zero_label" in record and record.get("seg_map_path"):
-            _check_mask(str(record["seg_map_path"]), image.shape[:2], self.backend_args)
-        return len(data)
+            mask = str(record["seg_map_path"])
+            content = _check_mask(mask, image.shape[:2], self.backend_args)
+            hashes.append((Path(mask).name, sha256_bytes(content)))
+        if record.get("instances"):  # those of VOC stand in files of their own
+            hashes.append(("instances", sha256_bytes(repr(record["instances"]).encode())))
+        return ImageFiles(path, tuple(hashes))
 
 
-def _check_mask(path: str, shape: tuple[int, int], backend_args: dict[str, Any] | None) -> None:
-    """Check that a segmentation mask can be decoded and has its image's (H, W) shape."""
+def _check_mask(path: str, shape: tuple[int, int], backend_args: dict[str, Any] | None) -> bytes:
+    """Return the bytes of a segmentation mask that can be decoded and has its image's shape."""
     try:
         data = bytes(fileio.get(path, backend_args=backend_args))
     except FileNotFoundError as error:
@@ -80,6 +86,7 @@ def _check_mask(path: str, shape: tuple[int, int], backend_args: dict[str, Any] 
     except OSError as error:
         raise AnnotationError(f"{path}: the mask cannot be read: {error}") from error
     read_mask(data, path, shape)
+    return data
 
 
 def _root(leaf: Any) -> str:

@@ -16,8 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from jpeg_preproc.distributed import ALONE, Processes
-from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, PipelineError
-from jpeg_preproc.evaluation.testset import evenly
+from jpeg_preproc.errors import AnnotationError, JpegPreprocError
+from jpeg_preproc.evaluation.testset import ImageFiles, evenly, none_usable, usable_images
 from jpeg_preproc.openmmlab.config import leaf_datasets, metric_configs
 from jpeg_preproc.openmmlab.evaluation.annotations import (
     annotation_digest,
@@ -37,9 +37,9 @@ class Selection:
     """The images that are evaluated.
 
     Attributes:
-        images: How many.
+        images: Number of the images.
         skipped: ``{'file': ..., 'reason': ...}`` of each that was asked for and cannot be used.
-        digest: SHA-256 over the annotation files and the names and sizes of the images.
+        digest: SHA-256 over the annotation files and the names and contents of the images.
     """
 
     images: int
@@ -62,11 +62,12 @@ def select_images(
     left out as images without detections: it gets a copy of that file with the others only.
 
     Args:
-        config: Its default scope must be set. Datasets get ``indices``, metrics ``ann_file``.
+        config: The config, whose default scope must be set. Its datasets get ``indices``, its
+            metrics ``ann_file``.
         folder: Where shortened annotation files are written.
         limit: Take this many images, evenly spaced over the set, before checking them.
         on_image: Called with each file's name and the number to check, in this process.
-        processes: Those that share the checking; each makes this call.
+        processes: Processes that share the checking; each makes this call.
 
     Raises:
         AnnotationError: An annotation file is missing or malformed, names classes that are not
@@ -76,47 +77,36 @@ def select_images(
     leaves = leaf_datasets(config)
     datasets = [_build(leaf, folder) for leaf in leaves]
     chosen = _evenly([len(dataset) for dataset, _ in datasets], limit)
-    total = sum(map(len, chosen))
     own_total = sum(len(processes.share(indices)) for indices in chosen)
     skipped = [entry for _, missing in datasets for entry in missing]
     images, ids = 0, set()
     digest = hashlib.sha256()
     for leaf, (dataset, _), indices in zip(leaves, datasets, chosen, strict=True):
         check = ImageCheck(leaf)
+
+        def files(index: int, dataset: Any = dataset, check: ImageCheck = check) -> ImageFiles:
+            return check(dataset.get_data_info(index))
+
+        def name(index: int, dataset: Any = dataset) -> str:
+            return str(dataset.get_data_info(index)["img_path"])
+
+        usable = usable_images(indices, name, files, on_image, own_total, processes)
         digest.update(annotation_digest(dataset))
-
-        def look(index: int, dataset: Any = dataset, check: ImageCheck = check) -> int | str:
-            """Return the file's size, or what is wrong with it."""
-            record = dataset.get_data_info(index)
-            if on_image:
-                on_image(Path(str(record["img_path"])).name, own_total)
-            try:
-                return check(record)
-            except (ImageReadError, AnnotationError, PipelineError) as error:
-                return str(error)
-
-        usable = []
-        for index, found in zip(indices, processes.spread(look, indices), strict=True):
-            record = dataset.get_data_info(index)
-            if isinstance(found, str):
-                skipped.append({"file": str(record["img_path"]), "reason": found})
-                continue
-            usable.append(index)
-            ids.add(record.get("img_id"))
-            digest.update(f"{Path(record['img_path']).name}:{found};".encode())
-        if len(usable) < len(dataset):
-            leaf.indices = _compose(leaf.get("indices"), usable)
-        images += len(usable)
+        usable.update(digest)
+        skipped += usable.skipped
+        ids |= {dataset.get_data_info(index).get("img_id") for index in usable.files}
+        if len(usable.files) < len(dataset):
+            leaf.indices = _compose(leaf.get("indices"), list(usable.files))
+        images += len(usable.files)
     if not images:
-        reasons = "; ".join(entry["reason"] for entry in skipped[:3])
-        raise AnnotationError(f"none of the {total} test images can be used: {reasons}")
+        raise none_usable(sum(map(len, chosen)), skipped)
     if images < sum(len(dataset) for dataset, _ in datasets):
 
         def shorten() -> None:
             for metric in metric_configs(config):
                 shorten_annotations(metric, ids, folder)
 
-        processes.first(shorten)  # where the metrics compute
+        processes.first(shorten)  # the process in which the metrics compute
     return Selection(images, tuple(skipped), digest.hexdigest())
 
 
