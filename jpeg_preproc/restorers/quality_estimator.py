@@ -12,6 +12,8 @@ It answers with the coarseness of quantisation in octaves; see
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jpeg_preproc.jpeg.blocks import RGB_TO_LUMA
+from jpeg_preproc.restorers.weights import fill, read_state
 
 #: Side of the crops that are looked at, pixels.
 CROP = 128
@@ -119,6 +122,23 @@ def _layout(height: int, width: int, most: int) -> tuple[int, int]:
         else:
             columns -= 1
     return rows, columns
+
+
+#: The estimator that comes with the package.
+SHIPPED_ESTIMATOR = Path(__file__).parent / "estimator" / "quality.safetensors"
+
+
+@lru_cache(maxsize=1)
+def load_estimator() -> QualityEstimator:
+    """Return the estimator that comes with the package, on the CPU, in eval mode.
+
+    Raises:
+        WeightsError: Its file is damaged.
+    """
+    state, _ = read_state(SHIPPED_ESTIMATOR)
+    network = QualityEstimator()
+    fill(network, state, source=str(SHIPPED_ESTIMATOR))
+    return network.eval()
 
 
 @torch.inference_mode()

@@ -110,6 +110,18 @@ def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, WeightsManifes
         WeightsError: A damaged file, or one that does not fit its manifest or network.
     """
     path = weights_path(name)
+    state, manifest = read_state(path)
+    network = build_restorer(manifest.restorer, manifest.preset, **manifest.settings)
+    fill(network, state, source=str(path))
+    return network.eval(), manifest
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], WeightsManifest]:
+    """Return the tensors of a weights file by name, and its manifest.
+
+    Raises:
+        WeightsError: A damaged file, or one that its manifest does not belong to.
+    """
     manifest = read_manifest(path)
     data = path.read_bytes()
     digest = sha256_bytes(data)
@@ -119,12 +131,9 @@ def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, WeightsManifes
             f"{manifest.sha256[:16]}…; the file is damaged or another one: fetch it again"
         )
     try:
-        state = load_safetensors(data)
+        return load_safetensors(data), manifest
     except SafetensorError as error:
         raise WeightsError(f"{path}: not a safetensors file ({error}); fetch it again") from error
-    network = build_restorer(manifest.restorer, manifest.preset, **manifest.settings)
-    fill(network, state, source=str(path))
-    return network.eval(), manifest
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
@@ -157,7 +166,7 @@ def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
 
 
 def save_weights(
-    network: Restorer,
+    network: nn.Module,
     path: str | os.PathLike[str],
     *,
     preset: str,

@@ -46,6 +46,41 @@ class StopOnNanHook(Hook):
 
 
 @HOOKS.register_module()
+class SaveEstimatorHook(Hook):
+    """Write the weights of the quality estimator, with their manifest, into the work directory.
+
+    To ship them, copy both files to ``jpeg_preproc/restorers/estimator``.
+
+    Args:
+        licence: Licence of the weights.
+        interval: Steps between two writes.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, licence: str = "", interval: int = 500) -> None:
+        self.licence, self.interval = licence, interval
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Write every ``interval`` steps and after the last one."""
+        if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
+            save_weights(
+                runner.model.estimator,
+                Path(runner.work_dir) / "quality.safetensors",
+                preset="",
+                training={
+                    "config": Path(runner.cfg.filename or "").name,
+                    "iterations": runner.iter + 1,
+                    "data": list(runner.cfg.get("clean_data", [])),
+                    "labels": runner.cfg.train_dataloader.dataset.restorer,
+                },
+                licence=self.licence,
+            )
+
+
+@HOOKS.register_module()
 class SaveWeightsHook(Hook):
     """Write the (averaged) weights as ``<work dir>/<name>.safetensors`` with their manifest.
 
