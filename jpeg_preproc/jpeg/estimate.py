@@ -48,7 +48,7 @@ class QfEstimate:
     confidence: float
 
 
-def estimate_qf(image: npt.NDArray[np.uint8]) -> QfEstimate:
+def estimate_qf(image: npt.NDArray[np.uint8], most_blocks: int = _MAX_BLOCKS) -> QfEstimate:
     """Estimate the libjpeg quality at which ``image`` was last compressed.
 
     Only the grid that starts at the top left corner is looked for: after a crop by other than a
@@ -60,6 +60,7 @@ def estimate_qf(image: npt.NDArray[np.uint8]) -> QfEstimate:
 
     Args:
         image: Pixels as uint8, (H, W, 3) RGB or (H, W) grey, as decoded, in stored orientation.
+        most_blocks: How many blocks are looked at, at most; time goes with them.
 
     Raises:
         ImageReadError: The array is of another kind.
@@ -67,7 +68,7 @@ def estimate_qf(image: npt.NDArray[np.uint8]) -> QfEstimate:
     >>> estimate_qf(np.full((64, 64), 128, np.uint8))
     QfEstimate(qf=100, confidence=0.0)
     """
-    blocks = luma_blocks(check_image_array(image), _MAX_BLOCKS)
+    blocks = luma_blocks(check_image_array(image), most_blocks)
     if len(blocks) == 0:
         return QfEstimate(qf=100, confidence=0.0)
     scores = _log_likelihoods(_histogram(blocks))

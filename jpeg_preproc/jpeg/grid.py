@@ -75,6 +75,29 @@ def estimate_grid(image: npt.NDArray[np.uint8]) -> GridEstimate:
     return GridEstimate(row, column, last.qf, last.confidence)
 
 
+def likely_corner(image: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Return the row and column, 0-7, at which a grid most likely starts, in half a millisecond.
+
+    In front of blocks neighbours differ most, up to QF 60 or so; whether there is a grid at all is
+    for :func:`~jpeg_preproc.jpeg.estimate.estimate_qf` to say.
+
+    Args:
+        image: Pixels as uint8, (H, W, 3) RGB or (H, W) grey.
+
+    >>> likely_corner(np.kron(np.eye(8, dtype=np.uint8) * 99, np.ones((8, 8), np.uint8))[3:, 6:])
+    (5, 2)
+    """
+    plane = (image if image.ndim == 2 else image[..., 1]).astype(np.int16)
+    corner = []
+    for axis in (0, 1):
+        steps = np.abs(np.diff(plane, axis=axis)).mean(axis=1 - axis)  # in front of line k + 1
+        whole = len(steps) // 8 * 8
+        if whole == 0:
+            return 0, 0
+        corner.append((int(steps[:whole].reshape(-1, 8).mean(axis=0).argmax()) + 1) % 8)
+    return corner[0], corner[1]
+
+
 def _mean_zeros(image: npt.NDArray[np.uint8], corner: tuple[int, int]) -> float:
     """Return how many of the 64 coefficients are zero, on average, on the grid from ``corner``."""
     blocks = luma_blocks(image, _BLOCKS, corner)

@@ -44,6 +44,8 @@ class Restored:
             ``'estimated'``.
         qtables: Tables it was restored by, (T, 8, 8); ``None`` when blind.
         consistent: Whether it was made consistent with its file.
+        confidence: How sure that quality is, 0-1; ``None`` when blind; see
+            :class:`~jpeg_preproc.restorers.quality.ImageQuality`.
     """
 
     image: np.ndarray
@@ -51,6 +53,7 @@ class Restored:
     source: QualitySource
     qtables: np.ndarray | None = None
     consistent: bool = False
+    confidence: float | None = None
 
 
 class JpegRestorer:
@@ -198,14 +201,18 @@ class JpegRestorer:
                         f"{self.name} needs the quality of each image: give qf or qtables"
                     )
                 files.append(self._samples(image, quality))
-            pixels.append(image.pixels)
+            pixels.append(_on_its_grid(image.pixels, quality.corner))
             qualities.append(quality)
         with errors_named(images[0].name if len(images) == 1 else None):
             restored = self._restore(pixels, qualities, on_tile, files)
         results = []
-        for (result, own), q, file in zip(restored, qualities, files, strict=True):
+        for image, (result, own), q, file in zip(images, restored, qualities, files, strict=True):
             factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
-            results.append(Restored(result, factor, source, q.qtables, file is not None))
+            added = [new - old for new, old in zip(result.shape, image.pixels.shape, strict=True)]
+            result = result[added[0] :, added[1] :]
+            results.append(
+                Restored(result, factor, source, q.qtables, file is not None, q.confidence)
+            )
         return results
 
     def _samples(self, image: DecodedImage, quality: ImageQuality) -> FileSamples | None:
@@ -285,3 +292,11 @@ class JpegRestorer:
             (from_planes(plane[:, :height, :width], rest), factor)
             for plane, rest, factor in zip(restored, kept, factors, strict=True)
         ]
+
+
+def _on_its_grid(pixels: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """Return pixels with rows and columns added in front, so that the grid starts at the corner."""
+    if corner == (0, 0):
+        return pixels
+    added = [(-start % 8, 0) for start in corner] + [(0, 0)] * (pixels.ndim - 2)
+    return np.pad(pixels, added, mode="symmetric")

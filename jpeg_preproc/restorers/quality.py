@@ -1,8 +1,13 @@
-"""By which quality an image is restored, and where that quality is from."""
+"""By which quality an image is restored, and where that quality is from.
+
+In order of trust: the file's own tables, where the pixels do not contradict them; an exact finding
+in the pixels, on the grid of an earlier compression, wherever that starts; and what a small learned
+estimator sees, which holds after a resize and after a second, weaker compression as well.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,13 +17,29 @@ from jpeg_preproc.jpeg import (
     estimate_qf,
     nearest_qf,
     qtables_from_qf,
+    read_jpeg_info,
     validate_quality,
 )
+from jpeg_preproc.jpeg.grid import likely_corner
+from jpeg_preproc.jpeg.recompression import find_earlier_compression
+from jpeg_preproc.jpeg.tables import octaves_of, qf_of
 from jpeg_preproc.restorers.inputs import DecodedImage
+from jpeg_preproc.restorers.quality_estimator import estimate, load_estimator
 
-#: Where a quality is from: the image's own file, an estimate from its pixels, the caller, or
-#: nowhere.
-QualitySource = Literal["file", "estimated", "given", "blind"]
+#: Where a quality is from: the image's own file; an earlier compression than its file's, on the
+#: same grid; a compression whose grid starts elsewhere than at the corner; an estimate from the
+#: pixels; the caller; or nowhere.
+QualitySource = Literal["file", "earlier", "grid", "estimated", "given", "blind"]
+
+# Pixels contradict what is claimed where they look coarser by this many octaves, beside the error
+# that the estimator expects.
+_CONTRADICTION = 0.8
+# Of each image, for the exact findings.
+_BLOCKS = 2048
+# Confidences of exact findings are near 0 or near 1.
+_FOUND = 0.5
+# In smaller images the estimator sees too little.
+_LEAST_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -31,11 +52,27 @@ class ImageQuality:
         source: Where it is from; see :data:`QualitySource`.
         qf: Nearest libjpeg quality factor, 1-100; ``None`` when blind.
         qtables: Tables in natural order, (T, 8, 8); ``None`` when blind.
+        confidence: Probability, 0-1, that the steps are within half an octave of those that the
+            image is best restored by; 1 for what a file or the caller says; ``None`` when blind.
+        corner: Row and column, 0-7, at which the first whole block of the grid starts.
     """
 
     source: QualitySource
     qf: int | None = None
     qtables: np.ndarray | None = None
+    confidence: float | None = None
+    corner: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def of_qf(
+        cls,
+        source: QualitySource,
+        qf: int,
+        confidence: float = 1.0,
+        corner: tuple[int, int] = (0, 0),
+    ) -> ImageQuality:
+        """Return that of a libjpeg quality, 1-100."""
+        return cls(source, qf, qtables_from_qf(qf), confidence, corner)
 
 
 def find_quality(
@@ -47,29 +84,73 @@ def find_quality(
     """Return the quality to restore an image by.
 
     Args:
-        image: Its tables are taken, or else its pixels looked at, with ``'auto'`` and ``'file'``.
+        image: Its tables and pixels are looked at with ``'auto'``; with ``'file'`` its tables or,
+            without any, its pixels on the grid of the corner.
         qf: What to go by; see :data:`~jpeg_preproc.jpeg.QfChoice`.
         qtables: Tables in natural order, (T, 8, 8), that overrule ``qf`` and the image.
-        estimate: Whether pixels without a file are looked at. A network that ignores the quality
-            does not need it, and such an image is then blind.
+        estimate: Whether pixels are looked at. A network that ignores the quality does not need
+            it, and an image without a file is then blind.
 
     Raises:
         QualityError: ``qf`` or the tables are out of range.
 
     >>> gradient = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
-    >>> find_quality(DecodedImage(gradient, qtables_from_qf(30))).qf
+    >>> find_quality(DecodedImage(gradient, qtables_from_qf(30)), "file").qf
     30
     """
     if qtables is not None:
-        return ImageQuality("given", nearest_qf(qtables).qf, qtables)
+        return ImageQuality("given", nearest_qf(qtables).qf, qtables, 1.0)
     choice = validate_quality(qf)
     if choice == "blind":
         return ImageQuality("blind")
     if isinstance(choice, int):
-        return ImageQuality("given", choice, qtables_from_qf(choice))
+        return ImageQuality.of_qf("given", choice)
+    claimed = None
     if image.qtables is not None:
-        return ImageQuality("file", nearest_qf(image.qtables).qf, image.qtables)
+        claimed = ImageQuality("file", nearest_qf(image.qtables).qf, image.qtables, 1.0)
     if not estimate:
-        return ImageQuality("blind")
-    factor = estimate_qf(image.pixels).qf
-    return ImageQuality("estimated", factor, qtables_from_qf(factor))
+        return claimed or ImageQuality("blind")
+    if choice == "file" or min(image.pixels.shape[:2]) < _LEAST_SIDE:
+        return claimed or _on_grid(image.pixels)
+    return _effective(image, claimed)
+
+
+def _on_grid(pixels: np.ndarray, corner: tuple[int, int] = (0, 0)) -> ImageQuality:
+    """Return the quality of the last compression on a grid; of no confidence where there is none.
+
+    Args:
+        pixels: uint8, (H, W, 3) RGB or (H, W) grey.
+        corner: Where the first whole block starts.
+    """
+    found = estimate_qf(pixels[corner[0] :, corner[1] :], _BLOCKS)
+    source: QualitySource = "estimated" if corner == (0, 0) else "grid"
+    return ImageQuality.of_qf(source, found.qf, found.confidence, corner)
+
+
+def _effective(image: DecodedImage, claimed: ImageQuality | None) -> ImageQuality:
+    """Return the quality that an image really has, whatever its file claims."""
+    seen, error = estimate(load_estimator(), image.pixels)
+
+    def explains(quality: ImageQuality | None) -> bool:
+        """Tell whether the pixels look no coarser than a quality makes them."""
+        if quality is None or quality.qf is None:
+            return False
+        return seen - octaves_of(quality.qf) < _CONTRADICTION + error
+
+    if claimed is not None and explains(claimed):
+        return claimed
+    corner = likely_corner(image.pixels)
+    for start in dict.fromkeys([corner, (0, 0)]):
+        exact = _on_grid(image.pixels, start)
+        if (exact.confidence or 0.0) > _FOUND and explains(exact):
+            is_earlier = claimed is not None and start == (0, 0)
+            return replace(exact, source="earlier") if is_earlier else exact
+    if claimed is not None and image.data is not None:
+        earlier = find_earlier_compression(image.data, read_jpeg_info(image.data), image.name)
+        if earlier is not None:
+            exact = ImageQuality.of_qf("earlier", earlier.qf)
+            if explains(exact):
+                return exact
+    # Of a Laplace distribution, which is what the estimator was trained for.
+    confidence = float(1 - np.exp(-0.5 / error))
+    return ImageQuality.of_qf("estimated", qf_of(seen), confidence)
