@@ -1,7 +1,7 @@
 """GridUNet `base`: the end of gridunet_base_histories_cpu.py, down to nothing on larger crops.
 
-`model.weights` is what that training has written; JPEG_PREPROC_WEIGHTS names another file. The
-pixels of a step are as many: 2 crops of 192 × 192 instead of 8 of 96 × 96.
+JPEG_PREPROC_WEIGHTS names what that training has written; without it, this goes on from what is
+shipped. The pixels of a step are as many: 2 crops of 192 × 192 instead of 8 of 96 × 96.
 """
 
 _base_ = ["gridunet_base_histories_cpu.py"]
@@ -9,9 +9,7 @@ _base_ = ["gridunet_base_histories_cpu.py"]
 max_iters = 4500
 warm_up = 100
 
-model = dict(
-    weights="{{$JPEG_PREPROC_WEIGHTS:work_dirs/gridunet_base_histories_cpu/base.safetensors}}"
-)
+model = dict(weights="{{$JPEG_PREPROC_WEIGHTS:base}}")
 train_dataloader = dict(batch_size=2, dataset=dict(seed=3, crop=192))
 train_cfg = dict(max_iters=max_iters, val_interval=1500)
 param_scheduler = [
