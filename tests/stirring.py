@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from torch import nn
 
 Module = TypeVar("Module", bound=nn.Module)
 
