@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # What a result's ``quality_source`` means.
 _FROM = {
     "file": "from the file's tables",
+    "earlier": "of an earlier compression",
+    "grid": "of a compression off the corner",
     "estimated": "estimated from pixels",
     "given": "given",
     "blind": "blind",

@@ -36,6 +36,7 @@ from jpeg_preproc.jpeg.tables import QfChoice
 from jpeg_preproc.restorers.device import is_out_of_memory, usable_device
 from jpeg_preproc.restorers.engine import JpegRestorer
 from jpeg_preproc.restorers.inputs import DecodedImage
+from jpeg_preproc.restorers.quality import QUALITY_SOURCES
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 #: Formats that a restored image is stored in.
@@ -196,7 +197,7 @@ def restoration_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[st
                 "dataset": tree.layout,
                 "restorer": manifest.settings["restorer"],
                 **totals(entries),
-                **{f"qf_{key}": origins[key] for key in ("file", "estimated", "given", "blind")},
+                **{f"qf_{source}": origins[source] for source in QUALITY_SOURCES},
             }
         )
     return rows

@@ -36,8 +36,8 @@ class RestoredFile:
         job: File and its result.
         is_new: Whether it was restored now; otherwise it was found done.
         qf: Quality it was restored by; ``None`` when blind.
-        quality_source: Where that quality is from: ``'file'``, ``'estimated'``, ``'given'`` or
-            ``'blind'``.
+        quality_source: Where that quality is from: one of
+            :data:`~jpeg_preproc.restorers.quality.QUALITY_SOURCES`.
     """
 
     job: Job

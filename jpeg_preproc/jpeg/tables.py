@@ -16,8 +16,9 @@ import numpy.typing as npt
 from jpeg_preproc.errors import QualityError
 
 QfWord = Literal["auto", "file", "blind"]
-#: How a caller says by which quality an image is restored: by what its file, else its pixels show
-#: (``'auto'``, ``'file'``), by none (``'blind'``), or by a libjpeg quality factor, 1-100.
+#: How a caller says by which quality an image is restored: by the one that it really has, whatever
+#: its file claims (``'auto'``), by what its file says, else its pixels show (``'file'``), by none
+#: (``'blind'``), or by a libjpeg quality factor, 1-100.
 QfChoice = int | QfWord
 QF_WORDS: tuple[QfWord, ...] = get_args(QfWord)
 

@@ -67,7 +67,13 @@ def _as_stored(
 def _quality(result: Restored, origin: JpegOrigin, name: str) -> dict[str, Any]:
     """Return ``jpeg_quality``; the tables of a ``JpegCompress`` are given, not a file's."""
     source = origin.source if result.source == "file" else result.source
-    return {"qf": result.qf, "source": source, "qtables": result.qtables, "restorer": name}
+    return {
+        "qf": result.qf,
+        "source": source,
+        "confidence": result.confidence,
+        "qtables": result.qtables,
+        "restorer": name,
+    }
 
 
 def _laid_out(pixels: np.ndarray, image: np.ndarray, colour: bool) -> np.ndarray:

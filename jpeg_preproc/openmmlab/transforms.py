@@ -257,7 +257,9 @@ class JpegRestore(BaseTransform):
 
     - jpeg_quality (dict): what the restorer went by: ``qf`` (nearest libjpeg quality, ``None``
       when blind), ``source`` (``'file'``: the file's own tables; ``'given'``: the config's ``qf``
-      or those of ``JpegCompress``; ``'estimated'``: from pixels; ``'blind'``), ``qtables``
+      or those of ``JpegCompress``; ``'earlier'``: an earlier compression than the file's;
+      ``'grid'``: a compression whose grid starts elsewhere than at the corner; ``'estimated'``:
+      from pixels; ``'blind'``), ``confidence`` (0-1, or ``None`` when blind), ``qtables``
       ((T, 8, 8) in natural order or ``None``) and ``restorer``. To find it in the data samples,
       add it to ``meta_keys`` of ``PackDetInputs`` or ``PackSegInputs``.
 
@@ -268,9 +270,11 @@ class JpegRestore(BaseTransform):
 
     Args:
         restorer: Name of shipped weights, or a ``.safetensors`` file.
-        qf: ``'auto'`` and ``'file'`` restore by the tables that ``JpegCompress`` or ``JpegCorrupt``
-            left if one ran before, else by those of the file, and where there are none by an
-            estimate from pixels. An int (1-100) or ``'blind'`` overrules all three.
+        qf: ``'auto'`` restores by the quality that the image really has: that of the tables which
+            ``JpegCompress`` or ``JpegCorrupt`` left, or of the file's, unless the pixels look
+            coarser, as after a crop, a resize or a second, weaker compression; then by what the
+            pixels show. ``'file'`` trusts the tables, and looks at pixels where there are none. An
+            int (1-100) or ``'blind'`` overrules all of it.
         device: ``'cpu'`` or a CUDA device; CUDA needs ``num_workers=0`` or spawned workers.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
@@ -323,7 +327,6 @@ class JpegRestore(BaseTransform):
             type(self).__name__,
             self.backend_args,
             self.color_type,
-            with_data=self.consistent,
         )
         ((results["img"], results["jpeg_quality"]),) = restore_loaded(
             self.engine(), [image], [origin], self.qf, self.restorer, [image_path(results)]

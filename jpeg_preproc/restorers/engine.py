@@ -39,7 +39,7 @@ class Restored:
         image: Pixels, uint8, (H, W, 3) RGB, or (H, W) for a grey input; upright as viewers show it
             from a call, in stored orientation from :meth:`JpegRestorer.restore`.
         qf: Quality factor it was restored by; ``None`` when blind.
-        source: Where that is from: ``'file'``, ``'estimated'``, ``'given'`` or ``'blind'``. With a
+        source: Where that is from; see :data:`~jpeg_preproc.restorers.quality.QualitySource`. Of a
             network that was left blind and predicts the quality itself, such as FBCNN, it is
             ``'estimated'``.
         qtables: Tables it was restored by, (T, 8, 8); ``None`` when blind.
@@ -147,9 +147,11 @@ class JpegRestorer:
         Args:
             image: A path, the bytes of an image file, or uint8 pixels as the decoder gave them:
                 (H, W, 3) RGB or (H, W) grey, of any size.
-            qf: ``'auto'`` and ``'file'`` take a JPEG file's own tables, and estimate the quality
-                of anything else from its pixels; ``'blind'`` lets the network judge; or a factor,
-                1-100.
+            qf: ``'auto'`` goes by the quality that the image really has: a JPEG file's own tables,
+                unless the pixels look coarser, as after a crop, a resize or a second, weaker
+                compression; then by what the pixels show. ``'file'`` trusts the file, and
+                estimates the quality of anything else from its pixels; ``'blind'`` lets the
+                network judge; or a factor, 1-100.
             qtables: Tables in natural order, (T, 8, 8), that overrule ``qf``.
             on_tile: Called after each tile of an image, or of a batch of equal shape.
 

@@ -8,7 +8,7 @@ estimator sees, which holds after a resize and after a second, weaker compressio
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from jpeg_preproc.restorers.quality_estimator import estimate, load_estimator
 #: same grid; a compression whose grid starts elsewhere than at the corner; an estimate from the
 #: pixels; the caller; or nowhere.
 QualitySource = Literal["file", "earlier", "grid", "estimated", "given", "blind"]
+QUALITY_SOURCES: tuple[QualitySource, ...] = get_args(QualitySource)
 
 # Pixels contradict what is claimed where they look coarser by this many octaves, beside the error
 # that the estimator expects.
