@@ -123,6 +123,33 @@ class EffectiveQualityCrops(Dataset[dict[str, Tensor]]):
         }
 
 
+@DATASETS.register_module()
+class JoinedCrops(Dataset[dict[str, Tensor]]):
+    """Several :class:`EffectiveQualityCrops`, each drawn from as often as it has crops.
+
+    Args:
+        parts: Arguments of each.
+        length: Items an epoch has.
+    """
+
+    def __init__(self, parts: Sequence[dict[str, Any]], length: int) -> None:
+        self.parts = [
+            EffectiveQualityCrops(**{key: part[key] for key in part if key != "type"})
+            for part in parts
+        ]
+        self.length = length
+        self.starts = np.cumsum([0, *(part.count for part in self.parts)])
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rounds, place = divmod(index, int(self.starts[-1]))
+        which = int(np.searchsorted(self.starts, place, side="right")) - 1
+        part = self.parts[which]
+        return part[rounds * part.count + place - int(self.starts[which])]
+
+
 def _example(
     source: JpegCrops, index: int, restorer: Restorer, clean: float
 ) -> tuple[np.ndarray, float]:
