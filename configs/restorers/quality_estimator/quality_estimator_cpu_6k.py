@@ -16,6 +16,8 @@ clean_data = [
     "COCO train2017, 294 images halved (COCO terms, CC licences per image)",
     "300 drawings of our own (jpeg_preproc/training/graphics.py)",
 ]
+# For the manifest: the weights that were asked what they are best told.
+labels = "nano"
 max_iters = 6000
 
 coding = dict(
