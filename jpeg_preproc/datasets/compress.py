@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jpeg_preproc.datasets.image import (
-    Encoded,
-    ImageTask,
-    Variant,
-    Written,
-    encoder_record,
-    rewrite_image,
-)
+from jpeg_preproc.datasets.image import Encoded, Variant, encoder_record
 from jpeg_preproc.datasets.manifest import totals
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
 from jpeg_preproc.datasets.scan import DatasetTree
@@ -25,7 +19,7 @@ from jpeg_preproc.jpeg.image import LoadedImage
 from jpeg_preproc.jpeg.tables import validate_qf
 
 # An image takes a few milliseconds, of which handing it over one by one would be a tenth.
-_IMAGES_AT_ONCE = 8
+_IMAGES_AT_ONCE = 16
 
 
 def compress_dataset(
@@ -55,10 +49,24 @@ def compress_dataset(
         DatasetError: See :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
         LauncherError: A process that shares the work has ended.
     """
-    variants = compression_variants(out, qfs, subsampling)
-    return rewrite_dataset(
-        tree, variants, compress_image, execution or Execution(), chunk=_IMAGES_AT_ONCE
-    )
+    return write_compressed(tree, compression_variants(out, qfs, subsampling), execution)
+
+
+def write_compressed(
+    tree: DatasetTree, variants: Sequence[Variant], execution: Execution | None = None
+) -> RewriteSummary:
+    """Write a dataset compressed into each of the variants, whose encoders take milliseconds.
+
+    Args:
+        tree: What :func:`~jpeg_preproc.datasets.scan.scan_dataset` returned.
+        variants: Trees to write, all in one parent folder.
+        execution: How the work is done; by default in this process alone.
+
+    Raises:
+        DatasetError: See :func:`~jpeg_preproc.datasets.rewrite.rewrite_dataset`.
+        LauncherError: A process that shares the work has ended.
+    """
+    return rewrite_dataset(tree, variants, execution or Execution(), chunk=_IMAGES_AT_ONCE)
 
 
 def compression_variants(
@@ -79,6 +87,7 @@ def compression_variants(
         Variant(
             Path(out) / f"qf{qf}",
             {"encoder": encoder_record("jpeg"), "qf": qf, "subsampling": subsampling},
+            JpegEncoder(qf, subsampling),
         )
         for qf in sorted({validate_qf(qf) for qf in qfs})
     ]
@@ -97,12 +106,20 @@ def compression_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[st
     ]
 
 
-def compress_image(task: ImageTask) -> list[Written]:
-    """Compress one image into every variant; see :func:`~.image.rewrite_image`."""
-    return rewrite_image(task, _encode)
+@dataclass(frozen=True)
+class JpegEncoder:
+    """Makes a JPEG of an image as Pillow saves it, with the EXIF orientation and no other metadata.
 
+    Attributes:
+        qf: Quality of libjpeg, 1-100.
+        subsampling: One of :data:`~jpeg_preproc.jpeg.codec.SUBSAMPLINGS`; a grey image ignores it.
+    """
 
-def _encode(image: LoadedImage, settings: Mapping[str, Any]) -> Encoded:
-    return Encoded(
-        compress_picture(image.picture, settings["qf"], settings["subsampling"], image.orientation)
-    )
+    qf: int
+    subsampling: str
+
+    def __call__(self, image: LoadedImage, name: str) -> Encoded:
+        """Return the JPEG; ``name`` has no part in it."""
+        return Encoded(
+            compress_picture(image.picture, self.qf, self.subsampling, image.orientation)
+        )
