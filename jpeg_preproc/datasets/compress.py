@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,13 +94,21 @@ def compression_variants(
     ]
 
 
+def spelled_folder(spelling: str) -> str:
+    """Return what the tree is called whose images went through what ``spelling`` says.
+
+    >>> spelled_folder("webp:30"), spelled_folder("resized_jpeg:20,0.75,then=95")
+    ('webp_30', 'resized_jpeg_20_0.75_then_95')
+    """
+    return re.sub(r"[^\w.-]+", "_", spelling)
+
+
 def compression_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:
-    """Return one row for each quality: how many images its tree has, and how large they are."""
+    """Return one row for each tree: how it was made, how many images it has, and how large."""
     return [
         {
             "dataset": tree.layout,
-            "qf": manifest.settings["qf"],
-            "subsampling": manifest.settings["subsampling"],
+            **{key: value for key, value in manifest.settings.items() if key != "encoder"},
             **totals(manifest.entries()),
         }
         for manifest in summary.manifests
