@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
-def stir(module, by=0.02):
+def stir(module: Module, by: float = 0.02) -> Module:
     """Return ``module`` in eval mode, with noise of deviation ``by`` on all that it has learned.
 
     The running means and variances of batch norm count too; the noise is the same in each run.
@@ -17,6 +22,6 @@ def stir(module, by=0.02):
     with torch.no_grad():
         for value in module.parameters():
             value.add_(torch.randn(value.shape, generator=noise, dtype=value.dtype) * by)
-        for value in statistics:
-            value.add_(torch.rand(value.shape, generator=noise, dtype=value.dtype) * by)
+        for statistic in statistics:
+            statistic.add_(torch.rand(statistic.shape, generator=noise, dtype=statistic.dtype) * by)
     return module.eval()

@@ -1,4 +1,4 @@
-"""Measure how much of what JPEG destroyed a restorer brings back: PSNR, SSIM and PSNR-B."""
+"""Measure what JPEG and other corruptions destroy, and what restorers bring back, in PSNR."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
+from jpeg_preproc.corruptions import Corruption, parse_corruption
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.evaluation.protocols import PROTOCOLS, get_protocol
-from jpeg_preproc.evaluation.published import published_rows
-from jpeg_preproc.evaluation.restoration import (
-    TOLD,
-    NamedRestorer,
-    RestorationRun,
-    engine_restorer,
-    evaluate_restoration,
+from jpeg_preproc.evaluation.conditions import (
+    QUALITY_SOURCES,
+    RestoreSettings,
+    choose_restorers,
+    jpeg_at,
 )
-from jpeg_preproc.evaluation.store import codec_version
+from jpeg_preproc.evaluation.protocols import PROTOCOLS, get_protocol
+from jpeg_preproc.evaluation.published import PublishedRow, published_rows
+from jpeg_preproc.evaluation.restoration import RestorationRun, evaluate_restoration
+from jpeg_preproc.evaluation.versions import result_versions
 from jpeg_preproc.report import (
     console,
     print_error,
@@ -31,8 +29,10 @@ from jpeg_preproc.report import (
     result_tables,
     write_results,
 )
-from jpeg_preproc.report.plots import plot_metric_vs_qf
-from jpeg_preproc.restorers import JpegRestorer
+from jpeg_preproc.report.plots import plot_metric
+from jpeg_preproc.report.rows import PlottedRow
+
+_QFS = (10, 20, 30, 40)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -53,18 +53,29 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--data", nargs="+", required=True, metavar="DIR", help="folders of clean images"
     )
     parser.add_argument(
-        "--qf", nargs="+", type=int, default=[10, 20, 30, 40], help="default: 10 20 30 40"
+        "--qf",
+        nargs="+",
+        type=int,
+        help="of single JPEG compressions; default: 10 20 30 40, or none with --corruptions",
+    )
+    parser.add_argument(
+        "--corruptions",
+        nargs="+",
+        default=[],
+        metavar="SPELLING",
+        help="what else happens to the images, such as webp:30, double_jpeg:10,95,shift=4, "
+        "resized_jpeg:20,0.75 or cropped_jpeg:20,offset=3",
     )
     parser.add_argument(
         "--restorers",
         nargs="*",
         default=[],
         metavar="NAME|FILE",
-        help="shipped weights or .safetensors files; none measures JPEG alone",
+        help="shipped weights or .safetensors files; none measures the corrupted images alone",
     )
     parser.add_argument("--protocol", choices=PROTOCOLS, default="fbcnn", help="default: fbcnn")
     parser.add_argument(
-        "--subsampling", choices=("4:4:4", "4:2:2", "4:2:0"), default="4:2:0", help="of chroma"
+        "--subsampling", choices=("4:4:4", "4:2:2", "4:2:0"), default="4:2:0", help="with --qf"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("work_dirs/eval_restoration"), metavar="DIR"
@@ -78,12 +89,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "compressed file says that the original was",
     )
     parser.add_argument(
-        "--told",
+        "--quality-source",
         nargs="+",
-        choices=TOLD,
-        default=["tables"],
+        choices=QUALITY_SOURCES,
+        default=["file"],
         help="where restorers have the quality from: the file's tables (default), an estimate from "
-        "its pixels (rows NAME+pixels), or nowhere (NAME+blind)",
+        "the pixels (rows NAME+estimated), or nowhere (NAME+blind)",
     )
     parser.add_argument(
         "--published",
@@ -102,14 +113,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation and return the exit code."""
     args = parse_args(argv)
     try:
-        restorers = _restorers(args)
-        run = _evaluate(args, restorers)
+        corruptions = _corruptions(args)
+        run = _evaluate(args, corruptions)
         published = (
             published_rows(args.published, run.rows, args.protocol.startswith("grey"), args.methods)
             if args.published and run.rows
             else []
         )
-        written = _write(args, run, published)
+        written = _write(args, corruptions, run, published)
     except JpegPreprocError as error:
         print_error(error)
         return REFUSED
@@ -119,8 +130,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_tables(result_tables(run.rows))
     for path in written:
         console().print(f"wrote {path}", markup=False, soft_wrap=True)
+    notes = console(stderr=True)
+    if run.outdated:
+        notes.print("Stored values that hold no longer were measured again:")
+        for line in run.outdated:
+            notes.print(f"  {line}", markup=False, soft_wrap=True)
     if run.skipped:
-        notes = console(stderr=True)
         notes.print(f"Skipped {len(run.skipped)} image(s), which no row includes:")
         for path, reason in run.skipped:
             text = reason if str(path) in reason else f"{path}: {reason}"
@@ -129,28 +144,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _restorers(args: argparse.Namespace) -> list[NamedRestorer]:
-    """Return each restorer, and again with what it is to be measured with once more."""
-    found = []
-    for name in args.restorers:
-        engine = JpegRestorer(name, device=args.device, dtype=args.dtype)
-        for told in dict.fromkeys(args.told):
-            found.append(engine_restorer(engine, told))
-            if told == "tables" and args.consistent:
-                again = JpegRestorer(name, device=args.device, dtype=args.dtype, consistent=True)
-                found.append(engine_restorer(again))
-    return found
+def _corruptions(args: argparse.Namespace) -> list[Corruption]:
+    """Return what happens to the images: the qualities, then what else was asked for."""
+    others = [parse_corruption(text) for text in args.corruptions]
+    qfs = args.qf if args.qf is not None else ([] if others else _QFS)
+    return [*jpeg_at(qfs, args.subsampling), *others]
 
 
-def _evaluate(args: argparse.Namespace, restorers: Sequence[NamedRestorer]) -> RestorationRun:
+def _evaluate(args: argparse.Namespace, corruptions: Sequence[Corruption]) -> RestorationRun:
+    restorers = choose_restorers(args.restorers, args.consistent, args.quality_source)
     with progress("measuring") as bar:
         task = bar.add_task("")
         return evaluate_restoration(
             args.data,
-            args.qf,
+            corruptions,
             restorers,
             args.protocol,
-            subsampling=args.subsampling,
+            settings=RestoreSettings(args.device, args.dtype),
             store=args.out / "per_image.jsonl",
             limit=args.limit,
             on_step=lambda done, total, image: bar.update(
@@ -160,7 +170,10 @@ def _evaluate(args: argparse.Namespace, restorers: Sequence[NamedRestorer]) -> R
 
 
 def _write(
-    args: argparse.Namespace, run: RestorationRun, published: Sequence[dict[str, Any]]
+    args: argparse.Namespace,
+    corruptions: Sequence[Corruption],
+    run: RestorationRun,
+    published: Sequence[PublishedRow],
 ) -> list[Path]:
     """Write all results; without matplotlib all but the plot, where alone ``published`` goes."""
     meta = {
@@ -168,26 +181,23 @@ def _write(
         "protocol": args.protocol,
         "protocol_source": get_protocol(args.protocol).source,
         "subsampling": args.subsampling,
+        "corruptions": [corruption.key() for corruption in corruptions],
         "restorers": list(args.restorers),
         "device": args.device,
         "dtype": args.dtype,
         "consistent": args.consistent,
-        "told": args.told,
+        "quality_source": args.quality_source,
         "limit": args.limit,
         "skipped": [path.name for path, _ in run.skipped],
-        "encoder": codec_version(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        "versions": {"python": platform.python_version(), **result_versions()},
     }
     written = list(write_results(args.out, meta, run.rows).values())
     if run.rows:
         try:
             plot = args.out / "psnr.png"
-            written.append(
-                plot_metric_vs_qf(
-                    [*run.rows, *published], "psnr", plot, "PSNR over JPEG quality", "PSNR (dB)"
-                )
-            )
+            rows: list[PlottedRow] = [*run.rows, *published]
+            title = "PSNR over the strength of corruption"
+            written.append(plot_metric(rows, "psnr", plot, title, "PSNR (dB)"))
         except JpegPreprocError as error:
             console(stderr=True).print(f"no plot: {error}", markup=False)
     return written

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jpeg_preproc.datasets import Problem
     from jpeg_preproc.files import RestoreSummary
 
-# What a result's ``quality_from`` means.
+# What a result's ``quality_source`` means.
 _FROM = {
     "file": "from the file's tables",
     "estimated": "estimated from pixels",
@@ -144,7 +144,7 @@ def _print(summary: RestoreSummary) -> None:
     if len(summary.done) == 1:
         (only,) = summary.done
         state = "restored" if only.is_new else "found done"
-        quality = "blind" if only.qf is None else f"QF {only.qf} ({_FROM[only.quality_from]})"
+        quality = "blind" if only.qf is None else f"QF {only.qf} ({_FROM[only.quality_source]})"
         output.print(
             f"{only.job.source} -> {only.job.target}: {state}, {quality}",
             markup=False,

@@ -54,12 +54,12 @@ class Jpeg(Codec):
     """A JPEG of libjpeg's tables: the bytes of :func:`~jpeg_preproc.jpeg.compress_jpeg`.
 
     Attributes:
-        qf: libjpeg quality, 1-100.
-        subsampling: One of :data:`~jpeg_preproc.jpeg.SUBSAMPLINGS`; grey images ignore it, and
+        qf: Quality of libjpeg, 1-100.
+        subsampling: One of :data:`~jpeg_preproc.jpeg.SUBSAMPLINGS`. Grey images ignore it;
             ``'grey'`` makes RGB grey, so that the result is (H, W).
 
     Raises:
-        CorruptionError: A quality or subsampling that does not exist.
+        CorruptionError: There is no such quality or subsampling.
 
     >>> Jpeg(10).apply(np.zeros((8, 8, 3), np.uint8)).qtables.shape
     (2, 8, 8)
@@ -167,10 +167,10 @@ class WebP(_QualityCodec):
     """Lossy WebP, which has no grey: grey images pass through RGB and back.
 
     Attributes:
-        quality: libwebp quality, 0-100.
+        quality: Quality of libwebp, 0-100.
 
     Raises:
-        CorruptionError: Another quality.
+        CorruptionError: There is no such quality.
     """
 
     kind: ClassVar[str] = "webp"
@@ -190,10 +190,10 @@ class Avif(_QualityCodec):
     """AVIF by AOM's AV1 encoder at 4:2:0 and speed 6, in one thread; grey stays grey.
 
     Attributes:
-        quality: libavif quality, 0-100.
+        quality: Quality of libavif, 0-100.
 
     Raises:
-        CorruptionError: Another quality.
+        CorruptionError: There is no such quality.
     """
 
     kind: ClassVar[str] = "avif"
@@ -218,10 +218,10 @@ class JpegXL(_QualityCodec):
     """Lossy JPEG XL at effort 7, by pillow-jxl-plugin; grey stays grey.
 
     Attributes:
-        quality: libjxl quality, 1-99; 100 would be lossless.
+        quality: Quality of libjxl, 1-99; 100 would be lossless.
 
     Raises:
-        CorruptionError: Another quality.
+        CorruptionError: There is no such quality.
     """
 
     kind: ClassVar[str] = "jpegxl"
@@ -242,14 +242,15 @@ class JpegXL(_QualityCodec):
 class Jpegli(_QualityCodec):
     """A JPEG by jpegli, whose quantisation adapts to the image, by pyjpegli.
 
-    Any JPEG decoder reads it; libjpeg does here. Its qualities aim at what libjpeg's look like.
-    It has no grey here: grey images pass through RGB and back, and the file is a colour one.
+    Any JPEG decoder reads it; here libjpeg does. Its qualities are meant to look as good as those
+    of libjpeg. It has no grey here: grey images pass through RGB and back, and the file is a colour
+    one.
 
     Attributes:
-        quality: jpegli quality, 1-100.
+        quality: Quality of jpegli, 1-100.
 
     Raises:
-        CorruptionError: Another quality.
+        CorruptionError: There is no such quality.
     """
 
     kind: ClassVar[str] = "jpegli"

@@ -26,13 +26,14 @@ class Corrupted:
     """What became of an image.
 
     Attributes:
-        pixels: uint8, (H', W', 3) RGB or (H', W') grey, in stored orientation.
+        pixels: The image: uint8, (H', W', 3) RGB or (H', W') grey, in stored orientation.
         data: Bytes of the last file where that one is lossy, a JPEG or another; None where the
             image was last kept losslessly, as a screenshot is.
-        qtables: (T, 8, 8) uint16 in natural order where ``data`` is a JPEG; else None.
+        qtables: Quantisation tables, (T, 8, 8) uint16 in natural order, where ``data`` is a JPEG;
+            else None.
         num_bytes: Bytes of the last lossy file, also where a lossless step came after it; those of
             the bare pixels where there was none.
-        geometry: What became of size and origin.
+        geometry: What became of the image's size and origin.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -47,9 +48,9 @@ class Coded:
     """What a lossy coding gives.
 
     Attributes:
-        pixels: uint8, as large as what was coded.
+        pixels: The decoded image, uint8, as large as what was coded.
         data: The file's bytes.
-        qtables: (T, 8, 8) of a JPEG; None of others.
+        qtables: Quantisation tables of a JPEG, (T, 8, 8); None for other files.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -62,7 +63,7 @@ class Coding(ABC):
 
     @property
     def libraries(self) -> Sequence[str]:
-        """Names that :func:`~jpeg_preproc.jpeg.versions.encoder_versions` takes."""
+        """Libraries the result depends on, as ``encoder_versions`` names them."""
         return ()
 
     @abstractmethod
@@ -75,7 +76,7 @@ class Reshaping(ABC):
 
     @property
     def libraries(self) -> Sequence[str]:
-        """Names that :func:`~jpeg_preproc.jpeg.versions.encoder_versions` takes."""
+        """Libraries the result depends on, as ``encoder_versions`` names them."""
         return ()
 
     @abstractmethod
@@ -94,7 +95,7 @@ class Draws:
     Attributes:
         kind: The corruption's kind.
         name: The image's name.
-        seed: Another one draws anew.
+        seed: Number of the draw; another one draws anew.
     """
 
     kind: str
@@ -117,8 +118,8 @@ class Corruption(ABC):
         kind: Name in the registry and in spellings.
         example: A spelling of it.
         revision: Number to raise when a change to the code changes what a kind does.
-        axis: What :attr:`strength` is called.
-        qf: libjpeg quality of a single JPEG; None of every other kind.
+        axis: What :attr:`strength` is called on a curve's axis.
+        qf: Quality of libjpeg, of a single JPEG; None for every other kind.
     """
 
     kind: ClassVar[str]
@@ -132,7 +133,7 @@ class Corruption(ABC):
         """Return what is done to an image, in order.
 
         Args:
-            draws: What gives a random generator to those that draw.
+            draws: Source of random numbers, for kinds that draw.
         """
 
     @property
@@ -149,13 +150,13 @@ class Corruption(ABC):
         """Corrupt an image and return its pixels, the last file and its size in bytes.
 
         Args:
-            pixels: uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation.
-            name: The image's name, from which, with ``seed``, is drawn whatever is drawn.
-            seed: Another one draws anew.
+            pixels: The image: uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation.
+            name: The image's name, which decides, with ``seed``, what is drawn.
+            seed: Number of the draw; another one draws anew.
 
         Raises:
-            ImageReadError: An array of another kind, empty, or with sides over 65500 pixels.
-            CorruptionError: An image that the codec cannot hold, or a package that is missing.
+            ImageReadError: The array is of another kind, empty, or has sides over 65500 pixels.
+            CorruptionError: The codec cannot hold the image, or a package is missing.
         """
         pixels = check_image_array(pixels)
         geometry = Geometry.unchanged(_size(pixels))
@@ -200,7 +201,7 @@ class Corruption(ABC):
         """Return all that the result depends on beside image, name and seed, as JSON values.
 
         Raises:
-            CorruptionError: A package that is missing.
+            CorruptionError: A package is missing.
         """
         libraries = [name for step in self.steps(Draws("", "", 0)) for name in step.libraries]
         return {

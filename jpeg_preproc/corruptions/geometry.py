@@ -23,8 +23,8 @@ class Geometry:
         x_original = x_corrupted / scale_x + offset_x
 
     Attributes:
-        original: (H, W) before.
-        corrupted: (H', W') after.
+        original: Size before, (H, W).
+        corrupted: Size after, (H', W').
         scale: New size divided by the size of the region that was kept, of each axis.
         offset: Where the kept region begins in the original, in its pixels.
 
@@ -120,7 +120,7 @@ class Geometry:
         """Return boxes of the corrupted image in the original's coordinates.
 
         Args:
-            boxes: (N, 4) float, x1, y1, x2, y2 in pixels; nothing is clipped.
+            boxes: Boxes x1, y1, x2, y2 in pixels, (N, 4) float; nothing is clipped.
         """
         if self.is_identity:
             return boxes
@@ -131,8 +131,8 @@ class Geometry:
         """Return boxes of the original image in the corrupted one's coordinates.
 
         Args:
-            boxes: (N, 4) float, x1, y1, x2, y2 in pixels; nothing is clipped, so that boxes of what
-                was cut away lie outside the image.
+            boxes: Boxes x1, y1, x2, y2 in pixels, (N, 4) float; nothing is clipped, so that boxes
+                of what was cut away lie outside the image.
         """
         if self.is_identity:
             return boxes
@@ -146,7 +146,7 @@ class Geometry:
         the nearest label that was kept.
 
         Args:
-            labels: (H', W') or (H', W', ...), any dtype.
+            labels: Labels of the corrupted image, (H', W') or (H', W', ...), any dtype.
 
         Returns:
             (H, W) or (H, W, ...), same dtype.
@@ -164,7 +164,7 @@ class Geometry:
         """Return a label map of the original image, resampled to the corrupted one's size.
 
         Args:
-            labels: (H, W) or (H, W, ...), any dtype.
+            labels: Labels of the original image, (H, W) or (H, W, ...), any dtype.
 
         Returns:
             (H', W') or (H', W', ...), same dtype; every pixel gets the label that its centre falls

@@ -19,10 +19,10 @@ _SCALES = (0.05, 20.0)
 
 
 class _History(Corruption):
-    """What several histories check alike."""
+    """A history with an offset, which several check alike."""
 
     def _offset(self, setting: str, words: Sequence[str] = ()) -> None:
-        """Make a setting an int or, of unequal rows and columns, a pair."""
+        """Make a setting an int or, where rows and columns differ, a pair."""
         value: Any = getattr(self, setting)
         if value in words:
             return
@@ -41,14 +41,14 @@ class DoubleJpeg(_History):
     """A JPEG that was opened and saved again, on the same grid or on another.
 
     Attributes:
-        first: libjpeg quality of the first compression, 1-100.
-        second: libjpeg quality of the second one, 1-100.
+        first: Quality of the first compression by libjpeg, 1-100.
+        second: Quality of the second one, 1-100.
         shift: Pixels that are cut off between the two at top and left, 0-15, so that the second
             grid lies elsewhere; one number, or rows and columns.
-        subsampling: That of both, one of :data:`~jpeg_preproc.jpeg.SUBSAMPLINGS`.
+        subsampling: Subsampling of both, one of :data:`~jpeg_preproc.jpeg.SUBSAMPLINGS`.
 
     Raises:
-        CorruptionError: Other values.
+        CorruptionError: A setting has another value.
     """
 
     kind: ClassVar[str] = "double_jpeg"
@@ -88,15 +88,16 @@ class ResizedJpeg(_History):
     """A JPEG that was made smaller or larger, then kept losslessly or saved again.
 
     Attributes:
-        first: libjpeg quality of the compression before, 1-100.
+        first: Quality of the compression before, by libjpeg, 1-100.
         scale: New size divided by old size, 0.05-20.
-        then: libjpeg quality of the compression after, 1-100; None keeps the image losslessly.
+        then: Quality of the compression after, by libjpeg, 1-100; None keeps the image losslessly.
         kernel: One of :data:`~.reshaping.PILLOW_KERNELS` or, where OpenCV is installed,
             :data:`~.reshaping.OPENCV_KERNELS`.
-        subsampling: That of both compressions, one of :data:`~jpeg_preproc.jpeg.SUBSAMPLINGS`.
+        subsampling: Subsampling of both compressions, one of
+            :data:`~jpeg_preproc.jpeg.SUBSAMPLINGS`.
 
     Raises:
-        CorruptionError: Other values.
+        CorruptionError: A setting has another value.
     """
 
     kind: ClassVar[str] = "resized_jpeg"
@@ -117,7 +118,7 @@ class ResizedJpeg(_History):
         self._choice("subsampling", SUBSAMPLINGS)
 
     def steps(self, draws: Draws) -> Sequence[Coding | Reshaping]:
-        """Return the compression, the change of size, and the second compression if there is."""
+        """Return the compression, the change of size, and the second compression if any."""
         again = () if self.then is None else (Jpeg(self.then, self.subsampling),)
         return (Jpeg(self.first, self.subsampling), Resize(self.scale, self.kernel), *again)
 
@@ -141,13 +142,13 @@ class CroppedJpeg(_History):
     """A JPEG that was cut off its grid and kept losslessly, as a screenshot is.
 
     Attributes:
-        first: libjpeg quality of the compression, 1-100.
+        first: Quality of the compression by libjpeg, 1-100.
         offset: Pixels that are cut off at top and left, 0-15; one number, or rows and columns;
             ``'random'`` draws each from 1-7 for every image.
         subsampling: One of :data:`~jpeg_preproc.jpeg.SUBSAMPLINGS`.
 
     Raises:
-        CorruptionError: Other values.
+        CorruptionError: A setting has another value.
     """
 
     kind: ClassVar[str] = "cropped_jpeg"
@@ -190,12 +191,12 @@ class Transcoded(Corruption):
     of constant quality.
 
     Attributes:
-        last: libjpeg quality of the JPEG, 1-100, which is 4:2:0.
+        last: Quality of the JPEG by libjpeg, 1-100; it is 4:2:0.
         codec: ``'mpeg2'`` or ``'h264'``.
-        quality: For MPEG-2 the quantiser scale, 1-31; for H.264 the CRF, 1-51. Larger is worse.
+        quality: Quantiser scale of MPEG-2, 1-31, or CRF of H.264, 1-51; larger is worse.
 
     Raises:
-        CorruptionError: Other values.
+        CorruptionError: A setting has another value.
     """
 
     kind: ClassVar[str] = "transcoded"

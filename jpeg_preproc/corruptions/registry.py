@@ -49,10 +49,10 @@ class CorruptionEntry:
     """What the registry says of a kind.
 
     Attributes:
-        description: One line.
+        description: What it does, in one line.
         required: Settings that must be given, in order.
         optional: Other settings and their defaults, as JSON values, in order after the required.
-        example: A spelling.
+        example: A spelling of it.
     """
 
     description: str
@@ -78,12 +78,12 @@ def parse_corruption(corruption: str | Corruption) -> Corruption:
     such as a shift of rows and columns, is written ``2:5``.
 
     Args:
-        corruption: Such as ``'jpeg:10'`` or ``'double_jpeg:10,95,shift=4'``; a corruption passes
-            through unchanged.
+        corruption: A spelling, such as ``'jpeg:10'`` or ``'double_jpeg:10,95,shift=4'``; a
+            corruption passes through unchanged.
 
     Raises:
-        CorruptionError: An unknown kind, whose message lists the known ones; or settings that are
-            unknown, missing or wrong, whose message names kind, setting and range.
+        CorruptionError: The kind is unknown, and the message lists the known ones; or settings are
+            unknown, missing or wrong, and the message names kind, setting and range.
 
     >>> parse_corruption("jpeg:10,4:4:4")
     Jpeg(qf=10, subsampling='4:4:4')

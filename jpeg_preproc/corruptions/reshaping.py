@@ -33,11 +33,11 @@ OPENCV_KERNELS = {
 
 @dataclass(frozen=True)
 class Cut(Reshaping):
-    """Rows and columns are cut off at the top and left; the last ones are always kept.
+    """Cut rows and columns off at the top and left; the last ones are always kept.
 
     Attributes:
-        rows: How many rows go.
-        columns: How many columns go.
+        rows: Number of rows that are cut off.
+        columns: Number of columns that are cut off.
     """
 
     rows: int
@@ -59,7 +59,7 @@ class Cut(Reshaping):
 
 @dataclass(frozen=True)
 class Resize(Reshaping):
-    """Height and width are multiplied, and rounded to whole pixels, at least one.
+    """Multiply height and width, rounded to whole pixels, at least one.
 
     Attributes:
         scale: New size divided by old size.

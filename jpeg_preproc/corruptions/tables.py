@@ -99,8 +99,8 @@ def scaled_tables(tables: npt.NDArray[np.integer], qf: int) -> _Tables:
     factor, and then scaled by libjpeg's rule: Annex K itself becomes libjpeg's tables.
 
     Args:
-        tables: (T, 8, 8), luma first.
-        qf: libjpeg quality, 1-100.
+        tables: Tables to scale, (T, 8, 8), luma first.
+        qf: Quality of libjpeg, 1-100.
 
     Returns:
         (T, 8, 8), each entry in 1-255.
@@ -124,12 +124,12 @@ class TableJpeg(Codec):
     Attributes:
         tables: One of :data:`NAMED_TABLES`; or 64 entries of one table, or 128 of luma and chroma,
             1-255 in natural order, which an array (T, 8, 8) becomes too.
-        qf_like: libjpeg quality whose tables are as coarse in luma, see :func:`scaled_tables`;
-            None takes the tables as they are.
+        qf_like: Quality at which libjpeg's tables are as coarse in luma, see
+            :func:`scaled_tables`; None takes the tables as they are.
         subsampling: One of :data:`~jpeg_preproc.jpeg.SUBSAMPLINGS`; grey images ignore it.
 
     Raises:
-        CorruptionError: Other values.
+        CorruptionError: A setting has another value.
     """
 
     kind: ClassVar[str] = "tables"
@@ -146,7 +146,7 @@ class TableJpeg(Codec):
         self._choice("subsampling", SUBSAMPLINGS)
 
     def _tables(self) -> None:
-        """Make own tables a flat tuple, or raise CorruptionError."""
+        """Make the user's own tables a flat tuple, or raise CorruptionError."""
         value: Any = self.tables
         if isinstance(value, str) and value in NAMED_TABLES:
             return
@@ -199,5 +199,5 @@ class TableJpeg(Codec):
 
     @property
     def strength(self) -> float:
-        """The quality it is as coarse as: that asked for, or the nearest."""
+        """The quality at which libjpeg is as coarse: ``qf_like``, or the nearest to the tables."""
         return float(nearest_qf(self.qtables()).qf if self.qf_like is None else self.qf_like)

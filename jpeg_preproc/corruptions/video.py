@@ -28,7 +28,7 @@ class VideoCodec:
         decoder: FFmpeg's name of what decodes.
         low: Least setting, the best quality.
         high: Greatest setting, the worst quality.
-        setting: What people call it.
+        setting: What people call its setting.
         options: Names of the encoder's options that take it.
     """
 
@@ -59,7 +59,7 @@ class VideoFrame(Coding):
 
     Attributes:
         codec: One of :data:`VIDEO_CODECS`.
-        quality: Its setting: larger is worse.
+        quality: Setting of the codec, of which a larger one is worse.
     """
 
     codec: str

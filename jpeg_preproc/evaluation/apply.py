@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from jpeg_preproc.corruptions import Corrupted, Geometry
@@ -14,9 +15,21 @@ from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.stages import StageClock
 from jpeg_preproc.evaluation.task import SEED
-from jpeg_preproc.jpeg import LoadedImage, apply_orientation
-from jpeg_preproc.restorers.engine import JpegRestorer
+from jpeg_preproc.jpeg import LoadedImage, QfChoice, apply_orientation
+from jpeg_preproc.restorers.engine import JpegRestorer, Restored
 from jpeg_preproc.restorers.inputs import DecodedImage
+
+
+class ImageRestorer(Protocol):
+    """What restores images; a :class:`~jpeg_preproc.restorers.JpegRestorer` does."""
+
+    def restore(self, images: Sequence[DecodedImage], qf: QfChoice) -> Sequence[Restored]:
+        """Return one result for each image, of its shape.
+
+        Args:
+            images: Images as they were decoded.
+            qf: ``'auto'`` for what the image tells of its quality, or ``'blind'``.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +37,7 @@ class ConditionImage:
     """An image as it reaches a model.
 
     Attributes:
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey, upright.
+        pixels: Upright pixels: uint8, (H, W, 3) RGB or (H, W) grey.
         geometry: How the condition moved it, as seen in upright images.
         num_bytes: Bytes of the file that the condition has made; ``None`` where it makes none.
     """
@@ -45,9 +58,9 @@ class _Stored:
 
     def as_decoded(self) -> DecodedImage:
         """Return the image as a restorer that meets it would know it."""
-        if self.corrupted is None or self.corrupted.qtables is None:
+        if self.corrupted is None:
             return DecodedImage(self.pixels, name=self.name)
-        return DecodedImage(self.pixels, self.corrupted.qtables, self.corrupted.data, self.name)
+        return as_decoded(self.corrupted, self.name)
 
 
 def load_restorer(choice: RestorerChoice, settings: RestoreSettings) -> JpegRestorer:
@@ -68,17 +81,52 @@ def load_restorer(choice: RestorerChoice, settings: RestoreSettings) -> JpegRest
     )
 
 
+def as_decoded(corrupted: Corrupted, name: str = "") -> DecodedImage:
+    """Return a corrupted image as a restorer that meets it would know it.
+
+    Args:
+        corrupted: What became of the image.
+        name: What an error calls it.
+    """
+    if corrupted.qtables is None:  # no JPEG, so no file that a restorer could read
+        return DecodedImage(corrupted.pixels, name=name)
+    return DecodedImage(corrupted.pixels, corrupted.qtables, corrupted.data, name)
+
+
+def restored_by(
+    choice: RestorerChoice, restorer: ImageRestorer, image: DecodedImage
+) -> npt.NDArray[np.uint8]:
+    """Return an image restored by the quality that the choice lets the restorer know.
+
+    Args:
+        choice: Its :attr:`~.conditions.RestorerChoice.quality_source` is obeyed.
+        restorer: What restores, such as :func:`load_restorer` returns.
+        image: The image with all that is known of it.
+
+    Returns:
+        uint8 pixels of the image's shape, in stored orientation.
+
+    Raises:
+        QualityError: A restorer that needs the quality is left blind.
+    """
+    if choice.quality_source != "file":
+        image = replace(image, qtables=None, data=None)
+    (result,) = restorer.restore([image], "blind" if choice.quality_source == "blind" else "auto")
+    return result.image
+
+
 def condition_image(
     image: LoadedImage,
     condition: Condition,
-    restorer: JpegRestorer | None = None,
+    restorer: ImageRestorer | None = None,
     clock: StageClock | None = None,
 ) -> ConditionImage:
     """Return what a condition makes of an image.
 
     It is corrupted and restored in stored orientation, where the grid of 8x8 blocks starts at
     the corner, and then turned upright. The restorer is told what a user's would know of such an
-    image: the tables of the last file where there is one, else nothing.
+    image: the tables of the last file where there is one, else nothing; less, where the
+    condition's choice of restorer says so.
 
     Args:
         image: The image as :func:`~jpeg_preproc.jpeg.load_image` gives it.
@@ -95,7 +143,7 @@ def condition_image(
 
 
 def condition_steps(
-    condition: Condition, restorer: JpegRestorer | None = None
+    condition: Condition, restorer: ImageRestorer | None = None
 ) -> list[tuple[str, Callable[[Any], Any]]]:
     """Return what :func:`condition_image` does, as stages and functions.
 
@@ -117,11 +165,11 @@ def condition_steps(
             return replace(image, pixels=made.pixels, corrupted=made)
 
         steps.append(("compress", corrupt))
-        if restorer is not None:
+        choice = condition.restorer
+        if choice is not None and restorer is not None:
 
             def restore(image: _Stored) -> _Stored:
-                (restored,) = restorer.restore([image.as_decoded()])
-                return replace(image, pixels=restored.image)
+                return replace(image, pixels=restored_by(choice, restorer, image.as_decoded()))
 
             steps.append(("restore", restore))
     return [*steps, ("model", _upright)]

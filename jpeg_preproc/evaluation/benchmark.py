@@ -38,19 +38,20 @@ class Case:
     """What is timed, and on what.
 
     Attributes:
-        subject: Of restorers a name of shipped weights, a weights file, or ``NETWORK:PRESET`` with
-            random weights; of models the path of a config.
-        height: Of the images, pixels.
-        width: Likewise.
-        device: Of torch.
+        subject: What is timed. A restorer: the name of shipped weights, a weights file, or
+            ``NETWORK:PRESET`` with random weights. A model: the path of its config.
+        height: Height of the images, pixels.
+        width: Width of the images, pixels.
+        device: Device to compute on, as torch names it.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         batch: Images in one call.
-        threads: That torch computes with on the CPU; 0 leaves its own choice.
-        seconds: Calls are repeated for at least this long,
-        repeats: and at least so many times.
-        checkpoint: Of a model; without, random weights.
-        compile: Restorers run through ``torch.compile``.
-        trust_checkpoint: A checkpoint that holds more than tensors is loaded, which runs its code.
+        threads: Threads that torch computes with on the CPU; 0 leaves its own choice.
+        seconds: Least time to repeat calls for, seconds.
+        repeats: Least number of calls.
+        checkpoint: Weights of a model; ``None`` for random ones.
+        compile: Whether restorers run through ``torch.compile``.
+        trust_checkpoint: Whether to load a checkpoint that holds more than tensors, which runs its
+            code.
     """
 
     subject: str
@@ -132,9 +133,10 @@ def row(
     Args:
         case: What ``run`` computes.
         kind: ``'restorer'`` or ``'model'``.
-        run: One call over ``case.batch`` images.
-        parameters: Of the network.
-        gmacs: Counts the 10⁹ multiply-accumulates of one image, after the timing.
+        run: Function that makes one call over ``case.batch`` images.
+        parameters: Number of the network's parameters.
+        gmacs: Function that counts the 10⁹ multiply-accumulates of one image, called after the
+            timing.
     """
     if case.threads:
         torch.set_num_threads(case.threads)
@@ -169,10 +171,10 @@ def timed(
     the process has grown by over what it held before the call.
 
     Args:
-        run: The call.
-        device: That it computes on; a GPU is waited for.
-        seconds: To go on for at least.
-        repeats: Calls to make at least.
+        run: Function that makes the call.
+        device: Device that the call computes on; its end is waited for on a GPU.
+        seconds: Least time to go on for, seconds.
+        repeats: Least number of calls.
     """
     on_gpu = device.type == "cuda"
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.task import Measurement, Task
 from jpeg_preproc.evaluation.versions import result_versions
 from jpeg_preproc.io import sha256_bytes, write_json_atomic
@@ -39,11 +39,17 @@ def condition_key(task: Task, condition: Condition, settings: RestoreSettings) -
     if condition.corruption is not None:
         key["corruption"] = condition.corruption.key()
     if condition.restorer is not None:
-        key["restorer"] = decisive_fields(condition.restorer)
-        key["settings"] = decisive_fields(settings)
-        # Which of several GPUs it is makes no difference.
-        key["settings"]["device"] = settings.device.partition(":")[0]
+        key |= restoring_key(condition.restorer, settings)
     return key
+
+
+def restoring_key(restorer: RestorerChoice, settings: RestoreSettings) -> dict[str, Any]:
+    """Return the part of a key that says what restores, and how."""
+    return {
+        "restorer": decisive_fields(restorer),
+        # Which of several GPUs it is makes no difference.
+        "settings": decisive_fields(settings) | {"device": settings.device.partition(":")[0]},
+    }
 
 
 def decisive_fields(value: Any) -> dict[str, Any]:
@@ -98,7 +104,7 @@ class ConditionStore:
             key=lambda path: path.stat().st_mtime,
         )
         keys = [older["key"] for path in earlier if (older := self._read(path)) is not None]
-        return Stored(None, tuple(_differences(keys[-1], key)) if keys else ())
+        return Stored(None, tuple(differences(keys[-1], key)) if keys else ())
 
     def save(
         self, task: Task, condition: Condition, key: Mapping[str, Any], result: Measurement
@@ -137,8 +143,16 @@ def _stem(task: Task, condition: Condition) -> str:
     return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts)
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what has changed between two keys, the first few by name."""
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what has changed between two keys, the first few by name.
+
+    Args:
+        old: The key of a result that there is.
+        new: The key of the result that is wanted.
+
+    >>> list(differences({"versions": {"torch": "2.1"}}, {"versions": {"torch": "2.2"}}))
+    ['versions.torch was 2.1, is 2.2']
+    """
     before, now = dict(_leaves(old)), dict(_leaves(new))
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     for name in changed[:_SHOWN_CHANGES]:

@@ -15,6 +15,7 @@ from jpeg_preproc.corruptions import Corruption, Jpeg, Original, parse_corruptio
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.jpeg import validate_qf
+from jpeg_preproc.restorers.quality import QualitySource
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 ORIGINAL = "original"
@@ -26,6 +27,11 @@ FROM_FILE = "+file"
 
 #: What no restorer may be called.
 REFERENCES = (ORIGINAL, JPEG, CORRUPTED)
+
+#: Where a restorer may have the quality of an image from, where that is measured; see
+#: :class:`RestorerChoice`.
+QUALITY_SOURCES: tuple[QualitySource, ...] = ("file", "estimated", "blind")
+
 # Of a field that only names a thing: no result depends on it.
 _A_NAME = {"is_name": True}
 
@@ -40,12 +46,16 @@ class RestorerChoice:
         sha256: Hash of the weights.
         consistent: Whether results are made consistent with their files; see
             :class:`~jpeg_preproc.restorers.JpegRestorer`.
+        quality_source: Where it has the quality from: ``'file'``, the tables of the last file
+            where there is one, else an estimate from the pixels; ``'estimated'``, always that
+            estimate, as if there were no file; ``'blind'``, nowhere.
     """
 
     name: str = field(metadata=_A_NAME)
     label: str = field(metadata=_A_NAME)
     sha256: str
     consistent: bool = False
+    quality_source: QualitySource = "file"
 
 
 @dataclass(frozen=True)
@@ -98,13 +108,19 @@ class RestoreSettings:
     where: Literal["pipeline", "preprocessor"] = "pipeline"
 
 
-def choose_restorers(names: Iterable[str], consistent: bool = False) -> list[RestorerChoice]:
+def choose_restorers(
+    names: Iterable[str],
+    consistent: bool = False,
+    quality_sources: Sequence[QualitySource] = ("file",),
+) -> list[RestorerChoice]:
     """Look up restorers and load each once, so that a bad one stops the run before it starts.
 
     Args:
         names: Names of shipped weights, or weights files.
-        consistent: Take each once more, with results made consistent with their files; it is then
-            labelled ``NAME+file``.
+        consistent: Take each that goes by its file's tables once more, with results made
+            consistent with their files; it is then labelled ``NAME+file``.
+        quality_sources: Where each has the quality from, once for each of these; it is labelled
+            ``NAME``, ``NAME+estimated`` or ``NAME+blind``.
 
     Raises:
         UnknownRestorerError: No such restorer, or two with the same label.
@@ -119,10 +135,14 @@ def choose_restorers(names: Iterable[str], consistent: bool = False) -> list[Res
             raise UnknownRestorerError(
                 f"two rows would be called {label!r}; rename the weights file {path}"
             )
-        choices.append(RestorerChoice(name, label, sha256_file(path)))
-        if consistent:
-            again = replace(choices[-1], label=label + FROM_FILE, consistent=True)
-            choices.append(again)
+        plain = RestorerChoice(name, label, sha256_file(path))
+        for source in dict.fromkeys(quality_sources):
+            if source == "file":
+                choices.append(plain)
+                if consistent:
+                    choices.append(replace(plain, label=label + FROM_FILE, consistent=True))
+            else:
+                choices.append(replace(plain, label=f"{label}+{source}", quality_source=source))
     return choices
 
 

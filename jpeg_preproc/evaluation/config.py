@@ -20,7 +20,7 @@ def read_config(
     """Read a config file.
 
     Args:
-        path: Of a Python, JSON or YAML config.
+        path: Path of a Python, JSON or YAML config.
         cfg_options: Dotted keys and their new values, as ``--cfg-options`` gives them.
 
     Raises:

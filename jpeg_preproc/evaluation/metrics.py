@@ -41,7 +41,16 @@ class Scores:
 def measure(
     reference: Pixels, tested: Pixels, protocol: str | EvaluationProtocol = "fbcnn"
 ) -> Scores:
-    """Return all three measures of ``tested``; arguments and errors as for each of them."""
+    """Return all three measures of an image.
+
+    Args:
+        reference: Clean image: uint8, (H, W, 3) RGB or (H, W) grey.
+        tested: Image to measure, of the same dtype and shape.
+        protocol: A name in ``PROTOCOLS``, or a protocol.
+
+    Raises:
+        ImageReadError: What :func:`psnr`, :func:`ssim` or :func:`psnr_b` refuses.
+    """
     return Scores(
         psnr(reference, tested, protocol),
         ssim(reference, tested, protocol),
@@ -55,12 +64,12 @@ def psnr(reference: Pixels, tested: Pixels, protocol: str | EvaluationProtocol =
     Symmetric in its two images. ``inf`` where they are equal.
 
     Args:
-        reference: uint8, (H, W, 3) RGB or (H, W) grey.
-        tested: of the same shape.
-        protocol: a name in ``PROTOCOLS``; all protocols there agree on PSNR.
+        reference: Clean image: uint8, (H, W, 3) RGB or (H, W) grey.
+        tested: Image to measure, of the same dtype and shape.
+        protocol: A name in ``PROTOCOLS``, or a protocol; all there agree on PSNR.
 
     Raises:
-        ImageReadError: other dtypes or shapes, or RGB under a protocol that measures grey.
+        ImageReadError: Other dtypes or shapes, or RGB under a protocol that measures grey.
 
     >>> grey = np.full((16, 16), 100, np.uint8)
     >>> round(psnr(grey, grey + np.uint8(1)), 3), psnr(grey, grey)
@@ -77,13 +86,13 @@ def ssim(reference: Pixels, tested: Pixels, protocol: str | EvaluationProtocol =
     positions where the protocol's window lies wholly inside the image. Symmetric; 1 where equal.
 
     Args:
-        reference: uint8, (H, W, 3) RGB or (H, W) grey, no side shorter than the window (11 pixels
-            for the Gaussian one, 8 for the uniform one).
-        tested: of the same shape.
-        protocol: a name in ``PROTOCOLS``.
+        reference: Clean image: uint8, (H, W, 3) RGB or (H, W) grey, no side shorter than the window
+            (11 pixels for the Gaussian one, 8 for the uniform one).
+        tested: Image to measure, of the same dtype and shape.
+        protocol: A name in ``PROTOCOLS``, or a protocol.
 
     Raises:
-        ImageReadError: an image smaller than the window, and as for :func:`psnr`.
+        ImageReadError: An image smaller than the window, or what :func:`psnr` refuses.
 
     >>> grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     >>> round(ssim(grey, grey), 12)
@@ -113,13 +122,14 @@ def psnr_b(
     another value, and equal images score ``inf`` only if they show no block edges.
 
     Args:
-        reference: uint8, (H, W, 3) RGB or (H, W) grey; both sides at least 8 pixels and wide
-            enough to hold a block boundary.
-        tested: of the same shape, its 8x8 grid starting at the top left pixel.
-        protocol: a name in ``PROTOCOLS``.
+        reference: Clean image: uint8, (H, W, 3) RGB or (H, W) grey; both sides at least 8 pixels
+            and wide enough to hold a block boundary.
+        tested: Image to measure, of the same dtype and shape, its 8x8 grid starting at the top left
+            pixel.
+        protocol: A name in ``PROTOCOLS``, or a protocol.
 
     Raises:
-        ImageReadError: an image without a block boundary, and as for :func:`psnr`.
+        ImageReadError: An image without a block boundary, or what :func:`psnr` refuses.
     """
     settings = get_protocol(protocol)
     _check_pair(reference, tested, settings)

@@ -24,8 +24,8 @@ class EvaluationProtocol:
     """How a paper measures restoration, as data.
 
     Attributes:
-        name: what ``--protocol`` takes and what every row carries.
-        source: the papers whose tables follow it.
+        name: What ``--protocol`` takes and every row carries.
+        source: The papers whose tables follow it.
         colour: ``'as-is'`` evaluates RGB files in RGB and grey files in grey; ``'limited-y'`` turns
             RGB into limited-range luma before compression.
         decoder: ``'fancy'`` is libjpeg's default (triangle-filtered chroma); ``'nearest'`` repeats
@@ -34,8 +34,8 @@ class EvaluationProtocol:
             valid region only.
         psnr_b_plane: ``'limited-y'`` adds the block effect of the tested image's luma to the mean
             squared error over all samples; ``'channels'`` averages one PSNR-B per channel.
-        partial_blocks: whether a side that is no multiple of 8 counts its last, partial block as
-            a fraction in the number of block boundaries, or not at all.
+        partial_blocks: Whether a side that is no multiple of 8 counts its last, partial block as a
+            fraction in the number of block boundaries, or not at all.
     """
 
     name: str
@@ -87,7 +87,7 @@ def get_protocol(protocol: str | EvaluationProtocol) -> EvaluationProtocol:
     """Return the protocol of that name; one that is already a protocol is returned as it is.
 
     Raises:
-        JpegPreprocError: the name is not in :data:`PROTOCOLS`.
+        JpegPreprocError: The name is not in :data:`PROTOCOLS`.
     """
     if isinstance(protocol, EvaluationProtocol):
         return protocol
@@ -105,7 +105,7 @@ def limited_range_y(image: Pixels) -> Pixels:
     LIVE1 grey JPEG row at QF 10 from 27.77 to 27.02 dB.
 
     Args:
-        image: (H, W, 3) RGB.
+        image: RGB pixels, uint8 (H, W, 3).
 
     Returns:
         (H, W) uint8 in 16-235.
@@ -122,9 +122,9 @@ def prepare_reference(image: Pixels, protocol: str | EvaluationProtocol) -> Pixe
     """Return what the protocol compresses and compares with, given a clean image.
 
     Args:
-        image: (H, W, 3) RGB or (H, W) grey; a grey image is taken as it is, so that a folder of
-            luma planes such as LIVE1 grey or Classic5 is not converted twice.
-        protocol: a name in :data:`PROTOCOLS` or a protocol.
+        image: Clean pixels, uint8, (H, W, 3) RGB or (H, W) grey; a grey image is taken as it is, so
+            that a folder of luma planes such as LIVE1 grey or Classic5 is not converted twice.
+        protocol: A name in :data:`PROTOCOLS` or a protocol.
     """
     if image.ndim == 3 and get_protocol(protocol).colour == "limited-y":
         return limited_range_y(image)
@@ -135,7 +135,7 @@ def decode_for(data: bytes, protocol: str | EvaluationProtocol) -> Pixels:
     """Decode a JPEG with the protocol's decoder: uint8, (H, W, 3) RGB or (H, W) grey.
 
     Raises:
-        ImageReadError: the ``'nearest'`` decoder meets a subsampling that it cannot take.
+        ImageReadError: The ``'nearest'`` decoder meets a subsampling that it cannot take.
     """
     if get_protocol(protocol).decoder == "nearest":
         return decode_nearest_chroma(data)
@@ -151,13 +151,13 @@ def decode_nearest_chroma(data: bytes) -> Pixels:
     full one; both are libjpeg's own samples, not an approximation.
 
     Args:
-        data: a grey, 4:4:4 or 4:2:0 JPEG with sides of at least 2 pixels.
+        data: Bytes of a grey, 4:4:4 or 4:2:0 JPEG with sides of at least 2 pixels.
 
     Returns:
         uint8, (H, W, 3) RGB or (H, W) grey.
 
     Raises:
-        ImageReadError: another number of components, subsampling or size.
+        ImageReadError: Another number of components, subsampling or size.
     """
     with Image.open(io.BytesIO(data)) as picture:
         width, height = picture.size

@@ -1,26 +1,31 @@
-"""Compress clean images, restore them, and measure both against the originals.
+"""Corrupt clean images, restore them, and measure both against the originals.
 
-Images are compressed in memory. Every value is stored as soon as it is known, under a key of all
+Images are corrupted in memory. Every value is stored as soon as it is known, under a key of all
 that decides it, so that a run that was stopped goes on where it was and a second run with one
 more restorer computes that restorer only.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import functools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
 
-import torch
-from safetensors.torch import save as save_safetensors
+import numpy as np
 
-from jpeg_preproc.errors import ImageReadError, JpegPreprocError, QualityError
-from jpeg_preproc.evaluation.conditions import FROM_FILE
-from jpeg_preproc.evaluation.metrics import Scores, measure
+from jpeg_preproc.corruptions import Corrupted, Corruption, Original, parse_corruption
+from jpeg_preproc.errors import CorruptionError, ImageReadError, JpegPreprocError
+from jpeg_preproc.evaluation.apply import ImageRestorer, as_decoded, load_restorer, restored_by
+from jpeg_preproc.evaluation.conditions import (
+    REFERENCES,
+    Condition,
+    RestorerChoice,
+    RestoreSettings,
+)
+from jpeg_preproc.evaluation.folders import dataset_folders, find_images
+from jpeg_preproc.evaluation.metrics import measure
 from jpeg_preproc.evaluation.protocols import (
     EvaluationProtocol,
     Pixels,
@@ -28,45 +33,14 @@ from jpeg_preproc.evaluation.protocols import (
     get_protocol,
     prepare_reference,
 )
-from jpeg_preproc.evaluation.store import ScoreStore
-from jpeg_preproc.io import sha256_bytes, sha256_file
-from jpeg_preproc.jpeg import compress_jpeg, load_image, read_jpeg_info, validate_qf
-from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
-from jpeg_preproc.restorers import DecodedImage, JpegRestorer
+from jpeg_preproc.evaluation.rows import RestorationRow, restoration_row
+from jpeg_preproc.evaluation.store import ImageFile, ImageScores, ScoreStore
+from jpeg_preproc.evaluation.task import SEED
+from jpeg_preproc.io import sha256_file
+from jpeg_preproc.jpeg import load_image
 
-#: Where a restorer may have the quality of an image from; see :func:`engine_restorer`.
-Told = Literal["tables", "pixels", "blind"]
-TOLD: tuple[Told, ...] = get_args(Told)
-
-
-@dataclass(frozen=True, eq=False)
-class CompressedImage:
-    """A JPEG and its pixels.
-
-    Attributes:
-        data: the file.
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey, from the decoder of the protocol. A restorer
-            works on these, so that all rows of a table rest on one decoder.
-    """
-
-    data: bytes
-    pixels: Pixels
-
-
-@dataclass(frozen=True)
-class NamedRestorer:
-    """A restorer under evaluation.
-
-    Attributes:
-        name: its name in the rows.
-        restore: returns uint8 pixels of the shape of ``CompressedImage.pixels``.
-        identity: all that decides its output, such as the SHA-256 of its weights; values stored
-            for another identity are not used.
-    """
-
-    name: str
-    restore: Callable[[CompressedImage], Pixels]
-    identity: str
+# Whether a decoder takes a corruption's file does not depend on what the image shows.
+_PROBE = np.full((256, 256, 3), 128, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -74,228 +48,210 @@ class RestorationRun:
     """What a run found.
 
     Attributes:
-        rows: dicts of ``dataset, qf, restorer, protocol, psnr, ssim, psnr_b, images``; per data
-            set and QF the row ``'jpeg'`` first. PSNR and PSNR-B in dB, means over images.
-        skipped: images left out, with the reason. An image that fails under one condition is left
+        rows: One for each data set and condition, by kind of corruption as they appear and by
+            strength; for each corruption its reference first. Measures are means over images.
+        skipped: Images left out, with the reason. An image that fails under one condition is left
             out of all, so that the rows of a data set average the same images.
+        outdated: A line for each reason why stored values hold no longer and were measured again.
     """
 
-    rows: list[dict[str, Any]]
-    skipped: list[tuple[Path, str]]
-
-
-def engine_restorer(engine: JpegRestorer, told: Told = "tables") -> NamedRestorer:
-    """Wrap an engine.
-
-    Args:
-        engine: The rows of one that makes results consistent with their files are ``NAME+file``.
-        told: Where it has the quality from: ``'tables'``: those of each file, as if it had read
-            it (``NAME``); ``'pixels'``: its own estimate, as of pixels without a file
-            (``NAME+pixels``); ``'blind'``: nowhere (``NAME+blind``).
-    """
-
-    def restore(image: CompressedImage) -> Pixels:
-        tables = read_jpeg_info(image.data).qtables if told == "tables" else None
-        decoded = DecodedImage(image.pixels, tables, None if tables is None else image.data)
-        return engine.restore([decoded], "blind" if told == "blind" else "file")[0].image
-
-    # Of the weights as they are loaded: an engine around a bare network has no manifest.
-    # Cloned, because safetensors refuses tensors that share memory or are not in order.
-    state = {
-        key: value.cpu().clone(memory_format=torch.contiguous_format)
-        for key, value in engine.network.state_dict().items()
-    }
-    decisive = {
-        "network": type(engine.network).__name__,
-        "manifest": engine.manifest and [engine.manifest.preset, engine.manifest.settings],
-        "weights": sha256_bytes(save_safetensors(state)),
-        "dtype": str(engine.dtype),
-        "device": engine.device.type,
-        "tile": engine.tile,
-        # Named only where they are not as usual, so that values stored by earlier versions are
-        # still used.
-        **({"consistent": True} if engine.consistent else {}),
-        **({"told": told} if told != "tables" else {}),
-    }
-    name = engine.name + (FROM_FILE if engine.consistent else "")
-    name += "" if told == "tables" else f"+{told}"
-    return NamedRestorer(name, restore, json.dumps(decisive, sort_keys=True))
+    rows: list[RestorationRow] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
 
 
 def evaluate_restoration(
     folders: Sequence[str | os.PathLike[str]],
-    qfs: Sequence[int],
-    restorers: Sequence[NamedRestorer] = (),
+    corruptions: Sequence[Corruption | str],
+    restorers: Sequence[RestorerChoice] = (),
     protocol: str | EvaluationProtocol = "fbcnn",
     *,
-    subsampling: str = "4:2:0",
+    settings: RestoreSettings = RestoreSettings(),  # noqa: B008 (frozen)
+    load: Callable[[RestorerChoice, RestoreSettings], ImageRestorer] = load_restorer,
     store: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     on_step: Callable[[int, int, str], None] | None = None,
 ) -> RestorationRun:
-    """Measure JPEG itself and every restorer on every image at every quality factor.
+    """Measure each corruption itself, and what every restorer makes of it, on every image.
+
+    A history that changes size or origin is compared with the clean image changed in the same
+    way. PSNR-B looks for block edges on the grid that begins at the corner of what is measured,
+    wherever the grid of an earlier JPEG has come to lie.
 
     Args:
-        folders: one data set each, named by the folder; images directly in it are used.
-        qfs: libjpeg quality factors, 1-100.
-        restorers: what to compare with the JPEG row; none measures JPEG alone.
-        protocol: a name in ``PROTOCOLS`` or a protocol.
-        subsampling: ``'4:4:4'``, ``'4:2:2'`` or ``'4:2:0'``; grey images have none.
-        store: file of one JSON line per value, read at the start and appended to; ``None``
+        folders: One data set each, named by the folder; images directly in it are used.
+        corruptions: What happens to the images, also as text such as ``'jpeg:10'``.
+        restorers: What to compare with the corrupted images; none measures these alone.
+        protocol: A name in ``PROTOCOLS`` or a protocol.
+        settings: How restorers run.
+        load: Function that returns, ready to restore, what a choice stands for. Where it is not
+            the usual one, ``sha256`` of a choice has to stand for all that decides its results,
+            or stored values of another restorer are taken for them.
+        store: File of one JSON line per value, read at the start and appended to; ``None``
             stores nothing.
-        limit: take the first so many images of each folder by name.
-        on_step: called with (values known, values wanted, image) after each value.
+        limit: Number of images to take of each folder, the first by name; ``None`` for all.
+        on_step: Called with (values known, values wanted, image) after each value.
 
     Raises:
-        ImageReadError: a folder that is missing or holds no image.
-        QualityError: a quality or subsampling out of range, or one the protocol cannot decode.
-        JpegPreprocError: an unknown protocol, or two restorers of one name.
+        ImageReadError: A folder that is missing or holds no image.
+        CorruptionError: A corruption that does not exist or cannot be made here, or one that the
+            protocol's decoder cannot take.
+        JpegPreprocError: An unknown protocol, or two restorers of one name.
+
+    Example:
+        >>> run = evaluate_restoration(["LIVE1"], ["jpeg:10", "webp:30"])  # doctest: +SKIP
+        >>> [(row.corruption, round(row.psnr, 1)) for row in run.rows]  # doctest: +SKIP
+        [('jpeg:10', 25.7), ('webp:30', 29.5)]
     """
-    settings = get_protocol(protocol)
-    factors = sorted({validate_qf(qf) for qf in qfs})
-    _check_conditions(restorers, settings, subsampling, limit)
+    rules = get_protocol(protocol)
+    conditions = [
+        Condition(corruption, restorer)
+        for corruption in _usable(corruptions, rules)
+        for restorer in (None, *_of_different_names(restorers))
+    ]
+    if limit is not None and limit < 1:
+        raise JpegPreprocError(f"The limit on images is {limit}; give at least 1.")
     datasets = {
-        name: find_images(folder)[:limit] for name, folder in _dataset_names(folders).items()
+        name: find_images(folder)[:limit] for name, folder in dataset_folders(folders).items()
     }
-    stored = ScoreStore(store, settings, subsampling)
-    conditions = [(qf, restorer) for qf in factors for restorer in (None, *restorers)]
+    stored = ScoreStore(store, rules, settings)
+
+    @functools.cache
+    def loaded(choice: RestorerChoice) -> ImageRestorer:
+        return load(choice, settings)
+
     total = sum(map(len, datasets.values())) * len(conditions)
-    run = RestorationRun([], [])
+    run = RestorationRun()
     done = 0
     for dataset, paths in datasets.items():
-        measured: list[dict[tuple[int, str], Scores]] = []
+        measured: list[list[ImageScores]] = []
         for path in paths:
-            scores: dict[tuple[int, str], Scores] = {}
+            scores = []
             try:
-                image = _Image(path, settings, subsampling, stored)
-                for count, (qf, restorer) in enumerate(conditions, start=1):
-                    name = restorer.name if restorer else "jpeg"
-                    scores[qf, name] = image.score(dataset, qf, restorer)
+                image = _Image(path, rules, loaded)
+                for count, condition in enumerate(conditions, start=1):
+                    found = stored.find(image.file, condition)
+                    if found is None:
+                        found = image.measure(condition)
+                        stored.add(image.file, condition, found, dataset)
+                    scores.append(found)
                     if on_step:
                         on_step(done + count, total, path.name)
                 measured.append(scores)
-            except ImageReadError as error:
+            except (ImageReadError, CorruptionError) as error:
                 run.skipped.append((path, str(error)))
             done += len(conditions)
         if measured:
-            run.rows.extend(_mean_rows(dataset, settings.name, measured))
+            of_conditions = zip(*measured, strict=True)
+            for condition, column in zip(conditions, of_conditions, strict=True):
+                run.rows.append(restoration_row(dataset, rules.name, condition, column))
+    run.outdated.extend(stored.outdated)
     return run
 
 
-def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the image files directly in ``folder``, by name.
+def _usable(
+    corruptions: Sequence[Corruption | str], protocol: EvaluationProtocol
+) -> list[Corruption]:
+    """Return the corruptions in the order of the rows, or refuse those that cannot be measured."""
+    given = list(dict.fromkeys(map(parse_corruption, corruptions)))
+    if not given:
+        raise CorruptionError("No corruption was given; give at least one, such as 'jpeg:10'.")
+    for corruption in given:
+        corruption.key()  # refuses what needs a package that is missing
+    refused = [one.spelling for one in given if not _can_decode(protocol, one)]
+    if refused:
+        raise CorruptionError(
+            f"Protocol {protocol.name!r} has a JPEG decoder of its own, which cannot take what "
+            f"these leave: {', '.join(refused)}. Leave them out, end them with a JPEG at 4:4:4 or "
+            "4:2:0, or take the protocol 'fbcnn'."
+        )
+    kinds = list(dict.fromkeys(one.kind for one in given))
+    return sorted(given, key=lambda one: (kinds.index(one.kind), one.strength))
+
+
+def _of_different_names(restorers: Sequence[RestorerChoice]) -> Sequence[RestorerChoice]:
+    """Return the restorers, or refuse two rows of one name."""
+    labels = [restorer.label for restorer in restorers]
+    taken = [label for label in labels if labels.count(label) > 1 or label in REFERENCES]
+    if taken:
+        raise JpegPreprocError(
+            f"Restorer name {taken[0]!r} is taken; give each restorer a name of its own, and "
+            f"none of {', '.join(map(repr, REFERENCES))}."
+        )
+    return restorers
+
+
+def _can_decode(protocol: EvaluationProtocol, corruption: Corruption) -> bool:
+    """Return whether the protocol's decoder takes what a corruption leaves."""
+    if protocol.decoder == "fancy":
+        return True
+    try:
+        _decoded(corruption.apply(_PROBE), protocol)
+    except ImageReadError:
+        return False
+    return True
+
+
+def _decoded(corrupted: Corrupted, protocol: EvaluationProtocol) -> Corrupted:
+    """Return a corrupted image with the pixels that the protocol's decoder makes of its file.
 
     Raises:
-        ImageReadError: no such folder, or no image in it.
+        ImageReadError: The decoder is not the usual one, and there is no JPEG that it takes.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise ImageReadError(f"{root} is no folder; give a folder of images.")
-    paths = sorted(
-        path
-        for path in root.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
-    )
-    if not paths:
-        below = sorted(path.name for path in root.iterdir() if path.is_dir())
-        hint = f" Give one of its folders: {', '.join(below)}." if below else ""
-        raise ImageReadError(f"{root} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}).{hint}")
-    return paths
-
-
-def _check_conditions(
-    restorers: Sequence[NamedRestorer],
-    protocol: EvaluationProtocol,
-    subsampling: str,
-    limit: int | None,
-) -> None:
-    names = [restorer.name for restorer in restorers]
-    twice = sorted(
-        {name for name in names if names.count(name) > 1 or name in ("jpeg", "original")}
-    )
-    if twice:
-        raise JpegPreprocError(
-            f"Restorer name {twice[0]!r} is taken; give each restorer a name of its own, and "
-            "neither 'jpeg' nor 'original'."
-        )
-    allowed = ("4:4:4", "4:2:0") if protocol.decoder == "nearest" else ("4:4:4", "4:2:2", "4:2:0")
-    if subsampling not in allowed:
-        raise QualityError(
-            f"Subsampling {subsampling!r} does not go with protocol {protocol.name!r}; give one of "
-            f"{', '.join(allowed)}."
-        )
-    if limit is not None and limit < 1:
-        raise JpegPreprocError(f"The limit on images is {limit}; give at least 1.")
-
-
-def _dataset_names(folders: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
-    """Name each folder by as many of its last parts as tell it from the others."""
-    given = [Path(folder) for folder in folders]
-    # A link keeps the name it was given by; '.' and '..' have none.
-    named = [path if path.name not in ("", "..") else path.resolve() for path in given]
-    paths = list(dict.fromkeys(path.absolute() for path in named))
-    if not paths:
-        raise ImageReadError("No folder of images was given; give at least one.")
-    for count in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join(path.parts[-count:]) for path in paths]
-        if len(set(names)) == len(paths):
-            break
-    return dict(zip(names, paths, strict=True))
+    if protocol.decoder == "fancy":  # Pillow's, which all corruptions use
+        return corrupted
+    if corrupted.qtables is None or corrupted.data is None:
+        raise ImageReadError(f"protocol {protocol.name!r} needs a JPEG file to decode")
+    return replace(corrupted, pixels=decode_for(corrupted.data, protocol))
 
 
 class _Image:
-    """One clean image; it is read, and compressed, only where a value is not stored yet."""
+    """One clean image; it is read, and corrupted, only where a value is not stored yet."""
 
     def __init__(
-        self, path: Path, protocol: EvaluationProtocol, subsampling: str, stored: ScoreStore
+        self,
+        path: Path,
+        protocol: EvaluationProtocol,
+        loaded: Callable[[RestorerChoice], ImageRestorer],
     ) -> None:
         self._path = path
         self._protocol = protocol
-        self._subsampling = subsampling
-        self._stored = stored
-        self._reference: Pixels | None = None
-        self._compressed: tuple[int, CompressedImage] | None = None
+        self._loaded = loaded
+        self._clean: Pixels | None = None
+        self._last: tuple[Corruption, Corrupted, Pixels] | None = None
         try:
-            self._digest = sha256_file(path)
+            self.file = ImageFile(path.name, sha256_file(path))
         except OSError as error:
             raise ImageReadError(f"{path} cannot be read: {error.strerror}.") from error
 
-    def score(self, dataset: str, qf: int, restorer: NamedRestorer | None) -> Scores:
-        """Return the stored or measured scores of the JPEG itself (``None``) or of a restorer."""
-        name, identity = (restorer.name, restorer.identity) if restorer else ("jpeg", "")
-        key = self._stored.key(self._digest, qf, name, identity)
-        scores = self._stored.get(key)
-        if scores is None:
-            reference, compressed = self._at(qf)
-            try:
-                tested = restorer.restore(compressed) if restorer else compressed.pixels
-                scores = measure(reference, tested, self._protocol)
-            except ImageReadError as error:
-                raise ImageReadError(f"{self._path}, {name} at QF {qf}: {error}") from error
-            self._stored.add(key, scores, dataset=dataset, image=self._path.name)
-        return scores
+    def measure(self, condition: Condition) -> ImageScores:
+        """Return the measures of the corrupted image, or of the restored one.
 
-    def _at(self, qf: int) -> tuple[Pixels, CompressedImage]:
-        if self._reference is None:
-            self._reference = prepare_reference(load_image(self._path).pixels, self._protocol)
-        if self._compressed is None or self._compressed[0] != qf:
-            data = compress_jpeg(self._reference, qf, self._subsampling)
-            self._compressed = (qf, CompressedImage(data, decode_for(data, self._protocol)))
-        return self._reference, self._compressed[1]
+        Raises:
+            ImageReadError: An image that cannot be read, or not be measured.
+            CorruptionError: An image that the corruption cannot take.
+        """
+        try:
+            corrupted, reference = self._corrupted(condition.corruption or Original())
+            tested = corrupted.pixels
+            if condition.restorer is not None:
+                restorer = self._loaded(condition.restorer)
+                tested = restored_by(condition.restorer, restorer, as_decoded(corrupted))
+            scores = measure(reference, tested, self._protocol)
+        except (ImageReadError, CorruptionError) as error:
+            raise type(error)(f"{self._path}, {condition.title}: {error}") from error
+        height, width = corrupted.geometry.original
+        return ImageScores(
+            **asdict(scores), num_bytes=corrupted.num_bytes, num_pixels=height * width
+        )
 
-
-def _mean_rows(
-    dataset: str, protocol: str, measured: Sequence[dict[tuple[int, str], Scores]]
-) -> list[dict[str, Any]]:
-    """Return one row per QF and restorer, in their order: the mean over images of each measure."""
-    rows = []
-    for qf, restorer in measured[0]:
-        # An exact sum, so that the order of the images cannot change the last digit.
-        means = {
-            name: math.fsum(getattr(scores[qf, restorer], name) for scores in measured)
-            / len(measured)
-            for name in ("psnr", "ssim", "psnr_b")
-        }
-        row = {"dataset": dataset, "qf": qf, "restorer": restorer, "protocol": protocol}
-        rows.append({**row, **means, "images": len(measured)})
-    return rows
+    def _corrupted(self, corruption: Corruption) -> tuple[Corrupted, Pixels]:
+        """Return the corrupted image and what it is compared with; the last ones are kept."""
+        if self._last is None or self._last[0] != corruption:
+            if self._clean is None:
+                self._clean = prepare_reference(load_image(self._path).pixels, self._protocol)
+            name = self.file.name
+            corrupted = _decoded(corruption.apply(self._clean, name, SEED), self._protocol)
+            reference = corruption.reference(self._clean, name, SEED)
+            self._last = (corruption, corrupted, reference)
+        return self._last[1:]

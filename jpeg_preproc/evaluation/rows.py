@@ -10,10 +10,12 @@ from typing import Any
 
 from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
 from jpeg_preproc.evaluation.conditions import REFERENCES, Condition
-from jpeg_preproc.evaluation.task import Measurement, Task
+from jpeg_preproc.evaluation.store import ImageScores
+from jpeg_preproc.evaluation.task import Measurement, Task, bytes_per_pixel
 from jpeg_preproc.stats.bootstrap import Interval, interval, recovery_interval
 
-_QF_AXIS = "JPEG quality factor"
+#: Name of the axis that single JPEG compressions lie on.
+QF_AXIS = "JPEG quality factor"
 _USUAL_SUBSAMPLING = "4:2:0"
 
 
@@ -41,7 +43,7 @@ class _OfCorruption:
         if self._corruption is None:
             return None
         kind, axis = self._corruption.kind, self._corruption.axis
-        return (_QF_AXIS if kind == "jpeg" else f"{kind}: {axis}"), self._corruption.strength
+        return (QF_AXIS if kind == "jpeg" else f"{kind}: {axis}"), self._corruption.strength
 
     def columns(self) -> dict[str, Any]:
         """Return the values by the names they have in JSON and CSV."""
@@ -56,7 +58,7 @@ class DownstreamRow(_OfCorruption):
         dataset: Short name of the test data.
         model: Short name of the model.
         metric: ``'mAP'`` or ``'mIoU'``.
-        qf: libjpeg quality of a single JPEG; ``None`` of the originals and all else.
+        qf: Quality factor of a single JPEG; ``None`` of the originals and all else.
         restorer: ``'original'``, ``'jpeg'`` or ``'corrupted'`` for the references, or the
             restorer.
         value: The metric's value in percentage points.
@@ -121,7 +123,7 @@ class RestorationRow(_OfCorruption):
 
     Attributes:
         dataset: Name of the folder of images.
-        qf: libjpeg quality of a single JPEG; ``None`` of all else.
+        qf: Quality factor of a single JPEG; ``None`` of all else.
         restorer: ``'jpeg'`` or ``'corrupted'`` for the reference, or the restorer.
         protocol: Name of the protocol of measuring.
         psnr: Mean PSNR over the images, dB.
@@ -224,6 +226,38 @@ def downstream_rows(
             )
         )
     return _in_order_of_the_table(rows)
+
+
+def restoration_row(
+    dataset: str, protocol: str, condition: Condition, scores: Sequence[ImageScores]
+) -> RestorationRow:
+    """Return the row of a condition: the mean of each measure over the images of a data set.
+
+    Args:
+        dataset: Name of the data set.
+        protocol: Name of the protocol of measuring.
+        condition: What happened to the images.
+        scores: What was measured on each image, at least one.
+    """
+    # An exact sum, so that the order of the images cannot change the last digit.
+    psnr, ssim, psnr_b = (
+        math.fsum(values) / len(scores)
+        for values in zip(*((one.psnr, one.ssim, one.psnr_b) for one in scores), strict=True)
+    )
+    corruption = condition.corruption
+    return RestorationRow(
+        dataset=dataset,
+        qf=None if corruption is None else corruption.qf,
+        restorer=condition.label,
+        protocol=protocol,
+        psnr=psnr,
+        ssim=ssim,
+        psnr_b=psnr_b,
+        images=len(scores),
+        corruption=None if corruption is None else corruption.spelling,
+        strength=None if corruption is None else corruption.strength,
+        bytes_per_pixel=bytes_per_pixel((one.num_bytes, one.num_pixels) for one in scores),
+    )
 
 
 def _in_order_of_the_table(rows: Sequence[DownstreamRow]) -> list[DownstreamRow]:

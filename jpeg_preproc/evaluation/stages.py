@@ -100,7 +100,7 @@ def time_alone(
     Args:
         way: Stage and function of each step, which gets what the one before has returned.
         items: What the first step gets; all are held in memory.
-        clock: Takes the times; a first call of each step, to warm up, is not counted.
+        clock: Clock that takes the times; a first call of each step, to warm up, is not counted.
     """
     for name, function in way:
         function(copy.deepcopy(items[0]))
@@ -123,14 +123,14 @@ def add_seconds(parts: Iterable[Mapping[str, Iterable[float]]]) -> Seconds:
 
 
 class Stopwatch:
-    """Wall-clock and CPU seconds of this process since then, those of ended workers included."""
+    """A watch, started as it is made, of this process's seconds and those of its ended workers."""
 
     def __init__(self) -> None:
         self.started = time.time()
         self._since = self._now()
 
     def seconds(self) -> tuple[float, float]:
-        """Return ``(wall, cpu)`` so far."""
+        """Return the wall-clock and CPU seconds, ``(wall, cpu)``, since the watch was started."""
         wall, cpu = self._now()
         return wall - self._since[0], cpu - self._since[1]
 
@@ -143,9 +143,10 @@ def breakdown(stages: Mapping[str, tuple[float, float]], total: tuple[float, flo
     """Return a row for each stage, one for the rest, and one for the whole run.
 
     Args:
-        stages: Of all processes together.
-        total: Likewise. The rest is what no stage accounts for: imports, progress, waiting for
-            other processes. Data loader workers run beside it, so that it can be negative.
+        stages: Seconds of each stage, of all processes together.
+        total: Seconds of the whole run, of all processes together. The rest is what no stage
+            accounts for: imports, progress, waiting for other processes. Data loader workers run
+            beside it, so that it can be negative.
 
     >>> for row in breakdown({"model": (3.0, 2.0)}, (4.0, 2.0)):
     ...     print(*row.values())

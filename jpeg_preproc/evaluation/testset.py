@@ -119,8 +119,8 @@ def read_mask(data: bytes, path: str, shape: tuple[int, int]) -> np.ndarray:
 
     Args:
         data: The file's bytes.
-        path: For the message.
-        shape: (H, W) of its image.
+        path: What an error calls the mask.
+        shape: Height and width of its image.
 
     Returns:
         (H, W), or (H, W, channels) for a mask of several channels.

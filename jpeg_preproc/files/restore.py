@@ -36,14 +36,14 @@ class RestoredFile:
         job: File and its result.
         is_new: Whether it was restored now; otherwise it was found done.
         qf: Quality it was restored by; ``None`` when blind.
-        quality_from: Where that quality is from: ``'file'``, ``'estimated'``, ``'given'`` or
+        quality_source: Where that quality is from: ``'file'``, ``'estimated'``, ``'given'`` or
             ``'blind'``.
     """
 
     job: Job
     is_new: bool
     qf: int | None
-    quality_from: str
+    quality_source: str
 
 
 @dataclass
@@ -65,7 +65,7 @@ class RestoreSummary:
 
     def quality_counts(self) -> Counter[str]:
         """Return how many restored files had their quality from where."""
-        return Counter(outcome.quality_from for outcome in self.done)
+        return Counter(outcome.quality_source for outcome in self.done)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class FileRestorer:
         height, width = restored.image.shape[:2]
         exif = upright_exif(metadata.exif, width, height) if self.keep_exif else b""
         outcome = RestoredFile(job, True, restored.qf, restored.source)
-        note = {"settings": settings, "qf": outcome.qf, "quality_from": outcome.quality_from}
+        note = {"settings": settings, "qf": outcome.qf, "quality_from": outcome.quality_source}
         data = encode_image(
             restored.image, self.encoding, exif, metadata.icc, json.dumps(note, sort_keys=True)
         )

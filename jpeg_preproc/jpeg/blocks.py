@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-_RGB_TO_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+#: ITU-R BT.601, red, green and blue.
+RGB_TO_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -66,6 +67,6 @@ def luma_blocks(
         luma = blocks[..., 0].astype(np.float32)
     else:
         # Rounding undoes what rounding R, G and B did to the decoder's whole-number luma.
-        luma = np.rint(blocks @ _RGB_TO_LUMA)
+        luma = np.rint(blocks @ RGB_TO_LUMA)
     usable = (np.ptp(luma, axis=1) > 0).any(axis=1) & (np.ptp(luma, axis=2) > 0).any(axis=1)
     return luma[usable & ~clipped]

@@ -141,6 +141,32 @@ def qtables_from_qf(qf: SupportsIndex) -> npt.NDArray[np.uint16]:
     return np.clip((base * percent + 50) // 100, 1, 255).astype(np.uint16)
 
 
+def octaves_of(qf: float) -> float:
+    """Return how coarse the tables of a libjpeg quality are, in octaves of the quantisation step.
+
+    log2 of the factor by which libjpeg scales Annex K's tables: 0 at quality 50, an octave more
+    where steps are twice as large.
+
+    Args:
+        qf: Quality, 1-100; above 99.5 it counts as 99.5, where no step gets any finer.
+
+    >>> octaves_of(50), octaves_of(75), octaves_of(25)
+    (0.0, -1.0, 1.0)
+    """
+    percent = 5000 / qf if qf < 50 else 200 - 2 * qf
+    return float(np.log2(max(percent, 1) / 100))
+
+
+def qf_of(octaves: float) -> int:
+    """Return the libjpeg quality, 1-100, whose tables are about as coarse; see :func:`octaves_of`.
+
+    >>> [qf_of(octaves_of(qf)) for qf in (5, 10, 50, 75, 95)]
+    [5, 10, 50, 75, 95]
+    """
+    percent = 100 * 2.0**octaves
+    return int(np.clip(round(5000 / percent if percent > 100 else (200 - percent) / 2), 1, 100))
+
+
 @lru_cache(maxsize=1)
 def _log2_of_all_tables() -> npt.NDArray[np.float64]:
     """Return (100, 2, 8, 8): log2 of libjpeg's tables for QF 1-100."""

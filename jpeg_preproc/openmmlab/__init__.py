@@ -3,7 +3,8 @@
 A config needs one line, ``custom_imports = dict(imports=['jpeg_preproc.openmmlab'],
 allow_failed_imports=False)``, and may then name ``JpegCompress`` and ``JpegRestore`` in any
 pipeline of mmdet, mmseg or another OpenMMLab project, or restore on the model's device with
-``JpegDefer`` and a data preprocessor. :func:`with_jpeg_restore` makes either of a stock config.
+``JpegDefer`` and a data preprocessor. :func:`with_jpeg_restore` writes either into a copy of a
+stock config.
 """
 
 try:

@@ -23,13 +23,13 @@ def load_config(
     """Read a config and see to it that it says how to test.
 
     Args:
-        path: Of a Python, JSON or YAML config, of upstream OpenMMLab or a fork.
+        path: Path of a Python, JSON or YAML config, of upstream OpenMMLab or a fork.
         cfg_options: Dotted keys and their new values, as ``--cfg-options`` gives them.
         data_root: Replaces the test data's root wherever it occurs; see :func:`set_data_root`.
 
     Raises:
-        JpegPreprocError: The file is missing or no config, or has no test or validation part, or
-            no pipeline in it.
+        JpegPreprocError: The file is missing, is no config, has no test or validation part, or
+            has no pipeline in that part.
     """
     config = read_config(path, cfg_options)
     for part in ("dataloader", "evaluator"):
@@ -116,14 +116,14 @@ def insert_transforms(
     """Return a pipeline with ``transforms`` directly behind its image loader.
 
     Args:
-        pipeline: Configs of transforms.
-        transforms: Likewise.
+        pipeline: Configs of the transforms that it has.
+        transforms: Configs of the transforms to put in.
         keep: Names of JPEG transforms that may stand behind the loader already; the new ones go
             behind those.
 
     Raises:
-        PipelineError: It has no image loader, holds another JPEG transform already, or ones
-            where they cannot work.
+        PipelineError: The pipeline has no image loader, holds a JPEG transform that ``keep`` does
+            not name, or holds one where it cannot work.
     """
     place = decoded_index(pipeline, keep)
     edited = [*pipeline[:place], *(dict(step) for step in transforms), *pipeline[place:]]
@@ -132,15 +132,16 @@ def insert_transforms(
 
 
 def decoded_index(pipeline: Sequence[Any], keep: Sequence[str] = ()) -> int:
-    """Return the position at which the image is as the decoder gave it, or one of ``keep``.
+    """Return the position directly behind the image loader and the transforms of ``keep`` there.
 
     Raises:
-        PipelineError: There is none, or a JPEG transform besides ``keep``.
+        PipelineError: The pipeline has no image loader, or a JPEG transform besides ``keep``.
     """
     names = [transform_name(step) for step in pipeline]
     if present := [name for name in names if name in JPEG_TRANSFORMS and name not in keep]:
         raise PipelineError(
-            f"the pipeline has {present[0]} already; take it out, since this puts it there itself"
+            f"the pipeline has {present[0]} already; take it out of the config, to which JPEG "
+            "transforms are being added"
         )
     place = loader_index(pipeline) + 1
     while place < len(names) and names[place] in keep:
@@ -152,7 +153,7 @@ def loader_index(pipeline: Sequence[Any]) -> int:
     """Return the position of the transform that loads the image.
 
     Raises:
-        PipelineError: There is none.
+        PipelineError: The pipeline has none.
     """
     names = [transform_name(step) for step in pipeline]
     for index, name in enumerate(names):

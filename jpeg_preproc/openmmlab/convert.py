@@ -57,12 +57,15 @@ def with_jpeg_restore(
             becomes the loader and ``JpegDefer``, which holds the rest, and the model's data
             preprocessor is wrapped in ``JpegRestoreDetDataPreprocessor`` or
             ``JpegRestoreSegDataPreprocessor``.
-        qf: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
-        device: Of ``JpegRestore``, ``'cpu'`` unless given; a CUDA device needs
-            ``num_workers=0``. Not for ``'preprocessor'``, which follows the model.
+        qf: Quality to restore by, as
+            :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore` takes it.
+        device: Device of ``JpegRestore``, ``'cpu'`` unless given; a CUDA device needs
+            ``num_workers=0``. It must be left out with ``'preprocessor'``, which follows the
+            model.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the restorer's convolutions.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
-        consistent: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        consistent: Move each result to where its JPEG says that the original was, as
+            :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore` does.
         compile: Run the restorer through ``torch.compile``; with ``'preprocessor'`` alone, since
             every worker of a dataloader would compile it again.
         train: Change ``train_dataloader``, ``train_pipeline`` and the pipelines that hooks
@@ -70,8 +73,9 @@ def with_jpeg_restore(
 
     Raises:
         JpegPreprocError: ``cfg`` cannot be read, or has no pipeline to test with.
-        PipelineError: A pipeline without image loader or that restores already, or one that
-            ``'preprocessor'`` cannot take over.
+        PipelineError: A pipeline has no image loader, restores already, or is one that
+            ``'preprocessor'`` cannot take over; or ``where``, ``device`` and ``compile`` do not go
+            together.
 
     >>> from mmengine.config import Config
     >>> load, resize = dict(type="LoadImageFromFile"), dict(type="Resize", scale=(64, 64))

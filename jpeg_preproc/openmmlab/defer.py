@@ -46,7 +46,7 @@ class DeferredImage(BaseDataElement):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Refuse: a stock model asks for it, and has got an image that it cannot use.
+        """Refuse: only a stock model asks for this, and it cannot use the image.
 
         Raises:
             PipelineError: Always.
@@ -75,18 +75,19 @@ class JpegDefer(BaseTransform):
     ``JpegRestoreSegDataPreprocessor``; :func:`~jpeg_preproc.openmmlab.convert.with_jpeg_restore`
     writes both.
 
-    Of an image that no dataset annotated, such as the inferencers of mmdet and mmseg pass, no
-    annotations are loaded.
+    No annotations are loaded for an image that no dataset has annotated, such as those that the
+    inferencers of mmdet and mmseg pass.
 
     Required Keys:
 
     - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
-    - jpeg_quality (optional; left by ``JpegCompress``, and then used instead of the file's)
+    - jpeg_quality (optional; left by ``JpegCompress`` or ``JpegCorrupt``, and then used instead of
+      the file's)
 
     Modified Keys:
 
-    - all of them move into ``data_samples``
+    - all but img move into ``data_samples``
 
     Added Keys:
 
@@ -98,7 +99,8 @@ class JpegDefer(BaseTransform):
         backend_args: File backend to read ``img_path`` with; as in ``LoadImageFromFile``.
         color_type: As in ``LoadImageFromFile``: with ``'color'`` a grey array, which the loader
             leaves grey, gets three equal channels as a grey file does.
-        consistent: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        consistent: Hand the JPEG itself on as well, so that the result is made consistent with it;
+            see :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
 
     Raises:
         PipelineError: At construction: a JPEG transform, or nothing, among ``transforms``. At a
@@ -191,18 +193,18 @@ def _loads_annotations(transform: object) -> bool:
 
 
 def finish(sample: DeferredImage, image: np.ndarray, quality: dict[str, Any]) -> dict[str, Any]:
-    """Run what a pipeline had left, on the restored image.
+    """Run the transforms that :class:`JpegDefer` left, on the restored image.
 
     Args:
-        sample: Of :class:`JpegDefer`.
-        image: Restored, in the layout in which it was loaded.
-        quality: Its ``jpeg_quality``.
+        sample: What :class:`JpegDefer` has put into ``data_samples``.
+        image: The restored image, in the layout in which it was loaded.
+        quality: What the restorer went by, for the key ``jpeg_quality``.
 
     Returns:
         ``inputs`` and ``data_samples`` as the pipeline's packing transform makes them.
 
     Raises:
-        PipelineError: Nothing was packed.
+        PipelineError: The transforms do not pack the image.
     """
     results: dict[str, Any] | None = {**sample.results, "img": image, "jpeg_quality": quality}
     for step in sample.steps:

@@ -17,9 +17,9 @@ def require_device(device: str) -> None:
     dataloaders, and comes only when the parent happened to be first.
 
     Raises:
-        PipelineError: An unknown or absent device, or CUDA in a forked dataloader worker.
+        PipelineError: The device is unknown or absent, or is CUDA in a forked dataloader worker.
     """
-    # Before CUDA is asked whether it is there, which in a forked process may be an error itself.
+    # This comes first, since in a forked process it may be an error to ask whether CUDA is there.
     if device.startswith("cuda") and get_worker_info() is not None and _was_forked():
         raise PipelineError(
             f"JpegRestore(device={device!r}) runs in a forked dataloader worker, where CUDA cannot "

@@ -131,14 +131,14 @@ def require_decoder_pixels(results: Mapping[str, Any], name: str) -> np.ndarray:
     """Return ``results['img']`` if it is what a decoder gave: uint8, not resized, moved or padded.
 
     Args:
-        results: Of an OpenMMLab pipeline.
-        name: Of the transform that asks, for the message.
+        results: The dictionary of an OpenMMLab pipeline.
+        name: Name of the transform that asks, for the message.
 
     Returns:
         uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey.
 
     Raises:
-        PipelineError: No image yet, one that another transform has changed, or one of another
+        PipelineError: There is no image yet, another transform has changed it, or it has another
             dtype or number of channels.
     """
     where = f" ({results['img_path']})" if results.get("img_path") else ""

@@ -55,7 +55,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         self._dtype = DTYPES[dtype]
         # The engine is no module, so torch does not see the network in it: it stays out of
         # parameters(), state_dict(), optimizers and checkpoints. _apply() lets it follow.
-        self._engine = JpegRestorer(
+        self.engine = JpegRestorer(
             restorer,
             dtype=dtype,
             tile=tile,
@@ -64,27 +64,28 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
             compile=compile,
         )
         self._views: list[tuple[Tensor, DeferredImage, _Result]] = []
-        #: Entered while it restores; whoever wants to know how long that takes puts a clock here.
+        #: Entered while images are restored; a clock that is put here measures how long that takes.
         self.restoring: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
-        """Restore, run what the pipeline had left, and delegate.
+        """Restore the images, run what the pipeline has left, and call the stock preprocessor.
 
         Args:
-            data: A batch: ``inputs``, uint8 (C, H, W) each, of any sizes, and ``data_samples``,
-                both of ``JpegDefer``. In training also a stock batch, which is delegated as it
-                is: its images are not restored.
-            training: As of the stock preprocessor.
+            data: Batch of ``inputs``, uint8 (C, H, W) each, of any sizes, and ``data_samples``,
+                both from ``JpegDefer``. In training a stock batch is taken too: it goes to the
+                stock preprocessor as it is, and its images are not restored.
+            training: Whether the model trains, which the stock preprocessor is told.
 
         Returns:
             What the stock preprocessor returns.
 
         Raises:
-            PipelineError: Images that are not from ``JpegDefer``; a grey one in a colour model;
-                images whose sizes differ once resized, where the stock preprocessor cannot stack
-                them, as mmseg's in testing.
+            PipelineError: Images are not from ``JpegDefer``; one is grey and the model takes
+                colour; or their sizes differ once resized and the stock preprocessor cannot stack
+                them, as mmseg's cannot in testing.
         """
-        if self.stock.device != self.device:  # Module.to() moves buffers, and says it to itself
+        # Called on this one, .to() moves the stock one's buffers but does not set its device.
+        if self.stock.device != self.device:
             self.stock.to(self.device)
         inputs, samples = data["inputs"], data.get("data_samples")
         if not _all_deferred(samples):
@@ -117,7 +118,11 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
             ) from error
 
     def _restore(self, inputs: Sequence[Tensor], samples: Sequence[DeferredImage]) -> list[_Result]:
-        """Restore a batch; of views of the same images, which come one after another, once."""
+        """Return the restored images of a batch.
+
+        Under test-time augmentation the same batch comes once for each view: it is restored for the
+        first one, and the results are kept for the others.
+        """
         if len(self._views) == len(samples) and all(
             sample.origin == other.origin and torch.equal(image, known)
             for (known, other, _), image, sample in zip(self._views, inputs, samples, strict=True)
@@ -125,7 +130,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
             return [(image.copy(), quality) for _, _, (image, quality) in self._views]
         with self.restoring():
             results = restore_loaded(
-                self._engine,
+                self.engine,
                 [
                     np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()).reshape(
                         sample.layout
@@ -158,7 +163,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Let the restorer follow ``.to()``, ``.cuda()``, ``.half()``, ``.float()`` and so on."""
         super()._apply(fn, recurse)
-        engine = self._engine
+        engine = self.engine
         weights = next(engine.network._apply(fn).parameters())
         if weights.dtype is torch.float64:  # images and tables are fp32
             weights = next(engine.network.float().parameters())
@@ -189,7 +194,7 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
     restored as their files store them, those of equal shape together; the transforms left by
     ``JpegDefer`` run in their order, ``Resize`` being mmcv's own; and the batch goes to the stock
     preprocessor, which normalises, pads and stacks. Boxes, masks and ground truth are thus what
-    they are with ``JpegRestore`` in the pipeline. ``jpeg_quality`` is among the results as there.
+    they are with ``JpegRestore`` in the pipeline, and so is the ``jpeg_quality`` of each image.
 
     The restorer's weights are no part of the model: not of ``parameters()``, ``state_dict()``,
     optimizers and checkpoints, and a checkpoint of the stock model loads strictly. They follow
@@ -199,7 +204,8 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
     Args:
         data_preprocessor: Config of the stock preprocessor; ``None`` for ``DetDataPreprocessor()``.
         restorer: Name of shipped weights, or a ``.safetensors`` file.
-        qf: As of :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        qf: Quality to restore by, as
+            :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore` takes it.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the restorer's convolutions. A model in
             half precision takes the restorer along.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
@@ -208,10 +214,10 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
             :class:`~jpeg_preproc.restorers.engine.JpegRestorer`.
 
     Raises:
-        UnknownRestorerError: No such restorer.
-        WeightsError: A damaged weights file.
-        QualityError: ``qf`` is none.
-        PipelineError: ``dtype`` is none. For a batch: see :meth:`forward`.
+        UnknownRestorerError: There is no such restorer.
+        WeightsError: The weights file is damaged.
+        QualityError: ``qf`` is not a quality.
+        PipelineError: ``dtype`` is unknown. For a batch: see :meth:`forward`.
     """
 
     default_stock = "mmdet.DetDataPreprocessor"
@@ -221,16 +227,20 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
 class JpegRestoreSegDataPreprocessor(_JpegRestoreDataPreprocessor):
     """Restore a segmenter's images on its device, then do what its own preprocessor does.
 
-    As :class:`JpegRestoreDetDataPreprocessor`, for ``SegDataPreProcessor``.
+    It differs from :class:`JpegRestoreDetDataPreprocessor`, which says the rest, in the stock
+    preprocessor alone: here that is ``SegDataPreProcessor``.
 
     Args:
         data_preprocessor: Config of the stock preprocessor; ``None`` for ``SegDataPreProcessor()``.
-        restorer: As there.
-        qf: As there.
-        dtype: As there.
-        tile: As there.
-        batch_size: As there.
-        compile: As there.
+        restorer: Name of shipped weights, or a ``.safetensors`` file.
+        qf: Quality to restore by, as
+            :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore` takes it.
+        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the restorer's convolutions. A model in
+            half precision takes the restorer along.
+        tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
+        batch_size: Most images that are restored together.
+        compile: Run the restorer through ``torch.compile``; see
+            :class:`~jpeg_preproc.restorers.engine.JpegRestorer`.
     """
 
     default_stock = "mmseg.SegDataPreProcessor"

@@ -1,4 +1,4 @@
-"""Images of a pipeline through the engine: one way for the transform and the preprocessors."""
+"""Restore a pipeline's images: one way for the transform and for the data preprocessors."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def restore_loaded(
 
     Args:
         engine: What restores.
-        images: uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey each, as loaded.
+        images: Images as loaded: uint8, each (H, W, 3) BGR, (H, W) or (H, W, 1) grey.
         origins: The JPEG that each was decoded from.
         qf: Quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.restore`.
         name: Name of the restorer, for the record.
         paths: File of each image, for messages.
 
     Returns:
-        Each image restored, in its own orientation and layout (but for a grey one of which three
-        channels are wanted), and its ``jpeg_quality``; see
-        :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        Each image restored, in its own orientation and layout, and its ``jpeg_quality``; see
+        :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`. A grey image of which three
+        channels are wanted gets them.
 
     Raises:
-        QualityError: ``qf`` is none, or the network needs a quality and was left blind.
+        QualityError: ``qf`` is not a quality, or the network needs one and was left blind.
     """
     decoded = [
         _as_stored(image, origin, qf, path)

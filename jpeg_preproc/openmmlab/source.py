@@ -23,7 +23,8 @@ class JpegOrigin:
     """The JPEG that an image was decoded from, as far as its pipeline knows.
 
     Attributes:
-        qtables: (T, 8, 8) in natural order; ``None`` for what is not from a JPEG.
+        qtables: Quantisation tables, (T, 8, 8) in natural order; ``None`` for an image that is not
+            from a JPEG.
         source: Who made the JPEG: ``'file'`` for the image's own file, and for what a
             ``JpegCorrupt`` makes in its place; ``'given'`` for a ``JpegCompress`` before.
         orientation: EXIF orientation that the loader applied; 1 for none.
@@ -59,7 +60,7 @@ def find_origin(
     Args:
         results: The dictionary of an OpenMMLab pipeline; ``jpeg_quality``, ``jpeg_data`` and
             ``img_path`` are read.
-        image: uint8, (H, W, 3) BGR or grey, as loaded.
+        image: The image as loaded: uint8, (H, W, 3) BGR or grey.
         who: Name of the transform that asks, for messages.
         backend_args: Settings of the file backend, as in ``LoadImageFromFile``.
         color_type: The loader's setting; ``'color'`` sets :attr:`JpegOrigin.colour`.
@@ -79,7 +80,7 @@ def find_origin(
             )
         return JpegOrigin(
             compressed["qtables"],
-            "file" if compressed.get("source") in ("file", "pixels") else "given",
+            "file" if compressed.get("source") in ("file", "estimated") else "given",
             compressed.get("orientation", 1),
             colour,
             results.get("jpeg_data") if with_data else None,
@@ -100,13 +101,13 @@ def read_source(
 
     Args:
         path: ``results['img_path']``.
-        backend_args: Of the file backend; ``None`` chooses it by the path's prefix.
+        backend_args: Settings of the file backend; ``None`` chooses it by the path's prefix.
 
     Returns:
         The file's bytes and its header, or ``None`` where it is no JPEG.
 
     Raises:
-        ImageReadError: Missing, unreadable, corrupt or truncated, or CMYK.
+        ImageReadError: The file is missing, unreadable, corrupt or truncated, or CMYK.
     """
     try:
         data = bytes(fileio.get(path, backend_args=backend_args))
@@ -139,7 +140,7 @@ def loaded_orientation(
     the turned image have the same shape, by which of the two it equals.
 
     Args:
-        image: uint8, (H, W, 3) BGR or (H, W), as loaded.
+        image: The image as loaded: uint8, (H, W, 3) BGR or (H, W) grey.
         data: The file's bytes.
         info: The file's header.
         path: For the message.
@@ -173,12 +174,12 @@ def loader_orientation(
 ) -> int:
     """Return the EXIF orientation that the loader applied to a pipeline's image.
 
-    1 for an image that is not from a JPEG, or from one whose header cannot be read: how its pixels
-    lie in the file is not known then.
+    It is 1 for an image that is not from a JPEG, or from one whose header cannot be read: how its
+    pixels lie in the file is not known then.
 
     Args:
         results: The dictionary of an OpenMMLab pipeline; ``img_path`` is read.
-        image: uint8, (H, W, 3) BGR or grey, as loaded.
+        image: The image as loaded: uint8, (H, W, 3) BGR or grey.
         who: Name of the transform that asks, for messages.
         backend_args: Settings of the file backend, as in ``LoadImageFromFile``.
 

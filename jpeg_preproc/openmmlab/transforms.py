@@ -59,10 +59,10 @@ class JpegCompress(BaseTransform):
 
     - jpeg_quality (dict): ``qf``, ``source='given'``, ``qtables`` (T, 8, 8) in natural order,
       ``subsampling`` and ``orientation``; what a ``JpegRestore`` behind it goes by.
-    - jpeg_data (bytes): the JPEG itself, for one that is ``consistent``.
+    - jpeg_data (bytes): the JPEG itself, for a ``JpegRestore`` that is ``consistent``.
 
     Args:
-        qf: libjpeg quality, 1-100, or the lowest and the highest of those to draw from, both
+        qf: Quality of libjpeg, 1-100, or the lowest and the highest of those to draw from, both
             included.
         subsampling: ``'4:4:4'``, ``'4:2:2'``, ``'4:2:0'``, or ``'grey'``, which keeps luma alone.
         prob: Share of the images that are compressed, 0-1.
@@ -142,7 +142,7 @@ def _quality_range(qf: int | Sequence[int]) -> tuple[int, int]:
 
 @TRANSFORMS.register_module()
 class JpegCorrupt(BaseTransform):
-    """Do to the image what the world does to JPEG: one of the corruptions of this package.
+    """Let one of this package's corruptions happen to the image: a codec, or a JPEG's history.
 
     It stands directly behind ``LoadImageFromFile``. An image that the loader has turned, by its
     EXIF orientation, is corrupted as its file stores it and turned again. A ``JpegRestore`` behind
@@ -167,19 +167,19 @@ class JpegCorrupt(BaseTransform):
 
     - jpeg_corruption (dict): ``corruption`` (its spelling), ``geometry`` (how the upright image was
       moved, a :class:`~jpeg_preproc.corruptions.Geometry`) and ``bytes`` (of the file made).
-    - jpeg_quality (dict): ``qf``, ``source``, ``qtables`` and ``orientation``, as of
-      ``JpegCompress``; ``source`` is ``'file'``, or ``'pixels'`` without tables.
+    - jpeg_quality (dict): ``qf``, ``source``, ``qtables`` and ``orientation``, as ``JpegCompress``
+      leaves them, but that ``source`` is ``'file'``, or ``'estimated'`` without tables.
     - jpeg_data (bytes, or ``None``): the last file, if that is a JPEG.
 
     Args:
-        corruption: Its spelling, such as ``'webp:30'``; see
+        corruption: Spelling of the corruption, such as ``'webp:30'``; see
             :func:`~jpeg_preproc.corruptions.parse_corruption`.
-        seed: What, with the image's name, decides whatever the corruption draws.
+        seed: Number that decides, with the image's name, what the corruption draws.
         backend_args: File backend to read ``img_path`` with, as in ``LoadImageFromFile``.
 
     Raises:
-        CorruptionError: At construction: no such corruption, or a package that it needs is not
-            installed.
+        CorruptionError: At construction: there is no such corruption, or a package that it needs
+            is not installed.
         PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like,
             or an image of another dtype or number of channels.
     """
@@ -220,7 +220,7 @@ class JpegCorrupt(BaseTransform):
         results["jpeg_data"] = None if tables is None else made.data
         results["jpeg_quality"] = {
             "qf": None if tables is None else nearest_qf(tables).qf,
-            "source": "pixels" if tables is None else "file",
+            "source": "estimated" if tables is None else "file",
             "qtables": tables,
             "orientation": orientation,
         }
@@ -237,16 +237,17 @@ class JpegCorrupt(BaseTransform):
 class JpegRestore(BaseTransform):
     """Remove JPEG artifacts from the image, knowing the quantisation tables it was coded with.
 
-    It stands directly behind ``LoadImageFromFile`` (or ``JpegCompress``). A file with an EXIF
-    orientation is restored as stored, where its grid of 8x8 blocks starts at the corner, and
-    turned again as the loader had turned it.
+    It stands directly behind ``LoadImageFromFile``, or behind a ``JpegCompress`` or ``JpegCorrupt``
+    that stands there. A file with an EXIF orientation is restored as stored, where its grid of 8x8
+    blocks starts at the corner, and turned again as the loader had turned it.
 
     Required Keys:
 
     - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
-    - jpeg_quality (optional; left by ``JpegCompress``, and then used instead of the file's)
-    - jpeg_data (optional; likewise)
+    - jpeg_quality (optional; left by ``JpegCompress`` or ``JpegCorrupt``, and then used instead of
+      the file's)
+    - jpeg_data (optional; left by the same, and then used instead of the file)
 
     Modified Keys:
 
@@ -267,26 +268,26 @@ class JpegRestore(BaseTransform):
 
     Args:
         restorer: Name of shipped weights, or a ``.safetensors`` file.
-        qf: ``'auto'`` and ``'file'``: by ``JpegCompress`` if one ran before, else by the file's
-            tables, else by an estimate from pixels. An int (1-100) or ``'blind'`` overrules all
-            three.
+        qf: ``'auto'`` and ``'file'`` restore by the tables that ``JpegCompress`` or ``JpegCorrupt``
+            left if one ran before, else by those of the file, and where there are none by an
+            estimate from pixels. An int (1-100) or ``'blind'`` overrules all three.
         device: ``'cpu'`` or a CUDA device; CUDA needs ``num_workers=0`` or spawned workers.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         tile: Side of the tiles that larger images are cut into, pixels; ``None`` never cuts.
         backend_args: File backend to read ``img_path`` with; as in ``LoadImageFromFile``.
         color_type: As in ``LoadImageFromFile``: with ``'color'`` a grey array, which the loader
             leaves grey, gets three equal channels as a grey file does.
-        consistent: Move the result to where its file, or ``JpegCompress``, says that the original
-            was: into the intervals in which its DCT coefficients lay. Images that are not from a
-            JPEG, or not restored by its tables, are restored without it.
+        consistent: Move the result to where its JPEG, the file or the one made before it, says
+            that the original was: into the intervals in which its DCT coefficients lay. Images
+            that are not from a JPEG, or not restored by its tables, are restored without it.
 
     Raises:
-        UnknownRestorerError: At construction: no such restorer.
+        UnknownRestorerError: At construction: there is no such restorer.
         QualityError: At construction: ``qf`` is none of the above.
         PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like, an
             image of another dtype or number of channels, or a device that cannot be used.
         ImageReadError: The file is corrupt or truncated.
-        WeightsError: A damaged weights file.
+        WeightsError: The weights file is damaged.
     """
 
     def __init__(
@@ -333,8 +334,8 @@ class JpegRestore(BaseTransform):
         """Return this process's restorer, loading it on the first call.
 
         Raises:
-            PipelineError: A CUDA device that is absent, or asked for in a forked worker.
-            WeightsError: A damaged weights file.
+            PipelineError: The CUDA device is absent, or asked for in a forked worker.
+            WeightsError: The weights file is damaged.
         """
         if self._engine is None:
             require_device(self.device)

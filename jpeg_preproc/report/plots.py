@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.io import write_bytes_atomic
-from jpeg_preproc.report.rows import ResultRow
+from jpeg_preproc.report.rows import PlottedRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette, told apart with any colour vision; black and grey are the references.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_JPEG_GREY = "#6F6F6F"
+_GREY = "#6F6F6F"
 _PANEL_INCHES = (6.0, 4.0)
 _LABEL_POINTS = 9.5
 
 
 def plot_metric(
-    rows: Sequence[ResultRow],
+    rows: Sequence[PlottedRow],
     value_key: str,
     path: str | os.PathLike[str],
     title: str,
@@ -35,9 +35,9 @@ def plot_metric(
     """Draw one line per restorer over the strength of a corruption, and write it atomically.
 
     Each data set, model and kind of corruption has a panel, and each line its name at its right
-    end. ``'original'`` is a dashed level line, ``'jpeg'`` is grey. Values that are ``None`` or not
-    finite are left out, and so are kinds of corruption that come in one strength alone where
-    others come in several.
+    end. ``'original'`` is a dashed level line, ``'jpeg'`` and ``'corrupted'`` are grey. Values that
+    are ``None`` or not finite are left out, and so are kinds of corruption that come in one
+    strength alone where others come in several.
 
     Args:
         rows: Results; see :mod:`jpeg_preproc.report.rows`.
@@ -54,7 +54,7 @@ def plot_metric(
         raise JpegPreprocError(f"No row has a finite {value_key!r} to draw in {path}.")
     figure, axes = new_figure(len(panels), title)
     names = dict.fromkeys(name for panel in panels for name in panel.lines)
-    styles = _styles([name for name in names if name not in ("original", "jpeg")])
+    styles = _styles([name for name in names if name not in ("original", "jpeg", "corrupted")])
     for axis, panel in zip(axes, panels, strict=True):
         _draw(axis, panel, styles)
         axis.set_title(panel.heading, fontsize=11, loc="left")
@@ -113,7 +113,7 @@ class _Panel:
         return sorted(found)
 
 
-def _panels(rows: Sequence[ResultRow], value_key: str) -> list[_Panel]:
+def _panels(rows: Sequence[PlottedRow], value_key: str) -> list[_Panel]:
     """Return the panels in the order of the rows, level lines in each of their table."""
     panels: dict[tuple[str, str], _Panel] = {}
     level: dict[str, dict[str, float]] = {}
@@ -129,8 +129,8 @@ def _panels(rows: Sequence[ResultRow], value_key: str) -> list[_Panel]:
         axis, place = row.place
         panel = panels.setdefault((heading, axis), _Panel(heading, axis))
         panel.lines.setdefault(row.line, {})[place] = float(value)
-    several = [panel for panel in panels.values() if len(panel.places) > 1]
-    chosen = several or list(panels.values())
+    several = {panel.axis for panel in panels.values() if len(panel.places) > 1}
+    chosen = [panel for panel in panels.values() if panel.axis in several or not several]
     for panel in chosen:
         panel.lines = {
             **{name: {None: value} for name, value in level.get(panel.heading, {}).items()},
@@ -143,8 +143,9 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return a line style per restorer; after six colours the next round is dash-dotted."""
     styles: dict[str, dict[str, Any]] = {
         "original": {"color": "black", "linestyle": (0, (5, 3)), "linewidth": 1.3},
-        "jpeg": {"color": _JPEG_GREY, "marker": "x", "linewidth": 1.6, "markersize": 6},
     }
+    for name in ("jpeg", "corrupted"):
+        styles[name] = {"color": _GREY, "marker": "x", "linewidth": 1.6, "markersize": 6}
     for index, name in enumerate(names):
         styles[name] = {
             "color": COLOURS[index % len(COLOURS)],
@@ -181,7 +182,7 @@ def _label_ends(
     # Height of one label in data units; the panel's drawing area is about 70 % of its height.
     step = (high - low) * _LABEL_POINTS * 1.25 / (72 * _PANEL_INCHES[1] * 0.7)
     ordered = sorted(ends)
-    heights = _spread([value for value, _ in ordered], step, high)
+    heights = spread([value for value, _ in ordered], step, high)
     for height, (_, name) in zip(heights, ordered, strict=True):
         axis.annotate(
             name,
@@ -196,7 +197,7 @@ def _label_ends(
         )
 
 
-def _spread(values: Sequence[float], step: float, ceiling: float) -> list[float]:
+def spread(values: Sequence[float], step: float, ceiling: float) -> list[float]:
     """Return ascending ``values`` moved to lie ``step`` apart and at or below ``ceiling``.
 
     Pools adjacent violators, so that labels move as little as can be (in squares): a run that

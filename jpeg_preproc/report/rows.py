@@ -6,7 +6,26 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 
-class ResultRow(Protocol):
+class PlottedRow(Protocol):
+    """One result as a plot draws it: a point of a line."""
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """Parts of the heading of its table or panel: data set, model, metric."""
+
+    @property
+    def line(self) -> str:
+        """The line it stands in: ``'original'``, ``'jpeg'``, or a restorer."""
+
+    @property
+    def place(self) -> tuple[str, float] | None:
+        """Name of the axis that it lies on in a plot and its place there, if it has one."""
+
+    def columns(self) -> dict[str, Any]:
+        """Return its values by the names they have in JSON and CSV."""
+
+
+class ResultRow(PlottedRow, Protocol):
     """One result: a line of a table meets one of its columns.
 
     The rows of :mod:`jpeg_preproc.evaluation.rows` are such. Rows of anything else, such as the
@@ -14,16 +33,8 @@ class ResultRow(Protocol):
     """
 
     @property
-    def table(self) -> tuple[str, ...]:
-        """Parts of the heading of the table it stands in: data set, model, metric."""
-
-    @property
     def heading(self) -> str:
         """What the table's cells hold."""
-
-    @property
-    def line(self) -> str:
-        """The line it stands in: ``'original'``, ``'jpeg'``, or a restorer."""
 
     @property
     def column(self) -> str | None:
@@ -36,13 +47,6 @@ class ResultRow(Protocol):
     @property
     def images(self) -> int:
         """How many images it was measured on."""
-
-    @property
-    def place(self) -> tuple[str, float] | None:
-        """Name of the axis that it lies on in a plot and its place there, if it has one."""
-
-    def columns(self) -> dict[str, Any]:
-        """Return its values by the names they have in JSON and CSV."""
 
 
 #: A row whose values need no more than their names.

@@ -2,8 +2,9 @@
 
 from jpeg_preproc.restorers.catalogue import list_restorers, list_weights, macs
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec
-from jpeg_preproc.restorers.engine import BelievedQuality, JpegRestorer, Restored
+from jpeg_preproc.restorers.engine import JpegRestorer, Restored
 from jpeg_preproc.restorers.inputs import DecodedImage
+from jpeg_preproc.restorers.quality import ImageQuality, QualitySource
 from jpeg_preproc.restorers.registry import build_restorer, register_restorer, registered_names
 from jpeg_preproc.restorers.weights import (
     WeightsManifest,
@@ -14,11 +15,12 @@ from jpeg_preproc.restorers.weights import (
 )
 
 __all__ = [
-    "BelievedQuality",
     "DecodedImage",
+    "ImageQuality",
     "JpegRestorer",
     "WeightsManifest",
     "Quality",
+    "QualitySource",
     "Restored",
     "Restorer",
     "RestorerOutput",

@@ -44,11 +44,11 @@ class Conditions(NamedTuple):
     """What the gates are made of; each map is 1×1 where one value serves the whole image.
 
     Attributes:
-        q1: (N, 1, H, W) of QF / 100.
-        q2: (N, 1, H/2, W/2), its 2×2 averages.
-        q4: (N, 1, H/4, W/4), its 4×4 averages.
-        q8: (N, 1, H/8, W/8), its 8×8 averages, one for each block of the file.
-        table: (N, 64, H/8, W/8), luma steps / 255 in zigzag order.
+        q1: Map (N, 1, H, W) of QF / 100.
+        q2: Its 2×2 averages, (N, 1, H/2, W/2).
+        q4: Its 4×4 averages, (N, 1, H/4, W/4).
+        q8: Its 8×8 averages, (N, 1, H/8, W/8), one for each block of the file.
+        table: Luma steps / 255 in zigzag order, (N, 64, H/8, W/8).
     """
 
     q1: Tensor
@@ -188,7 +188,7 @@ class AGARNetOutput(RestorerOutput):
     """A restored batch, and what the second loss of the training needs.
 
     Attributes:
-        idct: Ŷ_idct, (N, 1, H, W): what the DCT branch alone makes of the image.
+        idct: What the DCT branch alone makes of the image, the Ŷ_idct of the paper, (N, 1, H, W).
     """
 
     idct: Tensor | None = None
@@ -269,7 +269,7 @@ class AGARNet(Restorer):
         """Restore luma images.
 
         Args:
-            image: (N, 1, H, W) in [0, 1], H and W multiples of 8.
+            image: Batch (N, 1, H, W) in [0, 1], H and W multiples of 8.
             quality: Tables and factors of the N files; where there is none, or not known, the
                 estimator's are used.
 

@@ -21,7 +21,7 @@ class ARCNN(Restorer):
     """The four-layer network of AR-CNN.
 
     Args:
-        channels: 1 for luma, as in the paper; 3 for RGB.
+        channels: Channels of the images: 1 is luma, as in the paper; 3 is RGB.
     """
 
     spec: ClassVar[RestorerSpec] = RestorerSpec(

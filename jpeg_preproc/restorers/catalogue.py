@@ -25,7 +25,7 @@ class PresetCost:
     Attributes:
         parameters: Number of weights.
         macs_per_pixel: Multiply-accumulates.
-        channels: 3 restores RGB, 1 luma.
+        channels: Channels of the images: 3 is RGB, 1 is luma.
         receptive_radius: How far an output pixel sees, in pixels; ``None``: over the whole image.
     """
 

@@ -14,8 +14,8 @@ def to_planes(image: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray 
     three equal channels.
 
     Args:
-        image: uint8, (H, W, 3) RGB or (H, W).
-        channels: 1 or 3, what the network takes.
+        image: Pixels, uint8, (H, W, 3) RGB or (H, W) grey.
+        channels: How many the network takes, 1 or 3.
 
     Returns:
         (channels, H, W) uint8, and what :func:`from_planes` needs besides: for restored luma the
@@ -50,7 +50,7 @@ def from_planes(planes: np.ndarray, rest: np.ndarray | None) -> np.ndarray:
     """Undo :func:`to_planes`.
 
     Args:
-        planes: (C, H, W) uint8, restored.
+        planes: Restored planes, uint8, (C, H, W).
         rest: Second value of :func:`to_planes`.
 
     Returns:

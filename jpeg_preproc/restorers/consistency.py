@@ -41,8 +41,8 @@ def samples_of(pixels: np.ndarray, file: FileSamples) -> FileSamples:
     """Return what a file stores of ``pixels``: of a colour file loaded in grey, luma alone.
 
     Args:
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey.
-        file: that they were decoded from.
+        pixels: Pixels, uint8, (H, W, 3) RGB or (H, W) grey.
+        file: What the file stores that they were decoded from.
 
     Raises:
         ImageReadError: The file is of another size, or grey where the pixels are in colour.
@@ -63,9 +63,10 @@ class FileBatch:
     """What the files of a batch say; see :class:`~jpeg_preproc.jpeg.samples.FileSamples`.
 
     Attributes:
-        planes: uint8, (N, 1, H, W) of grey files or (N, 3, H, W) of colour files.
-        steps: (N, C, 8, 8).
-        chroma_pixels: as there, the same for all.
+        planes: Samples, uint8, (N, 1, H, W) of grey files or (N, 3, H, W) of colour files.
+        steps: Quantisation steps of each component, (N, C, 8, 8).
+        chroma_pixels: Pixels across a sample of chroma, the same for all files; 0 where chroma is
+            not known.
     """
 
     planes: Tensor
@@ -94,10 +95,10 @@ def project(image: Tensor, files: FileBatch, margin: Tensor | float = 0.0) -> Te
     are. The result is not clipped to [0, 1].
 
     Args:
-        image: float32, (N, 3, H, W) RGB in [0, 1], or (N, 1, H, W) luma, for which the files'
-            chroma is left alone. Three channels for a grey file are averaged.
-        files: of the same N, H and W.
-        margin: by how much each interval is narrower at either end, in units of coefficients; a
+        image: Batch, float32, (N, 3, H, W) RGB in [0, 1], or (N, 1, H, W) luma, for which the
+            files' chroma is left alone. Three channels for a grey file are averaged.
+        files: What the N files say, of the same H and W.
+        margin: How much narrower each interval is at either end, in units of coefficients; a
             tensor broadcasts to (N, C, 1, 1, 8, 8).
     """
     return _project(image, files, margin)[0]
@@ -111,8 +112,8 @@ def project_to_pixels(image: Tensor, files: FileBatch) -> Tensor:
     channel is clipped.
 
     Args:
-        image: as of :func:`project`.
-        files: likewise.
+        image: Batch as :func:`project` takes it.
+        files: What the N files say, of the same height and width.
     """
     steps = files.steps.to(image.device, torch.float32)[:, :, None, None]
     least, most = (share * steps for share in _MARGIN_SHARE)
@@ -174,11 +175,11 @@ def _change(
     """Return by how much a component changes, and the intervals of its coefficients.
 
     Args:
-        plane: (N, H, W) in [0, 1].
-        stored: (N, H, W) samples of the files, each repeated over ``factor`` pixels each way.
-        steps: (N, 8, 8).
-        margin: (N, 1, 1, 8, 8).
-        factor: a whole number.
+        plane: The component, (N, H, W) in [0, 1].
+        stored: Samples of the files, (N, H, W), each repeated over ``factor`` pixels each way.
+        steps: Quantisation steps, (N, 8, 8).
+        margin: How much narrower the intervals are, (N, 1, 1, 8, 8).
+        factor: Pixels across a sample, a whole number.
 
     Returns:
         (N, H, W), 0 where no block is whole, and twice (N, H/8/factor, W/8/factor, 8, 8).

@@ -19,10 +19,10 @@ class Quality:
     """How coarsely each image of a batch was quantised.
 
     Attributes:
-        qtables: (N, 2, 8, 8) float, quantisation steps of luma and chroma in natural order, >= 1.
-        qf: (N,) float, the libjpeg quality factor nearest to the tables, 1-100.
-        known: (N,) bool, or ``None`` for all known. A network ignores ``qtables`` and ``qf`` of an
-            image that is not known and restores it blind.
+        qtables: Quantisation steps of luma and chroma in natural order, float (N, 2, 8, 8), >= 1.
+        qf: The libjpeg quality factor nearest to the tables, float (N,), 1-100.
+        known: Whether this is known of each image, bool (N,); ``None`` for all. A network ignores
+            ``qtables`` and ``qf`` of an image that is not known and restores it blind.
     """
 
     qtables: Tensor
@@ -96,7 +96,7 @@ class RestorerOutput:
 
     Attributes:
         image: Same shape as the input, about [0, 1]; not clipped, so that losses see overshoot.
-        qf: (N,) the quality factor it went by, or ``None`` where it does not use or predict one.
+        qf: The quality factors it went by, (N,); ``None`` where it uses and predicts none.
     """
 
     image: Tensor

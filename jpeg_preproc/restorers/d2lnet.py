@@ -97,7 +97,7 @@ class CorrectionBlock(nn.Module):
         outputs: Channels of the output.
         correction: What is corrected.
         attention: ``'conv'`` or ``'parameter_free'``.
-        phase_ramp: See :func:`~jpeg_preproc.restorers.fourier.phase`.
+        phase_ramp: Width of the ramp at the cut; see :func:`~jpeg_preproc.restorers.fourier.phase`.
     """
 
     def __init__(
@@ -261,11 +261,11 @@ class D2LNet(Restorer):
     """The two-stage dual-domain network.
 
     Args:
-        channels: 3 for RGB, 1 for luma.
+        channels: Channels of the images: 3 is RGB, 1 is luma.
         widths: Channels at 1/1, 1/2, 1/4 and 1/8 of the resolution, even.
         order: ``'paper'`` corrects amplitude, then phase; ``'code'`` phase, then amplitude.
-        amplitude: Without, residual blocks stand for those that correct amplitude (Table 3).
-        phase: Likewise for phase.
+        amplitude: Whether blocks correct amplitude; else residual blocks stand there (Table 3).
+        phase: Whether blocks correct phase; else residual blocks stand there.
         attention: ``'conv'`` as in the code; ``'parameter_free'`` as the paper may mean it.
         phase_ramp: Width in radians of the ramp at the cut of the phase; see
             :func:`~jpeg_preproc.restorers.fourier.phase`. Ours: with 0, as in paper and code,
@@ -342,7 +342,7 @@ class D2LNet(Restorer):
         blocks alone.
 
         Args:
-            image: (N, channels, H, W) in [0, 1], sides multiples of 8.
+            image: Batch (N, channels, H, W) in [0, 1], sides multiples of 8.
 
         Returns:
             X_out1 and X_out2, shaped like ``image``, not clipped.

@@ -195,7 +195,7 @@ class DAGN(Restorer):
         encoder_blocks: Bottleneck blocks in the encoders' four stages.
         guider_widths: Hidden widths of the guiders.
         cigm: Steer the cig blocks by ci features; without, they are plain residual blocks.
-        csgm: Steer the csg blocks by cs features; likewise.
+        csgm: Steer the csg blocks by cs features; without, they are plain residual blocks.
         cfm: Fuse ci features into the bottleneck; without, it passes on unchanged.
         normalise_cfm: Keep the fusion's size independent of its width; not in the paper.
 

@@ -45,7 +45,7 @@ class DnCNN3(Restorer):
     weights fit it. Weights start as in the paper: normal, after He et al. (ICCV 2015).
 
     Args:
-        channels: 1 for luma, as published; 3 for RGB.
+        channels: Channels of the images: 1 is luma, as published; 3 is RGB.
         width: Features between the convolutions.
         num_layers: Convolutions in all, at least 2.
         batch_norm: Whether batch norm stands behind the inner convolutions, as in the paper's

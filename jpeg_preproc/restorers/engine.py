@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -14,44 +14,21 @@ from torch import Tensor
 
 from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError, UnknownRestorerError, errors_named
-from jpeg_preproc.jpeg import (
-    QfChoice,
-    apply_orientation,
-    estimate_qf,
-    nearest_qf,
-    qtables_from_qf,
-    validate_quality,
-)
+from jpeg_preproc.jpeg import QfChoice, apply_orientation
 from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
 from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, samples_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.device import autocast, to_channels_last, usable_device
 from jpeg_preproc.restorers.inputs import DecodedImage, ImageInput, decode_input
+from jpeg_preproc.restorers.quality import ImageQuality, QualitySource, find_quality
 from jpeg_preproc.restorers.tiling import run_tiled
 from jpeg_preproc.restorers.weights import WeightsManifest, load_weights
 
 #: Called with how many tiles are done, and of how many.
 OnTile = Callable[[int, int], None]
-Source = Literal["file", "estimated", "given", "blind"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class BelievedQuality:
-    """The quality an image is restored by.
-
-    Attributes:
-        source: Where it is from: the file's own tables, an estimate from pixels, the caller, or
-            nowhere.
-        qf: Nearest libjpeg quality factor; ``None`` when blind.
-        qtables: (T, 8, 8) in natural order; ``None`` when blind.
-    """
-
-    source: Source
-    qf: int | None = None
-    qtables: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -59,17 +36,19 @@ class Restored:
     """One result.
 
     Attributes:
-        image: uint8, (H, W, 3) RGB, or (H, W) for a grey input, upright as viewers show it.
+        image: Pixels, uint8, (H, W, 3) RGB, or (H, W) for a grey input; upright as viewers show it
+            from a call, in stored orientation from :meth:`JpegRestorer.restore`.
         qf: Quality factor it was restored by; ``None`` when blind.
-        source: Where that is from; see :class:`BelievedQuality`. Of a network that was left blind
-            and predicts the quality itself, such as FBCNN, ``'estimated'``.
-        qtables: (T, 8, 8) tables it was restored by; ``None`` when blind.
+        source: Where that is from: ``'file'``, ``'estimated'``, ``'given'`` or ``'blind'``. With a
+            network that was left blind and predicts the quality itself, such as FBCNN, it is
+            ``'estimated'``.
+        qtables: Tables it was restored by, (T, 8, 8); ``None`` when blind.
         consistent: Whether it was made consistent with its file.
     """
 
     image: np.ndarray
     qf: int | None
-    source: Source
+    source: QualitySource
     qtables: np.ndarray | None = None
     consistent: bool = False
 
@@ -80,7 +59,7 @@ class JpegRestorer:
     Args:
         restorer: A name with shipped weights, the path of a safetensors file with its manifest,
             or a network.
-        device: Of torch, such as ``'cpu'`` or ``'cuda:0'``.
+        device: Device of torch, such as ``'cpu'`` or ``'cuda:0'``.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` for the convolutions; images stay fp32.
         tile: Side of the tiles that images larger than it are cut into; ``None`` never cuts.
         batch_size: Images of equal shape that are run together.
@@ -168,7 +147,7 @@ class JpegRestorer:
             qf: ``'auto'`` and ``'file'`` take a JPEG file's own tables, and estimate the quality
                 of anything else from its pixels; ``'blind'`` lets the network judge; or a factor,
                 1-100.
-            qtables: (T, 8, 8) tables in natural order that overrule ``qf``.
+            qtables: Tables in natural order, (T, 8, 8), that overrule ``qf``.
             on_tile: Called after each tile of an image, or of a batch of equal shape.
 
         Raises:
@@ -198,10 +177,10 @@ class JpegRestorer:
         restored by that file's tables, consistent with it.
 
         Args:
-            images: As they were decoded; they are not changed.
-            qf: As in :meth:`__call__`.
-            qtables: As in :meth:`__call__`, for all images.
-            on_tile: As in :meth:`__call__`.
+            images: Images as they were decoded; they are not changed.
+            qf: What to go by, for all images; see :data:`~jpeg_preproc.jpeg.QfChoice`.
+            qtables: Tables in natural order, (T, 8, 8), that overrule ``qf`` for all images.
+            on_tile: Called after each tile of an image, or of a batch of equal shape.
 
         Returns:
             One result for each image, in stored orientation like these.
@@ -210,93 +189,40 @@ class JpegRestorer:
             QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
             ImageReadError: An image whose file is another one's, or corrupt.
         """
-        qualities, files = [], []
+        pixels, qualities, files = [], [], []
         for image in images:
             with errors_named(image.name):
-                quality = self.believe(image.pixels, qf, image.qtables, given=qtables)
-                samples = None
-                if self.consistent and quality.source == "file" and image.data is not None:
-                    samples = read_samples(image.data, image.name or None)
+                quality = find_quality(image, qf, qtables, self.network.spec.quality != "ignored")
+                if self.network.spec.quality == "required" and quality.qtables is None:
+                    raise QualityError(
+                        f"{self.name} needs the quality of each image: give qf or qtables"
+                    )
+                files.append(self._samples(image, quality))
+            pixels.append(image.pixels)
             qualities.append(quality)
-            files.append(samples)
         with errors_named(images[0].name if len(images) == 1 else None):
-            return self.restore_pixels(
-                [image.pixels for image in images], qualities, on_tile, files
-            )
-
-    def believe(
-        self,
-        pixels: np.ndarray,
-        qf: QfChoice = "auto",
-        file_qtables: np.ndarray | None = None,
-        given: np.ndarray | None = None,
-    ) -> BelievedQuality:
-        """Decide by which quality to restore.
-
-        Args:
-            pixels: uint8 (H, W, 3) or (H, W), on the grid of the decoder.
-            qf: As in :meth:`__call__`.
-            file_qtables: (T, 8, 8) tables of the file the pixels are from, if there is one.
-            given: (T, 8, 8) tables that overrule everything.
-        """
-        if given is not None:
-            return BelievedQuality("given", nearest_qf(given).qf, given)
-        qf = validate_quality(qf)
-        if qf == "blind":
-            return BelievedQuality("blind")
-        if isinstance(qf, int):
-            return BelievedQuality("given", qf, qtables_from_qf(qf))
-        if file_qtables is not None:
-            return BelievedQuality("file", nearest_qf(file_qtables).qf, file_qtables)
-        if self.network.spec.quality == "ignored":
-            return BelievedQuality("blind")
-        factor = estimate_qf(pixels).qf
-        return BelievedQuality("estimated", factor, qtables_from_qf(factor))
-
-    def restore_pixels(
-        self,
-        images: Sequence[np.ndarray],
-        qualities: Sequence[BelievedQuality],
-        on_tile: OnTile | None = None,
-        files: Sequence[FileSamples | None] | None = None,
-    ) -> list[Restored]:
-        """Restore pixels in the decoder's orientation, batched by equal shape.
-
-        Args:
-            images: uint8, (H, W, 3) RGB or (H, W) each.
-            qualities: One for each image, as :meth:`believe` gives it.
-            on_tile: As in :meth:`__call__`.
-            files: What the file of each image stores, to make the result consistent with it, as
-                :func:`~jpeg_preproc.jpeg.samples.read_samples` gives it; ``None`` for none.
-
-        Returns:
-            One result for each image, in the orientation of ``images``.
-
-        Raises:
-            QualityError: A network that needs the quality, and an image without.
-            ImageReadError: ``files`` of other images.
-        """
+            restored = self._restore(pixels, qualities, on_tile, files)
         results = []
-        files = [
-            None if file is None else samples_of(image, file)
-            for image, file in zip(images, files or [None] * len(images), strict=True)
-        ]
-        restored = self._restore(images, qualities, on_tile, files)
-        for (pixels, own), q, file in zip(restored, qualities, files, strict=True):
+        for (result, own), q, file in zip(restored, qualities, files, strict=True):
             factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
-            results.append(Restored(pixels, factor, source, q.qtables, file is not None))
+            results.append(Restored(result, factor, source, q.qtables, file is not None))
         return results
+
+    def _samples(self, image: DecodedImage, quality: ImageQuality) -> FileSamples | None:
+        """Return what the file of an image stores, where the result is to be consistent with it."""
+        if not self.consistent or quality.source != "file" or image.data is None:
+            return None
+        file = read_samples(image.data, image.name or None)
+        return None if file is None else samples_of(image.pixels, file)
 
     def _restore(
         self,
         images: Sequence[np.ndarray],
-        qualities: Sequence[BelievedQuality],
+        qualities: Sequence[ImageQuality],
         on_tile: OnTile | None,
         files: Sequence[FileSamples | None],
     ) -> list[tuple[np.ndarray, int | None]]:
         """Return the restored pixels, and the factor that the network says it went by."""
-        if self.network.spec.quality == "required" and any(q.qtables is None for q in qualities):
-            raise QualityError(f"{self.name} needs the quality of each image: give qf or qtables")
         groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for index, (image, q, file) in enumerate(zip(images, qualities, files, strict=True)):
             kind = None if file is None else (len(file.planes), file.chroma_pixels)
@@ -319,7 +245,7 @@ class JpegRestorer:
     def _restore_batch(
         self,
         images: list[np.ndarray],
-        beliefs: list[BelievedQuality],
+        qualities: list[ImageQuality],
         on_tile: OnTile | None,
         files: list[FileSamples],
     ) -> list[tuple[np.ndarray, int | None]]:
@@ -330,7 +256,7 @@ class JpegRestorer:
         height, width = planes[0][0].shape[-2:]
         kept = [rest for _, rest in planes]
         del planes  # of a padded image they are a copy
-        tables = [belief.qtables for belief in beliefs if belief.qtables is not None]
+        tables = [one.qtables for one in qualities if one.qtables is not None]
         quality = Quality.from_qtables(tables).to(self.device) if tables else None
         factors: list[int | None] = [None] * len(images)
         channels = batch.shape[1]
@@ -345,8 +271,8 @@ class JpegRestorer:
             with autocast(self.device, self.dtype):
                 output = self._run(values, quality)
             if output.qf is not None:  # networks that predict it see the whole image, so once
-                believed = output.qf.float().round().clamp(1, 100)
-                factors[:] = [int(factor) for factor in believed.tolist()]
+                predicted = output.qf.float().round().clamp(1, 100)
+                factors[:] = [int(factor) for factor in predicted.tolist()]
             image = output.image.float().clamp(0, 1)
             if known is not None:
                 return project_to_pixels(image, replace(known, planes=tile[:, channels:])).cpu()

@@ -21,7 +21,7 @@ _EXAMPLE_SIDE = 128
 _OPSET = 18
 
 
-class _Told(nn.Module):
+class _Informed(nn.Module):
     """A network on plain tensors: image, luma and chroma tables, quality factor."""
 
     def __init__(self, network: Restorer) -> None:
@@ -43,25 +43,28 @@ class _Blind(nn.Module):
         return self.network(image, None).image
 
 
-def export_program(network: Restorer, told: bool | None = None) -> ExportedProgram:
+def export_program(network: Restorer, with_quality: bool | None = None) -> ExportedProgram:
     """Trace a network into one graph.
 
-    Its inputs are ``image`` (N, C, H, W) in [0, 1], and if told ``qtables`` (N, 2, 8, 8) and
-    ``qf`` (N,); see :class:`~jpeg_preproc.restorers.contract.Quality`. Its output is the restored
-    image, not clipped. Height and width are multiples of the network's ``spec.size_multiple``, of
-    at least :data:`MIN_SIDE` pixels.
+    Its inputs are ``image`` (N, C, H, W) in [0, 1], and with quality also ``qtables``
+    (N, 2, 8, 8) and ``qf`` (N,); see :class:`~jpeg_preproc.restorers.contract.Quality`. Its output
+    is the restored image, not clipped. Height and width are multiples of the network's
+    ``spec.size_multiple``, of at least :data:`MIN_SIDE` pixels.
 
     Args:
-        network: In eval mode; left as it is.
-        told: Whether the graph takes the quality; without, if the network looks at it.
+        network: The network, in eval mode; it stays as it is.
+        with_quality: Whether the graph takes the quality; ``None``: if the network looks at it.
 
     Raises:
-        QualityError: ``told`` is false and the network needs the quality.
+        QualityError: ``with_quality`` is false and the network needs the quality.
     """
     needs = network.spec.quality
-    told = needs != "ignored" if told is None else told
-    if needs == "required" and not told:
-        raise QualityError(f"{type(network).__name__} needs the quality: export it with told=True")
+    if with_quality is None:
+        with_quality = needs != "ignored"
+    if needs == "required" and not with_quality:
+        raise QualityError(
+            f"{type(network).__name__} needs the quality: export it with with_quality=True"
+        )
     multiple = network.spec.size_multiple
     smallest = -(-MIN_SIDE // multiple)
     batch = Dim("batch", min=1)
@@ -70,7 +73,7 @@ def export_program(network: Restorer, told: bool | None = None) -> ExportedProgr
         3: multiple * Dim("columns", min=smallest),
     }
     image = torch.rand(3, network.channels, _EXAMPLE_SIDE, _EXAMPLE_SIDE + multiple * 2)
-    if not told:
+    if not with_quality:
         return torch.export.export(
             _Blind(network), (image,), dynamic_shapes={"image": {0: batch, **sides}}
         )
@@ -81,17 +84,19 @@ def export_program(network: Restorer, told: bool | None = None) -> ExportedProgr
         "qf": {0: batch},
     }
     return torch.export.export(
-        _Told(network), (image, quality.qtables, quality.qf), dynamic_shapes=shapes
+        _Informed(network), (image, quality.qtables, quality.qf), dynamic_shapes=shapes
     )
 
 
-def export_onnx(network: Restorer, path: str | os.PathLike[str], told: bool | None = None) -> Path:
+def export_onnx(
+    network: Restorer, path: str | os.PathLike[str], with_quality: bool | None = None
+) -> Path:
     """Write a network as an ONNX file (opset 18), with inputs and output as in `export_program`.
 
     Args:
-        network: In eval mode, on the CPU.
-        path: Of the file; written whole or not at all.
-        told: See :func:`export_program`.
+        network: The network, in eval mode and on the CPU.
+        path: The file, which is written whole or not at all.
+        with_quality: Whether the graph takes the quality; see :func:`export_program`.
 
     Returns:
         The path.
@@ -107,7 +112,7 @@ def export_onnx(network: Restorer, path: str | os.PathLike[str], told: bool | No
         raise WeightsError(
             f"exporting needs onnx and onnxscript ({error}); pip install 'jpeg_preproc[onnx]'"
         ) from error
-    program = export_program(network, told)
+    program = export_program(network, with_quality)
     written = torch.onnx.export(
         program, opset_version=_OPSET, dynamo=True, output_names=["restored"], verbose=False
     )

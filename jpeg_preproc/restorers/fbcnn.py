@@ -99,8 +99,8 @@ class FBCNN(Restorer):
     width takes half a minute of a CPU, and every load would pay for it.
 
     Args:
-        channels: 3 for RGB, 1 for luma; both are published.
-        widths: Four; channels at 1/1, 1/2, 1/4 and 1/8 of the resolution.
+        channels: Channels of the images: 3 is RGB, 1 is luma; both are published.
+        widths: Channels at 1/1, 1/2, 1/4 and 1/8 of the resolution.
         num_blocks: Residual blocks of each stage.
         embedding: Width of the quality head and of the embedding.
     """
@@ -162,7 +162,7 @@ class FBCNN(Restorer):
         """Restore a batch.
 
         Args:
-            image: (N, channels, H, W) in [0, 1], H and W multiples of 8.
+            image: Batch (N, channels, H, W) in [0, 1], H and W multiples of 8.
             quality: Factors that replace the prediction where they are known.
 
         Returns:

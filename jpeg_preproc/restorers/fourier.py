@@ -43,8 +43,8 @@ def phase(bins: Tensor, ramp: float = 0.0) -> Tensor:
     * Within ``ramp`` of the cut at ±π the phase falls linearly to 0, so that it has no jump.
 
     Args:
-        bins: (..., H, W) complex.
-        ramp: In radians; 0 leaves the cut, as the paper does.
+        bins: Complex spectrum, (..., H, W).
+        ramp: Width in radians; 0 leaves the cut, as the paper does.
     """
     height, width = bins.shape[-2:]
     rows = torch.arange(height, device=bins.device)
@@ -73,8 +73,8 @@ def recombine(amplitude: Tensor, bins: Tensor) -> Tensor:
     ``bins``.
 
     Args:
-        amplitude: (..., H, W), may be negative.
-        bins: (..., H, W) complex.
+        amplitude: Amplitude of each bin, (..., H, W); it may be negative.
+        bins: Complex spectrum, (..., H, W).
     """
     gain = amplitude * (bins.real.square() + bins.imag.square() + PHASE_FLOOR**2).rsqrt()
     return torch.fft.ifft2(torch.complex(bins.real * gain, bins.imag * gain), norm="ortho").real

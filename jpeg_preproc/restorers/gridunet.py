@@ -139,7 +139,7 @@ class GridUNet(Restorer):
         """Restore RGB images.
 
         Args:
-            image: (N, 3, H, W) in [0, 1], H and W multiples of 8.
+            image: Batch (N, 3, H, W) in [0, 1], H and W multiples of 8.
             quality: Tables of the N files; ``None`` restores blind.
 
         Returns:

@@ -19,9 +19,9 @@ class DecodedImage:
     """An image as it is restored: its pixels, and what is left of the JPEG they were decoded from.
 
     Attributes:
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation: as the decoder gave
-            them, not turned, cropped or resized.
-        qtables: (T, 8, 8) tables of the file in natural order; ``None`` of what is no JPEG.
+        pixels: Pixels, uint8, (H, W, 3) RGB or (H, W) grey, in stored orientation: as the decoder
+            gave them, not turned, cropped or resized.
+        qtables: Tables of the file in natural order, (T, 8, 8); ``None`` of what is no JPEG.
         data: The file's bytes, which a restorer that is ``consistent`` reads; ``None`` where they
             are not at hand.
         name: What an error calls the image.

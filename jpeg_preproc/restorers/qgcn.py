@@ -33,8 +33,8 @@ def quantisation_maps(image: Tensor, quality: Quality) -> Tensor:
     only; larger steps, which 16-bit tables can have, count as 255 here.
 
     Args:
-        image: (N, C, H, W), H and W multiples of 8, its corner on the JPEG grid.
-        quality: Of the N images; ``known`` is not looked at.
+        image: Batch (N, C, H, W), H and W multiples of 8, its corner on the JPEG grid.
+        quality: Tables of the N images; ``known`` is not looked at.
 
     Returns:
         (N, 1, H, W) luma map for a grey image, else (N, 2, H, W) luma and chroma, in [-1, 1].
@@ -124,7 +124,8 @@ class QCN(_RestorationBranch):
     One skip at full resolution; there is no long skip over the residual blocks.
 
     Args:
-        channels: 3 for RGB with luma and chroma maps; 1 for luma with the luma map.
+        channels: Channels of the images: 3 is RGB, with luma and chroma maps; 1 is luma, with the
+            luma map.
         width: Channels of all features.
         num_blocks: Residual blocks at half resolution.
         residual_scale: Factor of each block's residual.
@@ -167,8 +168,8 @@ class QCN(_RestorationBranch):
         """Restore a batch by its tables.
 
         Args:
-            image: (N, channels, H, W) in [0, 1], H and W multiples of 8.
-            quality: Of the N images; all count as known.
+            image: Batch (N, channels, H, W) in [0, 1], H and W multiples of 8.
+            quality: Tables of the N images; all count as known.
 
         Returns:
             The restored images, same shape, and the quality factors that were given.
@@ -217,7 +218,8 @@ class QGCN(_RestorationBranch):
     Other than QCN it has no skip at full resolution, but one over each half of the blocks.
 
     Args:
-        channels: 3 for RGB with luma and chroma maps; 1 for luma with the luma map.
+        channels: Channels of the images: 3 is RGB, with luma and chroma maps; 1 is luma, with the
+            luma map.
         width: Channels of all features of the restoration branch, and of the global vector.
         num_blocks: Residual blocks at half resolution, half of them before merging; even.
         residual_scale: Factor of each block's residual.
@@ -266,8 +268,8 @@ class QGCN(_RestorationBranch):
         """Restore a batch by its tables and a look at each whole image.
 
         Args:
-            image: (N, channels, H, W) in [0, 1], H and W multiples of 8.
-            quality: Of the N images; all count as known.
+            image: Batch (N, channels, H, W) in [0, 1], H and W multiples of 8.
+            quality: Tables of the N images; all count as known.
 
         Returns:
             The restored images, same shape, and the quality factors that were given.

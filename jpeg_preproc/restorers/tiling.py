@@ -33,11 +33,11 @@ def tiles(height: int, width: int, size: int, overlap: int) -> Iterator[Tile]:
     """Yield tiles that together keep every pixel of an image once.
 
     Args:
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
         size: Side of the part kept of each tile; rounded up to a multiple of 16.
-        overlap: Pixels read beyond it on each side, cut at the image border; rounded up likewise,
-            so that a tile begins on the grid.
+        overlap: Pixels read beyond it on each side, cut at the image border; rounded up to a
+            multiple of 16, so that a tile begins on the grid.
     """
     size, overlap = (-(-value // GRID) * GRID for value in (size, overlap))
 
@@ -67,8 +67,8 @@ def run_tiled(
     The result equals that of the whole image if ``run`` looks no farther than ``overlap``.
 
     Args:
-        run: (N, C, h, w) to (N, C', h, w).
-        image: (N, C, H, W).
+        run: Function from (N, C, h, w) to (N, C', h, w).
+        image: Batch (N, C, H, W).
         size: Side of a tile in pixels; ``None`` never tiles.
         overlap: Pixels of surroundings that each tile sees.
         on_tile: Called after each tile with how many are done, and of how many.

@@ -36,12 +36,12 @@ class WeightsManifest:
         name: Name by which the weights are asked for.
         restorer: Registered network.
         preset: Its preset.
-        sha256: Of the safetensors file.
+        sha256: SHA-256 of the safetensors file.
         parameters: Number of weights.
         settings: Constructor arguments that differ from the preset's.
         training: Data (with licence), steps, schedule.
         measured: Figures with their protocol.
-        licence: Of the weights.
+        licence: Licence of the weights.
     """
 
     name: str
@@ -110,6 +110,18 @@ def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, WeightsManifes
         WeightsError: A damaged file, or one that does not fit its manifest or network.
     """
     path = weights_path(name)
+    state, manifest = read_state(path)
+    network = build_restorer(manifest.restorer, manifest.preset, **manifest.settings)
+    fill(network, state, source=str(path))
+    return network.eval(), manifest
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], WeightsManifest]:
+    """Return the tensors of a weights file by name, and its manifest.
+
+    Raises:
+        WeightsError: A damaged file, or one that its manifest does not belong to.
+    """
     manifest = read_manifest(path)
     data = path.read_bytes()
     digest = sha256_bytes(data)
@@ -119,12 +131,9 @@ def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, WeightsManifes
             f"{manifest.sha256[:16]}…; the file is damaged or another one: fetch it again"
         )
     try:
-        state = load_safetensors(data)
+        return load_safetensors(data), manifest
     except SafetensorError as error:
         raise WeightsError(f"{path}: not a safetensors file ({error}); fetch it again") from error
-    network = build_restorer(manifest.restorer, manifest.preset, **manifest.settings)
-    fill(network, state, source=str(path))
-    return network.eval(), manifest
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
@@ -157,7 +166,7 @@ def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
 
 
 def save_weights(
-    network: Restorer,
+    network: nn.Module,
     path: str | os.PathLike[str],
     *,
     preset: str,
@@ -170,14 +179,14 @@ def save_weights(
     """Write a network's weights and their manifest, each atomically, and return the manifest.
 
     Args:
-        network: Whose state is saved.
-        path: Ends in ``.safetensors``; the stem becomes the name.
+        network: The network whose state is saved.
+        path: The file, which ends in ``.safetensors``; its stem becomes the name.
         preset: Preset that ``network`` was built from.
-        dtype: Of the stored floating-point numbers.
+        dtype: Type in which floating-point numbers are stored.
         settings: Constructor arguments that differ from the preset's.
-        training: See :class:`WeightsManifest`.
-        measured: See :class:`WeightsManifest`.
-        licence: See :class:`WeightsManifest`.
+        training: What the manifest is to say of the training.
+        measured: What the manifest is to say of measured figures.
+        licence: Licence of the weights.
     """
     target = Path(path)
     state = {

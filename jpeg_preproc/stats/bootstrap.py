@@ -50,7 +50,7 @@ def interval(
     ``level`` of the replicates.
 
     Args:
-        replicates: The metric of each draw; NaN, of a draw without any object, is left out.
+        replicates: The metric of each draw; NaN, which a draw without any object has, is left out.
         value: The metric of the test set itself.
         level: Probability that the bounds are to have.
     """
@@ -75,8 +75,8 @@ def recovery_interval(
 
     Args:
         original: Metric of each replicate on the original images.
-        compressed: On the JPEG images, of the same replicates.
-        restored: On the restored images, of the same replicates.
+        compressed: Metric of the same replicates on the compressed images.
+        restored: Metric of the same replicates on the restored images.
         value: The recovery of the test set itself.
         level: Probability that the bounds are to have.
 
@@ -99,7 +99,8 @@ def mean_iou(intersect: np.ndarray, union: np.ndarray, counts: np.ndarray) -> np
     Args:
         intersect: Pixels of each image that are a class and were found so, (I, classes).
         union: Pixels that are the class or were taken for it, (I, classes).
-        counts: Of :func:`resample_counts`, (R, I).
+        counts: How often each image is in each draw, (R, I), as :func:`resample_counts` returns
+            it.
     """
     hit, area = counts @ intersect, counts @ union  # (R, classes)
     with np.errstate(invalid="ignore"):
@@ -119,11 +120,12 @@ class CategoryDetections:
     """One category's detections, matched with the ground truth of their images.
 
     Attributes:
-        scores: (D,).
-        image: Index of the image each is in, (D,).
-        hits: Whether it matches an object at each IoU threshold, (T, D).
-        misses: Whether it matches none; neither where the object is to be ignored, (T, D).
-        objects: Objects that count in each image, (I,).
+        scores: Score of each detection, (D,).
+        image: Index of the image that each is in, (D,).
+        hits: Whether each matches an object at each IoU threshold, (T, D).
+        misses: Whether each matches none, (T, D). One whose object is to be ignored is neither a
+            hit nor a miss.
+        objects: Number of objects that count in each image, (I,).
     """
 
     scores: np.ndarray
@@ -144,9 +146,11 @@ def average_precision(
     the other; that moves an AP by less than a tenth of a point.
 
     Args:
-        categories: Those without an object in any image are left out of the mean.
-        counts: Of :func:`resample_counts`, (R, I).
-        recalls: At which precision is read, ascending, in [0, 1]; COCO's are 0, 0.01, …, 1.
+        categories: Categories, of which those without an object in any image are left out of the
+            mean.
+        counts: How often each image is in each draw, (R, I), as :func:`resample_counts` returns
+            it.
+        recalls: Recalls at which precision is read, ascending, in [0, 1]; COCO's are 0, 0.01, …, 1.
     """
     means = [_category_ap(category, counts, recalls) for category in categories]
     return 100 * _mean_of_known(np.stack(means), axis=0)
@@ -192,9 +196,9 @@ def _recalls_reached(objects: np.ndarray, most: int, recalls: np.ndarray) -> np.
     """Return how many of the recalls each number of hits reaches, (objects + 1, most + 1).
 
     Args:
-        objects: In each replicate, (R,).
-        most: Hits in any.
-        recalls: Ascending.
+        objects: Number of objects in each replicate, (R,).
+        most: Greatest number of hits in any of them.
+        recalls: Recalls, ascending.
     """
     table = np.zeros((int(objects.max()) + 1, int(most) + 1), np.int32)
     for number in np.unique(objects):

@@ -18,7 +18,8 @@ from jpeg_preproc.stats.bootstrap import (
     resample_counts,
 )
 
-# What COCO calls the detections that count, and the sizes of objects in the order of its areas.
+# The detections that COCO counts in an image and category, and its names for objects of all sizes,
+# small, medium and large ones, in its order.
 _MAX_DETECTIONS = 100
 _AREAS = ("all", "s", "m", "l")
 
@@ -28,7 +29,7 @@ class BoxAp:
     """AP of boxes over IoU 0.50:0.95, or the thresholds asked for, as fractions.
 
     Attributes:
-        mean: Over all objects; -1 where there is none.
+        mean: AP over all objects; -1 where there is none.
         parts: ``bbox_mAP``, ``bbox_mAP_50``, ``bbox_mAP_75``, and ``bbox_mAP_s, _m, _l`` by the
             size of objects; -1 where there is none.
         replicates: ``mean`` of the bootstrap's draws, in percent; ``None`` where it is -1.
@@ -50,13 +51,14 @@ def box_ap(
     """Compare detections with the ground truth, as COCO does.
 
     Args:
-        truth: pycocotools' ``COCO``.
-        detections: In COCO's results format: ``image_id, category_id, bbox, score``; ``bbox`` is
-            left, top, width, height in pixels.
-        category_ids: Those that count.
-        image_ids: Those that count.
-        iou_thresholds: Ascending; COCO's 0.50, 0.55, ..., 0.95 if not given.
-        max_detections: In one image and category, ascending; AP is of 100, or of the last.
+        truth: The ground truth, as ``COCO`` of pycocotools.
+        detections: Detections in COCO's results format: ``image_id, category_id, bbox, score``;
+            ``bbox`` is left, top, width, height in pixels.
+        category_ids: Ids of the categories that count.
+        image_ids: Ids of the images that count.
+        iou_thresholds: Thresholds of IoU, ascending; COCO's 0.50, 0.55, ..., 0.95 if not given.
+        max_detections: Most detections of one image and category that count, ascending, as COCO
+            lists them; AP is of 100 if that is among them, else of the last.
 
     Raises:
         JpegPreprocError: pycocotools is not installed.
@@ -89,7 +91,7 @@ def box_ap(
     if not detections:
         return BoxAp(mean, parts, (0.0,) * REPLICATES)
     drawn = average_precision(
-        _by_category(evaluation, counted),
+        by_category(evaluation, counted),
         resample_counts(len(evaluation.params.imgIds)),
         np.asarray(evaluation.params.recThrs),
     )
@@ -113,7 +115,7 @@ def _mean(precision: np.ndarray) -> float:
     return float(known.mean()) if known.size else -1.0
 
 
-def _by_category(evaluation: Any, max_detections: int) -> list[CategoryDetections]:
+def by_category(evaluation: Any, max_detections: int) -> list[CategoryDetections]:
     """Return the matches of a ``COCOeval`` that has evaluated, over objects of all sizes."""
     images = len(evaluation.params.imgIds)
     per_category = len(evaluation.params.areaRng) * images

@@ -34,7 +34,7 @@ from jpeg_preproc.evaluation.stages import Seconds, Stopwatch, add_seconds
 from jpeg_preproc.evaluation.task import Task
 from jpeg_preproc.report import progress
 
-#: The quality factors of the papers' tables, and what they stand for.
+#: The quality factors of the papers' tables, and the corruptions that they stand for.
 QFS = (10, 20, 30, 40)
 DEFAULT_CORRUPTIONS = tuple(jpeg_at(QFS))
 
@@ -44,8 +44,8 @@ class Job:
     """One model to measure.
 
     Attributes:
-        config: An mmdet, mmseg or ONNX config.
-        checkpoint: Its weights, or its .onnx file.
+        config: Path of an mmdet, mmseg or ONNX config.
+        checkpoint: Path of its weights, or of its .onnx file.
         cfg_options: Dotted keys of the config and their new values.
         data_root: Replaces the root of the test data.
     """
@@ -58,7 +58,7 @@ class Job:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How jobs are measured; no result depends on it but for the images that are evaluated.
+    """How jobs are measured: on which images and devices, in which precision, and what is shown.
 
     Attributes:
         out: Folder of finished conditions, predictions and shortened annotations.
@@ -88,8 +88,8 @@ class JobsRun:
 
     Attributes:
         tasks: The models with their test sets, as they were prepared.
-        runs: What came of the conditions of each.
-        conditions: Conditions of every one.
+        runs: What came of the conditions of each model.
+        conditions: The conditions that each model was measured under.
         settings: How restorers ran.
         started: When the run began, in seconds since 1970.
         seconds: Wall-clock and CPU seconds, those of all processes added up.
@@ -124,7 +124,7 @@ class JobsRun:
 
     @property
     def outdated(self) -> list[str]:
-        """A line for each stored condition that held no longer and was measured again."""
+        """A line for each stored condition that was measured again, with the reason."""
         return [line for run in self.runs for line in run.outdated]
 
     @property
@@ -159,8 +159,8 @@ def measure_recovery(
     depend on has changed.
 
     Args:
-        config: An mmdet, mmseg or ONNX config.
-        checkpoint: Its weights, or its .onnx file.
+        config: Path of an mmdet, mmseg or ONNX config.
+        checkpoint: Path of its weights, or of its .onnx file.
         corruptions: What happens to the images; see
             :func:`~jpeg_preproc.corruptions.parse_corruption`.
         restorers: Names of shipped weights, or weights files.
@@ -170,7 +170,8 @@ def measure_recovery(
         options: How it is measured; the defaults of :class:`RunOptions` without.
 
     Returns:
-        The originals, the corrupted images without restoring, then those of each restorer.
+        The rows of the original images, of the corrupted ones without restoring, and then of those
+        that each restorer has restored.
 
     Raises:
         JpegPreprocError: The config, the checkpoint, the data, a corruption or a restorer cannot
@@ -201,17 +202,19 @@ def measure_jobs(
     options: RunOptions,
     processes: Processes = ALONE,
 ) -> JobsRun:
-    """Prepare all jobs, so that what is wrong with one is known before hours are spent; measure.
+    """Measure jobs and return what came of them.
 
-    A condition that cannot be measured is listed in :attr:`JobsRun.failed`, and the rest goes on.
+    All jobs are prepared first, so that what is wrong with one is known before hours are spent. A
+    condition that cannot be measured is listed in :attr:`JobsRun.failed`, and the rest goes on.
 
     Args:
-        jobs: The models.
-        corruptions: As :func:`measure_recovery` takes them.
-        restorers: As :func:`measure_recovery` takes them.
-        consistent: As :func:`measure_recovery` takes it.
-        options: How they are measured.
-        processes: Those that share the work; each makes this call.
+        jobs: Models to measure.
+        corruptions: What happens to the images; see
+            :func:`~jpeg_preproc.corruptions.parse_corruption`.
+        restorers: Names of shipped weights, or weights files.
+        consistent: Measure each restorer once more with results made consistent with the files.
+        options: How the jobs are measured.
+        processes: Processes that share the work; each makes this call.
 
     Raises:
         JpegPreprocError: A job, a corruption or a restorer cannot be used.
@@ -220,7 +223,7 @@ def measure_jobs(
     watch = Stopwatch()
     given = [parse_corruption(corruption) for corruption in corruptions]
     for corruption in given:
-        corruption.key()  # what a codec needs and is not installed fails here
+        corruption.key()  # where a codec's package is not installed, this raises
     conditions = plan(given, choose_restorers(restorers, consistent))
     device = options.device
     if device == "cuda" and processes.size > 1:
@@ -249,7 +252,7 @@ def demo_jobs(out: Path, options: RunOptions, processes: Processes = ALONE) -> l
     Args:
         out: Folder of the demo's test set.
         options: How the jobs are to be measured.
-        processes: Those that share the work; the first one makes the set.
+        processes: Processes that share the work; the first one makes the set.
     """
 
     def draw() -> None:

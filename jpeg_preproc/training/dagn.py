@@ -1,8 +1,9 @@
 """DAGN's two stages (Ma et al., Algorithm 1): auto-encoders first, then the restoring network.
 
 Stage 1 trains the two encoders, each with a decoder that puts the image together again from its
-features. Of one a discriminator shall not tell whether the image was coded, of the other a
-predictor shall tell the quality factor. Stage 2 freezes them and trains everything else.
+features. From the features of one, a discriminator shall not be able to tell whether the image was
+coded; from those of the other, a predictor shall tell the quality factor. Stage 2 freezes them and
+trains everything else.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def adversarial_losses(
     encoder −log J(E(c)).
 
     Args:
-        of_jpeg: (N,) logits of J for features of JPEG images, c.
-        of_clean: (N,) logits of J for features of the clean ones, o.
-        form: Which of the two.
+        of_jpeg: Logits of J for the features of JPEG images, c, (N,).
+        of_clean: Logits of J for the features of the clean images, o, (N,).
+        form: ``'literal'`` for the paper's form, ``'stabilised'`` for ours.
     """
     if form == "literal":
         low, high = CLAMP, 1 - CLAMP
@@ -63,9 +64,9 @@ def quality_loss(logits: Tensor, qf: Tensor, form: Literal["l1", "cross_entropy"
     2 (1 − p) and has little gradient where p is near zero; hence the other form.
 
     Args:
-        logits: (N, 100), of quality factor k + 1 at k.
-        qf: (N,) of the images, 1-100; clean ones count as 100.
-        form: Which of the two.
+        logits: Logits (N, 100); that at k is of quality factor k + 1.
+        qf: Quality factors of the images, (N,), 1-100; clean ones count as 100.
+        form: ``'l1'`` for the paper's form, ``'cross_entropy'`` for ours.
     """
     classes = qf.round().long().clamp(1, 100) - 1
     if form == "cross_entropy":
@@ -79,12 +80,12 @@ class DAGNAutoEncoders(BaseModel):
     """Stage 1: both auto-encoders, the discriminator and the quality predictor.
 
     Args:
-        preset: Of :class:`~jpeg_preproc.restorers.dagn.DAGN`, whose encoders are trained.
+        preset: Preset of :class:`~jpeg_preproc.restorers.dagn.DAGN`, whose encoders are trained.
         decoder_width: Channels of the decoders' first layers.
-        adversarial: Form of eq. 6.
-        quality: Form of eq. 9.
-        weight_insensitive: λ_ci, of the adversarial loss.
-        weight_sensitive: λ_cs, of the quality loss.
+        adversarial: Form of eq. 6; see :func:`adversarial_losses`.
+        quality: Form of eq. 9; see :func:`quality_loss`.
+        weight_insensitive: Weight λ_ci of the adversarial loss.
+        weight_sensitive: Weight λ_cs of the quality loss.
     """
 
     def __init__(
@@ -122,11 +123,11 @@ class DAGNAutoEncoders(BaseModel):
         """Return the auto-encoders' losses (``'loss'``), or the discriminator's.
 
         Args:
-            jpeg: (N, 3, H, W) uint8.
-            clean: (N, 3, H, W) uint8.
-            qf: (N,) of the JPEG images.
+            jpeg: JPEG images, (N, 3, H, W) uint8.
+            clean: Clean images, (N, 3, H, W) uint8.
+            qf: Quality factors of the JPEG images, (N,).
             mode: ``'loss'``, or ``'discriminator'``.
-            unused: What else an item has.
+            unused: What else an item has; it is not looked at.
         """
         count = len(jpeg)
         both = torch.cat([jpeg, clean]).float() / 255  # (2N, 3, H, W): c, then o
@@ -163,7 +164,7 @@ class DAGNAutoEncoders(BaseModel):
             wrapper.update_params(loss)
             variables.pop("loss")
             logged.update(variables)
-            # In the second step it is looked through, not trained.
+            # In the second step gradients pass through the discriminator, which is not trained.
             self.discriminator.requires_grad_(False)
         return logged
 
@@ -173,8 +174,8 @@ class AdversarialOptimizers:
     """Build one optimizer for the discriminator and one for everything else.
 
     Args:
-        optim_wrapper_cfg: Of both, as ``OptimWrapper`` takes it.
-        paramwise_cfg: Not supported.
+        optim_wrapper_cfg: Settings of both, as ``OptimWrapper`` takes them.
+        paramwise_cfg: Not supported; it must be ``None``.
     """
 
     def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: Any = None) -> None:
@@ -227,10 +228,10 @@ class DAGNModel(RestorationModel):
 
     Args:
         encoders: The file that :class:`SaveEncodersHook` wrote.
-        kwargs: Of :class:`RestorationModel`.
+        kwargs: Arguments of :class:`RestorationModel`.
 
     Raises:
-        WeightsError: There is no such file, it is damaged, or of encoders of another size.
+        WeightsError: There is no such file, it is damaged, or it holds encoders of another size.
     """
 
     restorer: DAGN

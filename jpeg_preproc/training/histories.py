@@ -11,12 +11,14 @@ from PIL import Image
 
 from jpeg_preproc.corruptions import Corruption, DoubleJpeg, Jpeg, ResizedJpeg, TableJpeg
 from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, qtables_from_qf
+from jpeg_preproc.jpeg.tables import octaves_of, qf_of
 
 #: Two blocks of luma, one of chroma at 4:2:0: what a grid may be shifted by.
 GRID = 16
 # How others resize: Pillow's kernels widen as they reduce, OpenCV's do not.
 _KERNELS = ("bilinear", "bicubic", "lanczos", "cv2_bilinear", "cv2_bicubic", "cv2_area")
-# Farther than this, in octaves, no resizing moves the quality; a crop without detail has any.
+# No resizing moves the quality farther than this, in octaves. The error of a crop without detail
+# says nothing about its quality, so that what is found there is clipped.
 _FARTHEST = 2.5
 
 
@@ -26,16 +28,16 @@ class History:
 
     Attributes:
         corruption: What is done to the clean crop.
-        side: Side of the clean crop that it is done to, pixels.
+        side: Side in pixels of the clean crop that the corruption is applied to.
         cut: Rows and columns that are cut off the result at top and left.
-        told: Quality that the restorer is told, 1-100; ``'file'`` tells the tables of the last
+        quality: Quality that the restorer is told, 1-100; ``'file'`` tells the tables of the last
             file, ``'error'`` the quality at which one coding has the same error.
     """
 
     corruption: Corruption
     side: int
     cut: tuple[int, int] = (0, 0)
-    told: int | Literal["file", "error"] = "file"
+    quality: int | Literal["file", "error"] = "file"
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,18 @@ class Coding:
     """The distribution of histories, formats and qualities.
 
     Attributes:
-        qf_ranges: (low, high, weight) of uniform integer ranges, inclusive.
+        qf_ranges: Ranges of quality factors as (low, high, weight), both bounds included; within a
+            range all are equally likely.
         full_chroma: Share coded 4:4:4; the others are 4:2:0.
         grey: Share of grey images (coded as one component, shown as RGB).
         double: Share coded once before, at a quality factor of ``double_qf``.
-        double_qf: (low, high), inclusive.
-        double_shifted: Share of those whose first grid does not lie on the last one.
+        double_qf: Least and greatest quality factor of that coding.
+        double_shifted: Share of the double codings whose first grid does not lie on the last one.
         shifted: Share cut out of the coded image off its 8×8 grid.
         resized: Share resized after coding, by a kernel of Pillow or OpenCV.
-        resized_scale: (low, high) of the factor, drawn uniformly in octaves.
+        resized_scale: Least and greatest factor of the size, drawn uniformly in octaves.
         saved_again: Share of the resized that is coded a second time afterwards.
-        again_qf: (low, high) of that coding, inclusive.
+        again_qf: Least and greatest quality factor of that coding.
         other_tables: Share of single codings with tables other than libjpeg's.
         believed: What is told of an image whose last file does not tell what it went through:
             ``'file'``, that file's tables all the same; ``'effective'``, the quality that it
@@ -82,10 +85,10 @@ class Coding:
         """Draw what happens to a crop.
 
         Args:
-            rng: What to draw from.
+            rng: Generator to draw from.
             crop: Side of the result, pixels.
             largest: Side of the largest clean crop that there is, at least ``crop``; where it is
-                too small to cut anything off, nothing is.
+                too small to cut anything off, nothing is cut off.
         """
         subsampling = "4:4:4" if rng.random() < self.full_chroma else "4:2:0"
         if rng.random() < self.resized:
@@ -106,10 +109,10 @@ class Coding:
             return History(Jpeg(last, subsampling), side, cut)
         first = _uniform(self.double_qf, rng)
         shift = _drawn_shift(rng) if between else 0
-        told: int | Literal["file"] = "file"
+        quality: int | Literal["file"] = "file"
         if self.believed == "effective" and first < last:
-            told = self._misjudged(first, rng)
-        return History(DoubleJpeg(first, last, shift, subsampling), side, cut, told)
+            quality = self._misjudged(octaves_of(first), rng)
+        return History(DoubleJpeg(first, last, shift, subsampling), side, cut, quality)
 
     def _resized(
         self, rng: np.random.Generator, crop: int, largest: int, subsampling: str
@@ -119,10 +122,10 @@ class Coding:
         first, kernel = self._qf(rng), _KERNELS[rng.integers(len(_KERNELS))]
         then = _uniform(self.again_qf, rng) if rng.random() < self.saved_again else None
         corruption = ResizedJpeg(first, crop / side, then, kernel, subsampling)
-        told: Literal["file", "error"] = "error"
+        quality: Literal["file", "error"] = "error"
         if self.believed == "file" and then is not None:
-            told = "file"
-        return History(corruption, side, told=told)
+            quality = "file"
+        return History(corruption, side, quality=quality)
 
     def tables(
         self,
@@ -137,17 +140,17 @@ class Coding:
         Args:
             history: What has happened.
             file: Tables of the last file, if there was one.
-            clean: uint8, (H, W, 3) or (H, W).
-            spoilt: What has become of it, of the same shape.
-            rng: What to draw from.
+            clean: The clean crop, uint8, (H, W, 3) or (H, W).
+            spoilt: The crop after its history, of the same shape.
+            rng: Generator to draw from.
         """
-        if history.told == "file" and file is not None:
+        if history.quality == "file" and file is not None:
             return file
-        if isinstance(history.told, int):
-            return qtables_from_qf(history.told)
+        if isinstance(history.quality, int):
+            return qtables_from_qf(history.quality)
         nominal = int(history.corruption.strength)
-        octaves = octaves_between(equal_error_qf(clean, spoilt), nominal)
-        effective = coarser_qf(nominal, float(np.clip(octaves, -_FARTHEST, _FARTHEST)))
+        moved = octaves_of(equal_error_qf(clean, spoilt)) - octaves_of(nominal)
+        effective = octaves_of(nominal) + np.clip(moved, -_FARTHEST, _FARTHEST)
         return qtables_from_qf(self._misjudged(effective, rng))
 
     def _qf(self, rng: np.random.Generator) -> int:
@@ -155,16 +158,16 @@ class Coding:
         low, high, _ = self.qf_ranges[rng.choice(len(weights), p=weights / weights.sum())]
         return _uniform((low, high), rng)
 
-    def _misjudged(self, qf: int, rng: np.random.Generator) -> int:
-        return coarser_qf(qf, rng.normal(0, self.belief_spread))
+    def _misjudged(self, octaves: float, rng: np.random.Generator) -> int:
+        return qf_of(octaves + rng.normal(0, self.belief_spread))
 
 
 def equal_error_qf(clean: np.ndarray, spoilt: np.ndarray) -> int:
     """Return the quality at which one coding of ``clean`` has the error of ``spoilt`` in luma.
 
     Args:
-        clean: uint8, (H, W, 3) or (H, W).
-        spoilt: What has become of it, of the same shape.
+        clean: The clean crop, uint8, (H, W, 3) or (H, W).
+        spoilt: The crop after its history, of the same shape.
     """
     reference, given = (
         np.asarray(Image.fromarray(image).convert("L")) for image in (clean, spoilt)
@@ -180,26 +183,6 @@ def equal_error_qf(clean: np.ndarray, spoilt: np.ndarray) -> int:
         coded = decode_jpeg(compress_jpeg(reference, middle)).pixels
         low, high = (low, middle) if error(coded) <= wanted else (middle + 1, high)
     return low
-
-
-def octaves_between(qf: int, other: int) -> float:
-    """Return how much coarser the steps of ``qf`` are than those of ``other``, in octaves."""
-    return float(np.log2(_percent(qf) / _percent(other)))
-
-
-def coarser_qf(qf: int, octaves: float) -> int:
-    """Return the quality whose steps are coarser than those of ``qf`` by so many octaves.
-
-    >>> coarser_qf(50, 1.0), coarser_qf(75, 1.0), coarser_qf(50, -1.0)
-    (25, 50, 75)
-    """
-    percent = _percent(qf) * 2**octaves
-    return int(np.clip(round(5000 / percent if percent > 100 else (200 - percent) / 2), 1, 100))
-
-
-def _percent(qf: int) -> float:
-    """Return by how many percent libjpeg scales the tables of Annex K at a quality."""
-    return max(5000 / qf if qf < 50 else 200 - 2 * qf, 0.5)
 
 
 def _uniform(bounds: Sequence[int], rng: np.random.Generator) -> int:

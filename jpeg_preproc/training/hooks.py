@@ -23,7 +23,8 @@ class StopOnNanHook(Hook):
     The last checkpoint stays the last good one.
 
     Raises:
-        TrainingError: Says which step and which items of the data set it was.
+        TrainingError: A loss is no number; the message names the step and the items of the data
+            set.
     """
 
     # Before the hooks that average, save and log.
@@ -45,6 +46,41 @@ class StopOnNanHook(Hook):
 
 
 @HOOKS.register_module()
+class SaveEstimatorHook(Hook):
+    """Write the weights of the quality estimator, with their manifest, into the work directory.
+
+    To ship them, copy both files to ``jpeg_preproc/restorers/estimator``.
+
+    Args:
+        licence: Licence of the weights.
+        interval: Steps between two writes.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, licence: str = "", interval: int = 500) -> None:
+        self.licence, self.interval = licence, interval
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Write every ``interval`` steps and after the last one."""
+        if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
+            save_weights(
+                runner.model.estimator,
+                Path(runner.work_dir) / "quality.safetensors",
+                preset="",
+                training={
+                    "config": Path(runner.cfg.filename or "").name,
+                    "iterations": runner.iter + 1,
+                    "data": list(runner.cfg.get("clean_data", [])),
+                    "labels": runner.cfg.get("labels", ""),
+                },
+                licence=self.licence,
+            )
+
+
+@HOOKS.register_module()
 class SaveWeightsHook(Hook):
     """Write the (averaged) weights as ``<work dir>/<name>.safetensors`` with their manifest.
 
@@ -53,10 +89,10 @@ class SaveWeightsHook(Hook):
     manifest also names the downstream networks that a ``task`` variant was trained with.
 
     Args:
-        name: Stem of the files; without, the config's ``weights_name``, or its own name.
-        data: Lines on the training images and their licences, for the manifest; without, the
+        name: Stem of the files; ``None`` takes the config's ``weights_name``, or its own name.
+        data: Lines on the training images and their licences, for the manifest; ``None`` takes the
             config's ``clean_data``.
-        licence: Of the weights.
+        licence: Licence of the weights.
         interval: Steps between two writes.
     """
 

@@ -27,9 +27,9 @@ def amplitude_loss(restored: Tensor, clean: Tensor) -> Tensor:
 def phase_loss(restored: Tensor, clean: Tensor) -> Tensor:
     """Return the mean absolute difference of the Fourier phases in radians (D2LNet, eq. 5).
 
-    The paper writes arctan(I/R); as its authors' code family does, the angle of the full circle is
-    taken, without wrapping the difference, and 1e-8 added where both parts may be zero, whose
-    angle has no gradient.
+    The paper writes arctan(I/R). Here, as in its authors' code family, the angle is that of the
+    full circle, and the difference is not wrapped. 1e-8 is added to the spectra, because the angle
+    has no gradient where both parts are zero.
     """
     return F.l1_loss((spectrum(restored) + 1e-8).angle(), (spectrum(clean) + 1e-8).angle())
 
@@ -38,14 +38,16 @@ def feature_loss(restored: Mapping[str, Tensor], clean: Mapping[str, Tensor]) ->
     """Return the mean over levels of |restored − clean| as a share of the clean features' spread.
 
     A level's spread is the mean absolute deviation of ``clean`` from its channels' means, so that
-    neither a level nor a network counts for more because its numbers are larger. It is one number
-    a level: a channel that never fires would make one a channel a division by zero. Zero for equal
-    features; about one for features that tell nothing of the clean ones. L1, as the pixel losses
-    are: a square would leave the images of high quality, whose errors are small, without a say.
+    neither a level nor a network counts for more because its numbers are larger. Each level has one
+    spread; with one for each channel, a channel that never fires would be divided by zero. The loss
+    is zero for equal features and about one for features that tell nothing of the clean ones. It is
+    L1, as the pixel losses are: a square would leave the images of high quality, whose errors are
+    small, without a say.
 
     Args:
-        restored: Feature maps (N, C, H, W), of any sizes, by the names of their levels.
-        clean: Of the clean images, likewise; no gradient goes through these.
+        restored: Feature maps of the restored images, (N, C, H, W), of any sizes, by the names of
+            their levels.
+        clean: Feature maps of the clean images, by the same names; no gradient goes through these.
     """
     shares = []
     for name, wanted in clean.items():

@@ -35,16 +35,17 @@ class RestorationModel(BaseModel):
         settings: Constructor arguments of the network that replace the preset's.
         compile: Run the losses through ``torch.compile``, with these options if it is a mapping.
             Validation stays as it is: its images are of many sizes.
-        loss: Of restored and clean images: a name of :data:`~jpeg_preproc.training.losses.LOSSES`.
+        loss: Name of the loss of restored and clean images, in
+            :data:`~jpeg_preproc.training.losses.LOSSES`.
         autocast: ``'bf16'`` or ``'fp16'`` for the network's convolutions and matrix products;
-            without, fp32.
-        weights: Start from these, a shipped name or the path of a safetensors file with its
-            manifest beside it, instead of from random ones.
+            ``None`` for fp32.
+        weights: Weights to start from instead of random ones: a shipped name, or the path of a
+            safetensors file with its manifest beside it.
         task: Arguments of a :class:`~jpeg_preproc.training.feature_losses.TaskLoss` to train with
             as well; its networks are no part of this model.
 
     Raises:
-        TrainingError: There is no such loss, or ``task`` has a setting that there is not.
+        TrainingError: There is no such loss, or ``task`` has a setting that it does not take.
         WeightsError: The weights are damaged, or of another network or preset.
         JpegPreprocError: A network of ``task`` cannot be had.
     """
@@ -75,7 +76,7 @@ class RestorationModel(BaseModel):
         )
         self.autocast = None if autocast is None else DTYPES[autocast]
         self.preset, self.settings = preset, dict(settings or {})
-        #: What ``weights`` says of itself, for the manifest of what is trained here.
+        #: What the manifest of ``weights`` says, for the manifest of what is trained here.
         self.continues: dict[str, Any] | None = None
         if weights is None:
             self.restorer = build_restorer(restorer, preset, **self.settings)
@@ -103,13 +104,14 @@ class RestorationModel(BaseModel):
         """Return the loss (``mode='loss'``), or squared errors to judge by (``'predict'``).
 
         Args:
-            jpeg: (N, C, H, W) uint8.
-            clean: (N, C, H, W) uint8.
-            qtables: (N, 2, 8, 8).
-            qf: (N,).
-            known: (N,) bool; where false the restorer is not told the tables.
-            item: (N,) indices in the data set; not looked at.
-            mode: As mmengine calls it.
+            jpeg: JPEG images, (N, C, H, W) uint8.
+            clean: Clean images, (N, C, H, W) uint8.
+            qtables: Quantisation tables of luma and chroma, (N, 2, 8, 8).
+            qf: Quality factors, (N,).
+            known: Whether the restorer is told the tables, (N,) bool.
+            item: Indices in the data set, (N,); they are not looked at.
+            mode: ``'loss'`` or ``'predict'``, as mmengine asks; else the restored images are
+                returned.
         """
         image = (jpeg.float() / 255).contiguous(memory_format=torch.channels_last)
         target = clean.float() / 255
@@ -136,16 +138,16 @@ class RestorationModel(BaseModel):
         """Return the losses that are added up; their names begin or end with ``loss``.
 
         Args:
-            image: (N, C, H, W) the decoded JPEG in [0, 1].
-            target: (N, C, H, W) the clean image in [0, 1].
-            quality: Of the N files.
+            image: Decoded JPEG images, (N, C, H, W) in [0, 1].
+            target: Clean images, (N, C, H, W) in [0, 1].
+            quality: Qualities of the N files.
         """
         restored = self.restorer(image, quality).image.float()
         name = "loss" if self.task is None else "loss_pixel"
         return {name: self.loss(restored, target), **self.task_losses(restored, target)}
 
     def task_losses(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Return the losses of ``task``, none without; for :meth:`losses` to add to its own."""
+        """Return the losses of ``task``, if there is one, for :meth:`losses` to add to its own."""
         return {} if self.task is None else self.task(restored, target)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:

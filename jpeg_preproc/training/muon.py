@@ -27,14 +27,14 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     """Return the nearest matrix whose singular values are about 1 (0.7 to 1.2).
 
     Args:
-        matrix: (M, N).
+        matrix: The matrix, (M, N).
     """
     a, b, c = _QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
-    # The iteration x ← (a + b·g + c·g²)·x, with g = x·xᵀ, as products of its factors, which are
-    # square: for a kernel of 3 × 3 this takes 0.4 times the arithmetic.
+    # The iteration is x ← (a + b·g + c·g²)·x, with g = x·xᵀ. Its factors, which are square, are
+    # multiplied first: for a kernel of 3 × 3 this takes 0.4 times the arithmetic.
     gram = x @ x.T
     whole = torch.eye(len(gram), dtype=x.dtype, device=x.device)
     for _ in range(_STEPS):
@@ -51,14 +51,14 @@ class MuonAdamW(torch.optim.Optimizer):
     """Muon for kernels and matrices, AdamW for biases, vectors and narrow kernels.
 
     Args:
-        params: As of any optimizer.
-        lr: Of both.
-        momentum: Of Muon, Nesterov's.
-        betas: Of AdamW.
-        eps: Of AdamW.
-        weight_decay: Of both, decoupled from the gradient.
-        narrow: Kernels with fewer output channels, or fewer inputs to one, are AdamW's: the first
-            and last layers, whose channels are colours.
+        params: Parameters or groups of them, as any optimizer takes them.
+        lr: Learning rate of both.
+        momentum: Nesterov momentum of Muon.
+        betas: Decay rates of AdamW's two averages.
+        eps: What AdamW adds to its denominator.
+        weight_decay: Weight decay of both, decoupled from the gradient.
+        narrow: Least number of output channels, and of inputs to one of them, that a kernel of
+            Muon's has. Others are AdamW's: the first and last layers, whose channels are colours.
     """
 
     def __init__(

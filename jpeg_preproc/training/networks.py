@@ -20,13 +20,13 @@ from jpeg_preproc.training.model import RestorationModel
 class D2LNetModel(RestorationModel):
     """D2LNet under its three losses (Yang et al., section 3.4).
 
-    L1 on the result, and ``alpha`` times the amplitude loss on the stage that corrects amplitude
-    plus the phase loss on the one that corrects phase. In the paper's order these are the first
-    and the second.
+    The loss is L1 on the result, and ``alpha`` times the amplitude loss on the stage that corrects
+    amplitude plus the phase loss on the one that corrects phase. In the paper's order these are the
+    first and the second.
 
     Args:
         alpha: Weight of the two Fourier losses; the paper's is 0.05.
-        kwargs: Of :class:`RestorationModel`.
+        kwargs: Arguments of :class:`RestorationModel`.
 
     Raises:
         TrainingError: ``compile`` is asked for, which fails on complex gradients (torch 2.12).
@@ -63,8 +63,9 @@ class FBCNNModel(RestorationModel):
     """FBCNN, blind, under L1 on the image and L1 on its predicted quality.
 
     Args:
-        weight_quality: Of the second, whose scale is q = (100 − QF) / 100; the authors' is 0.001.
-        kwargs: Of :class:`RestorationModel`.
+        weight_quality: Weight of the second loss, whose scale is q = (100 − QF) / 100; the authors'
+            is 0.001.
+        kwargs: Arguments of :class:`RestorationModel`.
     """
 
     def __init__(self, weight_quality: float = 1e-3, **kwargs: Any) -> None:
@@ -87,9 +88,9 @@ class FBCNNModel(RestorationModel):
 class AGARNetModel(RestorationModel):
     """AGARNet's two branches, under both losses; the estimator is trained apart.
 
-    L1 on the result ("pixel loss") and on what the DCT branch alone makes of the image ("IDCT
-    loss"); the paper draws both and states neither form nor weight, L1 and one are ours. The
-    qualities are those of the files.
+    The losses are L1 on the result ("pixel loss") and L1 on what the DCT branch alone makes of the
+    image ("IDCT loss"). The paper draws both and states neither form nor weight; L1, and a weight
+    of one each, are ours. The network is told the qualities of the files.
     """
 
     restorer: AGARNet
@@ -117,10 +118,10 @@ class AGARNetEstimatorModel(RestorationModel):
     With L1, of which the median is a flat optimum, it learns to tell qualities apart much later.
 
     Args:
-        kwargs: Of :class:`RestorationModel`.
+        kwargs: Arguments of :class:`RestorationModel`.
 
     Raises:
-        TrainingError: ``task`` is asked for, and no image is restored here.
+        TrainingError: ``task`` is asked for, though no image is restored here.
     """
 
     restorer: AGARNet

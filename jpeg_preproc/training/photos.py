@@ -25,15 +25,15 @@ class Photo:
     Attributes:
         file: Name of the PNG that it becomes.
         package: Debian's package that holds it.
-        version: Of the package.
-        path: Inside the package, without a leading slash.
-        sha256: Of the file in the package.
+        version: Version of the package.
+        path: Path inside the package, without a leading slash.
+        sha256: SHA-256 of the file in the package.
         factor: Height and width are divided by it (box filter), which takes the artifacts of the
             source's own compression away.
-        width: Of the PNG, in pixels.
-        height: Likewise.
-        licence: Of the photograph.
-        author: Whom the package names.
+        width: Width of the PNG, pixels.
+        height: Height of the PNG, pixels.
+        licence: Licence of the photograph.
+        author: Author whom the package names.
     """
 
     file: str
@@ -52,7 +52,8 @@ def read_photos(table: str | os.PathLike[str]) -> list[Photo]:
     """Read a CSV table of photographs, whose columns are the attributes of :class:`Photo`.
 
     Raises:
-        FileError: It cannot be read, or a line is not a photograph; names file and line.
+        FileError: The table cannot be read, or a line is not a photograph; the message names file
+            and line.
     """
     path = Path(table)
     numbers = {field.name for field in fields(Photo) if field.type == "int"}
@@ -81,11 +82,11 @@ def fetch_photos(
 ) -> Iterator[Photo]:
     """Write the photographs that ``out`` lacks, as PNG; yield each when it is there.
 
-    Needs Debian's ``apt-get`` and ``dpkg-deb``, and no rights: packages are downloaded, not
+    This needs Debian's ``apt-get`` and ``dpkg-deb``, but no rights: packages are downloaded, not
     installed, and nothing in them is run.
 
     Args:
-        photos: From :func:`read_photos`.
+        photos: Photographs to fetch, as :func:`read_photos` returns them.
         out: Folder of the PNGs.
         packages: Folder of the ``.deb`` files; those that it has are not downloaded.
 

@@ -28,8 +28,8 @@ def build_runner(
 
     Args:
         config: Path of the config.
-        work_dir: Where logs, checkpoints and weights go; without, ``work_dirs/<config name>``.
-        resume: Go on from the last checkpoint there; without one, start.
+        work_dir: Where logs, checkpoints and weights go; ``None`` for ``work_dirs/<config name>``.
+        resume: Go on from the last checkpoint in ``work_dir``, or start if there is none.
         bf16: Compute convolutions and matrix products in bf16.
         launcher: What has started the processes, one of
             :data:`~jpeg_preproc.distributed.LAUNCHERS`.

@@ -11,7 +11,7 @@ from torch import nn
 from jpeg_preproc.checkpoint import guarded_mmengine
 from jpeg_preproc.errors import JpegPreprocError, TrainingError
 
-# What mmengine raises of a checkpoint that lacks what a training goes on from, or is of another.
+# What mmengine raises on a checkpoint that lacks what a training goes on from, or is another's.
 _RESUME_ERRORS = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
@@ -46,7 +46,7 @@ class GuardedRunner(Runner):
         Raises:
             UntrustedCheckpointError: A checkpoint holds more than tensors, and is not trusted.
             WeightsError: A checkpoint is missing or damaged.
-            TrainingError: A checkpoint is not of a training, or of another one.
+            TrainingError: A checkpoint is of no training, or of another one.
         """
         with guarded_mmengine(self.trust_checkpoint):
             return super().train()

@@ -17,6 +17,7 @@ from onnx_helpers import (
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from stirring import stir
 
 from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import AnnotationError, ImageReadError, JpegPreprocError, ModelError
@@ -46,9 +47,7 @@ def restored(tmp_path):
     """A condition whose restorer is untrained and changes pixels."""
     torch.manual_seed(0)
     network = build_restorer("GridUNet", "nano").eval()
-    with torch.no_grad():
-        for value in network.parameters():
-            value.add_(torch.randn_like(value) * 0.02)
+    stir(network)
     path = tmp_path / "noise.safetensors"
     save_weights(network, path, preset="nano")
     return Condition(Jpeg(2), RestorerChoice(str(path), "noise", ""))
@@ -284,7 +283,7 @@ def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
     path = tmp_path / "deeplabv3.onnx"
     image = torch.zeros(1, 3, 513, 513)
     torch.onnx.export(
-        mmseg._network, (image,), path, input_names=["image"], dynamo=True, verbose=False
+        mmseg.network, (image,), path, input_names=["image"], dynamo=True, verbose=False
     )
     ours = OnnxTask(CONFIGS / "onnx_deeplabv3_mnv2_voc.py", path, tmp_path / "a", **kept)
     for condition in (ORIGINAL, Condition(Jpeg(10))):

@@ -6,6 +6,7 @@ import pytest
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.published import published_rows
+from jpeg_preproc.evaluation.rows import RestorationRow
 
 HEAD = "source,table,dataset,colour,qf,method,metric,value\n"
 FIGURES = (
@@ -18,7 +19,7 @@ FIGURES = (
     "A,1,LIVE1,gray,10,DnCNN-3,psnr_db,29.19\n"
     "A,1,BSD500,rgb,10,FBCNN,psnr_db,27.85\n"
 )
-MEASURED = [{"dataset": "live-1", "protocol": "fbcnn", "qf": 10, "restorer": "jpeg", "psnr": 25.7}]
+MEASURED = [RestorationRow("live-1", 10, "jpeg", "fbcnn", 25.7, 0.7, 24.2, 29, "jpeg:10", 10.0)]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def figures(tmp_path):
 
 
 def found(rows):
-    return [(row["restorer"], row["qf"], row["psnr"]) for row in rows]
+    return [(row.restorer, row.qf, row.psnr) for row in rows]
 
 
 def test_figures_of_the_measured_data_set_and_colour_the_first_source_first(figures):
@@ -39,10 +40,17 @@ def test_figures_of_the_measured_data_set_and_colour_the_first_source_first(figu
         ("QGAC, published", 20, 29.88),
         ("FBCNN, published", 10, 27.77),
     ]
-    assert all((row["dataset"], row["protocol"]) == ("live-1", "fbcnn") for row in rows)
+    assert all((row.dataset, row.protocol) == ("live-1", "fbcnn") for row in rows)
     assert found(published_rows(figures, MEASURED, grey=True)) == [
         ("DnCNN-3, published", 10, 29.19)
     ]
+
+
+def test_a_figure_is_drawn_in_the_panel_of_what_was_measured(figures):
+    (measured,) = MEASURED
+    row = published_rows(figures, MEASURED)[0]
+    assert (row.table, row.place) == (measured.table, measured.place)
+    assert (row.line, row.columns()["psnr"]) == ("QGAC, published", 27.62)
 
 
 def test_methods_are_chosen_by_name(figures):

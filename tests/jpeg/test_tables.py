@@ -18,6 +18,7 @@ from jpeg_preproc.jpeg import (
     read_jpeg_info,
     validate_qf,
 )
+from jpeg_preproc.jpeg.tables import octaves_of, qf_of
 
 
 @pytest.mark.parametrize("qf", range(1, 101))
@@ -102,3 +103,18 @@ def test_what_are_no_tables_is_refused(tables: np.ndarray) -> None:
 def test_constants_cannot_be_overwritten() -> None:
     with pytest.raises(ValueError, match="read-only"):
         ANNEX_K_LUMA[0, 0] = 1
+
+
+@pytest.mark.parametrize("qf", [12, 25, 40, 50, 60, 80])
+def test_an_octave_doubles_the_steps(qf):
+    finer = qf_of(octaves_of(qf) - 1)
+    ratio = qtables_from_qf(qf).astype(float) / qtables_from_qf(finer)
+    free = (qtables_from_qf(qf) < 255) & (
+        qtables_from_qf(finer) > 8
+    )  # neither cut nor rounded much
+    assert np.log2(ratio[free]).mean() == pytest.approx(1.0, abs=0.06)
+
+
+def test_octaves_and_qualities_are_each_others_inverse():
+    assert [qf_of(octaves_of(qf)) for qf in range(1, 100)] == list(range(1, 100))
+    assert qf_of(-20.0) == 100 and qf_of(20.0) == 1

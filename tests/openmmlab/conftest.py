@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stirring import stir
 
 # The toy models and sets are imported by name: by tests, by configs, and in spawned workers.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,9 +25,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(0)
     settings = {"blocks": [1, 1, 1, 1, 1]}
     network = build_restorer("GridUNet", "nano", **settings).eval()
-    with torch.no_grad():
-        for value in network.parameters():
-            value.add_(torch.randn_like(value) * 0.02)
+    stir(network)
     path = tmp_path_factory.mktemp("weights") / "noise.safetensors"
     save_weights(network, path, preset="nano", settings=settings)
     return str(path)

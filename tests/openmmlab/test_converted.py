@@ -246,7 +246,7 @@ def test_a_training_leaves_the_restorer_out_of_optimizer_and_checkpoint(
     saved = torch.load(tmp_path / "epoch_1.pth", weights_only=False)
     assert stock.load_state_dict(saved["state_dict"], strict=True)
     assert saved["state_dict"].keys() == stock.state_dict().keys()
-    restorer = model.data_preprocessor._engine.network
+    restorer = model.data_preprocessor.engine.network
     fresh = JpegRestorer(weights).network
     assert all(map(torch.equal, restorer.parameters(), fresh.parameters()))
 

@@ -288,7 +288,7 @@ def test_its_weights_are_no_part_of_the_model(weights, stock):
 
 
 def network_of(model):
-    return model.data_preprocessor._engine.network
+    return model.data_preprocessor.engine.network
 
 
 def batch_of(path, rest=DET):
@@ -321,7 +321,7 @@ def test_its_weights_follow_the_models_device(weights):
         model = model_with(weights)
         move(model)
         assert {value.device.type for value in network_of(model).parameters()} == {"meta"}
-        assert model.data_preprocessor._engine.device.type == "meta"
+        assert model.data_preprocessor.engine.device.type == "meta"
         assert model.data_preprocessor.device.type == "meta"
         assert model.data_preprocessor.stock.device.type == "meta"
 

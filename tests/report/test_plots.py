@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,14 +12,27 @@ import pytest
 from PIL import Image
 
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report import plots
-from jpeg_preproc.report.plots import plot_metric_vs_qf
+from jpeg_preproc.report.plots import plot_metric, spread
 
 pytest.importorskip("matplotlib", reason="needs the [report] extra")
 
 
-def row(restorer, qf, value, dataset="coco"):
-    return {"dataset": dataset, "metric": "mAP", "restorer": restorer, "qf": qf, "value": value}
+@dataclass(frozen=True)
+class Row:
+    """A point of a plot: what :class:`~jpeg_preproc.report.rows.PlottedRow` asks for."""
+
+    line: str
+    place: tuple[str, float] | None
+    value: float | None
+    table: tuple[str, ...] = ("coco", "mAP")
+
+    def columns(self):
+        return {"restorer": self.line, "value": self.value}
+
+
+def row(restorer, strength, value, dataset="coco", axis="QF"):
+    place = None if strength is None else (axis, strength)
+    return Row(restorer, place, value, (dataset, "mAP"))
 
 
 ROWS = [
@@ -45,7 +59,7 @@ def figures(monkeypatch):
 
 
 def test_lines_labels_and_axes(tmp_path, figures):
-    path = plot_metric_vs_qf(ROWS, "value", tmp_path / "new" / "p.png", "Title", "mAP")
+    path = plot_metric(ROWS, "value", tmp_path / "new" / "p.png", "Title", "mAP")
     assert path == tmp_path / "new" / "p.png"
     assert [p.name for p in path.parent.iterdir()] == ["p.png"]
     with Image.open(path) as picture:
@@ -66,7 +80,7 @@ def test_lines_labels_and_axes(tmp_path, figures):
 
 def test_labels_do_not_overlap_and_stay_on_the_page(tmp_path, figures):
     close = [row(f"restorer {i}", 10, 25 + i / 100) for i in range(6)]
-    plot_metric_vs_qf([*close, row("jpeg", 10, 5.0)], "value", tmp_path / "p.png", "Close")
+    plot_metric([*close, row("jpeg", 10, 5.0)], "value", tmp_path / "p.png", "Close")
     boxes = [text.get_window_extent() for text in figures[0].axes[0].texts]
     boxes.sort(key=lambda box: box.y0)
     assert len(boxes) == 7
@@ -77,48 +91,61 @@ def test_labels_do_not_overlap_and_stay_on_the_page(tmp_path, figures):
 
 def test_one_panel_per_data_set_with_one_colour_per_restorer(tmp_path, figures):
     rows = [*ROWS, row("base", 10, 50.0, "voc"), row("other", 10, 51.0, "voc")]
-    plot_metric_vs_qf(rows, "value", tmp_path / "p.svg", "Two")
+    plot_metric(rows, "value", tmp_path / "p.svg", "Two")
     coco, voc = figures[0].axes
     assert voc.get_title(loc="left") == "voc · mAP"
     assert coco.lines[2].get_color() == voc.lines[0].get_color() != voc.lines[1].get_color()
     assert (tmp_path / "p.svg").read_text().startswith("<?xml")
 
 
+def test_one_panel_per_kind_of_corruption(tmp_path, figures):
+    """The level line of the original is in each; one strength alone makes no panel."""
+    webp = [row("corrupted", quality, 20.0 + quality / 10, axis="WebP") for quality in (20, 40)]
+    alone = row("corrupted", 7, 20.0, axis="AVIF")
+    plot_metric([*ROWS, *webp, alone], "value", tmp_path / "p.png", "Kinds")
+    jpeg, other = figures[0].axes
+    assert (jpeg.get_xlabel(), other.get_xlabel()) == ("QF", "WebP")
+    assert [list(line.get_xdata()) for line in other.lines[1:]] == [[20, 40]]
+    assert set(other.lines[0].get_ydata()) == {28.3}
+    assert {text.get_text() for text in other.texts} == {"original", "corrupted"}
+    assert other.lines[1].get_color() == jpeg.lines[1].get_color()  # references of their panels
+
+
 def test_many_restorers_never_share_colour_and_line(tmp_path, figures):
     rows = [row(f"r{i}", qf, i + qf) for i in range(12) for qf in (10, 20)]
-    plot_metric_vs_qf(rows, "value", tmp_path / "p.png", "Many")
+    plot_metric(rows, "value", tmp_path / "p.png", "Many")
     looks = {(line.get_color(), line.get_linestyle()) for line in figures[0].axes[0].lines}
     assert len(looks) == 12
 
 
 def test_values_that_are_not_finite_are_left_out(tmp_path, figures):
     rows = [*ROWS, row("base", 100, float("inf")), row("base", 90, None)]
-    plot_metric_vs_qf(rows, "value", tmp_path / "p.png", "Finite")
+    plot_metric(rows, "value", tmp_path / "p.png", "Finite")
     assert list(figures[0].axes[0].lines[2].get_xdata()) == [10, 40]
     with pytest.raises(JpegPreprocError, match="No row has a finite 'value'"):
-        plot_metric_vs_qf([row("jpeg", 10, float("nan"))], "value", tmp_path / "q.png", "None")
+        plot_metric([row("jpeg", 10, float("nan"))], "value", tmp_path / "q.png", "None")
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_spread_labels_keep_order_distance_and_centre(seed):
     values = sorted(np.random.default_rng(seed).uniform(0, 5, 8))
-    spread = plots._spread(values, 1.0, ceiling=100.0)
-    assert np.diff(spread).min() >= 1 - 1e-9
-    assert sum(spread) == pytest.approx(sum(values))
+    moved = spread(values, 1.0, ceiling=100.0)
+    assert np.diff(moved).min() >= 1 - 1e-9
+    assert sum(moved) == pytest.approx(sum(values))
 
 
 def test_labels_with_room_stay_where_they_are():
-    assert plots._spread([0.0, 2.0, 3.0], 1.0, ceiling=3.0) == [0.0, 2.0, 3.0]
+    assert spread([0.0, 2.0, 3.0], 1.0, ceiling=3.0) == [0.0, 2.0, 3.0]
 
 
 def test_labels_keep_below_the_ceiling():
-    assert plots._spread([0.0, 2.8, 3.0], 1.0, ceiling=3.0) == [0.0, 2.0, 3.0]
+    assert spread([0.0, 2.8, 3.0], 1.0, ceiling=3.0) == [0.0, 2.0, 3.0]
 
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(JpegPreprocError, match=r"jpeg_preproc\[report\]"):
-        plot_metric_vs_qf(ROWS, "value", tmp_path / "p.png", "None")
+        plot_metric(ROWS, "value", tmp_path / "p.png", "None")
 
 
 def test_importing_the_room_imports_no_matplotlib():

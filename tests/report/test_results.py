@@ -5,24 +5,43 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 
+from jpeg_preproc.evaluation.rows import DownstreamRow, RestorationRow
 from jpeg_preproc.report import Table, markdown_table, result_tables, write_results
 
 
 def restoration(restorer, qf, psnr=25.6925, dataset="live1", protocol="fbcnn", images=29):
-    return {
-        **{"dataset": dataset, "qf": qf, "restorer": restorer, "protocol": protocol},
-        **{"psnr": psnr, "ssim": 0.7433, "psnr_b": 24.2006, "images": images},
-    }
+    return RestorationRow(
+        dataset=dataset,
+        qf=qf,
+        restorer=restorer,
+        protocol=protocol,
+        psnr=psnr,
+        ssim=0.7433,
+        psnr_b=24.2006,
+        images=images,
+        corruption=f"jpeg:{qf}",
+        strength=float(qf),
+        bytes_per_pixel=0.5,
+    )
 
 
-def downstream(restorer, qf, value, recovery=None):
-    return {
-        **{"dataset": "coco", "model": "yolox", "metric": "bbox_mAP", "qf": qf},
-        **{"restorer": restorer, "value": value, "recovery": recovery, "images": 188},
-    }
+def downstream(restorer, qf, value, recovery=None, **others):
+    return DownstreamRow(
+        dataset="coco",
+        model="yolox",
+        metric="mAP",
+        qf=qf,
+        restorer=restorer,
+        value=value,
+        recovery=recovery,
+        images=188,
+        seconds=1.0,
+        **{"corruption": None if qf is None else f"jpeg:{qf}", **others},
+    )
 
 
 def test_restorers_are_lines_and_qfs_columns():
@@ -70,6 +89,42 @@ def test_recovery_is_shown_unclipped_and_the_original_holds_at_every_qf():
     )
 
 
+@pytest.mark.parametrize(
+    ("recovery", "low", "high", "cell"),
+    [
+        (None, None, None, "25.9"),
+        (0.728, None, None, "25.9 (73 %)"),
+        (0.728, 0.603, 0.849, "25.9 (73 %; 60 to 85)"),
+        (-0.32, -0.804, 0.113, "25.9 (-32 %; -80 to 11)"),
+        (1.04, 0.9, 1.2, "25.9 (104 %; 90 to 120)"),
+    ],
+)
+def test_the_interval_stands_behind_the_recovery(recovery, low, high, cell):
+    row = downstream("base", 10, 25.94, recovery, recovery_low=low, recovery_high=high)
+    assert row.cell == cell
+    (table,) = result_tables([row])
+    assert table.rows == (("base", cell),)
+    assert "value (recovered share of the loss; 95 % interval)" in table.title
+
+
+def test_two_kinds_of_corruption_stand_side_by_side():
+    rows = [
+        downstream("original", None, 28.31),
+        downstream("jpeg", 10, 19.6),
+        *(downstream("corrupted", None, 22.5, corruption=f"webp:{q}") for q in (40, 20)),
+        downstream("base", 10, 25.94, 0.728),
+        downstream("base", None, 23.0, 0.1, corruption="webp:20"),
+    ]
+    (table,) = result_tables(rows)
+    assert table.columns == ("restorer", "QF 10", "webp:20", "webp:40")
+    assert table.rows == (
+        ("original", "28.3", "28.3", "28.3"),
+        ("jpeg", "19.6", "–", "–"),
+        ("corrupted", "–", "22.5", "22.5"),
+        ("base", "25.9 (73 %)", "23.0 (10 %)", "–"),
+    )
+
+
 def test_original_alone_makes_a_table():
     (table,) = result_tables([downstream("original", None, 28.31)])
     assert (table.columns, table.rows) == (("restorer", "all"), (("original", "28.3"),))
@@ -95,11 +150,11 @@ def test_files_hold_the_rows(tmp_path):
     paths = write_results(tmp_path / "new" / "out", {"tool": "test", "limit": None}, rows)
     document = json.loads(paths["json"].read_text())
     assert document["meta"] == {"tool": "test", "limit": None}
-    assert document["rows"] == [rows[0], {**rows[1], "psnr": None}]
+    assert document["rows"] == [asdict(rows[0]), {**asdict(rows[1]), "psnr": None}]
     with paths["csv"].open(newline="") as stream:
         read = list(csv.DictReader(stream))
     assert [row["psnr"] for row in read] == ["25.6925", "inf"]
-    assert list(read[0]) == list(rows[0])
+    assert list(read[0]) == list(asdict(rows[0]))
     text = paths["md"].read_text()
     assert "## live1 · fbcnn" in text
     assert "- tool: test" in text

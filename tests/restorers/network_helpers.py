@@ -1,4 +1,4 @@
-"""Sizes and costs of networks, and weights of which every one matters."""
+"""Sizes and costs of networks."""
 
 from __future__ import annotations
 
@@ -33,21 +33,3 @@ def thop_macs(network, image):
     with torch.no_grad():
         network.eval()(image)
     return total
-
-
-def stirred(module):
-    """A module whose every weight matters, those that start at zero too."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for value in module.parameters():
-            value.add_(torch.randn_like(value) * 0.1)
-    return module.eval()
-
-
-def scatter(module):
-    with torch.no_grad():
-        for value in module.parameters():
-            value.add_(torch.randn_like(value) * 0.05)
-        for key, value in module.named_buffers():
-            if key.endswith(("running_mean", "running_var")):
-                value.add_(torch.rand_like(value) * 0.2)

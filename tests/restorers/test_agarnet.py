@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from network_helpers import count, stirred
+from network_helpers import count
+from stirring import stir
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -31,7 +32,7 @@ MICRO = {
 
 def micro(**settings):
     torch.manual_seed(0)
-    return stirred(build_restorer("AGARNet", "tiny", **{**MICRO, **settings}))
+    return stir(build_restorer("AGARNet", "tiny", **{**MICRO, **settings}), 0.1)
 
 
 def ijg_luma(qf):
@@ -111,7 +112,7 @@ def test_the_block_switch_changes_the_dct_branch_only():
 
 @torch.no_grad()
 def test_averaging_the_map_before_the_gates_is_averaging_the_gates():
-    gates = stirred(PixelGates(4)).double()
+    gates = stir(PixelGates(4), 0.1).double()
     q = torch.rand(2, 1, 16, 24, dtype=torch.float64)
     given = Conditions(q, F.avg_pool2d(q, 2), F.avg_pool2d(q, 4), F.avg_pool2d(q, 8), q)
     g1, g2, g4 = gates(given)
@@ -260,7 +261,7 @@ def test_autocast():
     assert (rough.image - exact.image).abs().max() < 0.05
 
 
-class _Told(nn.Module):
+class _Informed(nn.Module):
     def __init__(self, network):
         super().__init__()
         self.network = network
@@ -274,7 +275,7 @@ class _Told(nn.Module):
 @pytest.mark.parametrize("form", ["told", "pixel"])
 @torch.no_grad()
 def test_exports_with_dynamic_size(form):
-    network = _Told(micro(estimator="global" if form == "told" else form))
+    network = _Informed(micro(estimator="global" if form == "told" else form))
     dim = torch.export.Dim
     batch, rows, columns = dim("batch", max=64), dim("rows", max=512), dim("columns", max=512)
     quality = Quality.from_qf([10, 70])
@@ -303,7 +304,7 @@ def test_exports_with_dynamic_size(form):
 
 
 def test_weights_round_trip(tmp_path):
-    network = stirred(build_restorer("AGARNet", "tiny"))
+    network = stir(build_restorer("AGARNet", "tiny"), 0.1)
     path = tmp_path / "mine.safetensors"
     manifest = save_weights(network, path, preset="tiny")
     assert manifest.parameters == count(network)

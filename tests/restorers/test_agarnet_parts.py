@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from network_helpers import stirred
 from scipy.fft import dctn
+from stirring import stir
 from torch import nn
 from torch.nn import functional as F
 
@@ -65,9 +65,9 @@ def sigma(x):
 @torch.no_grad()
 def test_plain_and_gated_residual_blocks():
     x, gate = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
-    block = stirred(ResBlock(3))
+    block = stir(ResBlock(3), 0.1)
     torch.testing.assert_close(block(x), x + 0.1 * path_of(block, x))
-    block = stirred(GateResBlock(3))
+    block = stir(GateResBlock(3), 0.1)
     expected = x + 0.1 * torch.tanh(sigma(gate) * path_of(block, x))
     torch.testing.assert_close(block(x, gate), expected)
     saturated = block(x, torch.full((2, 3, 1, 1), 100.0))
@@ -84,13 +84,13 @@ def test_3d_block_in_both_forms():
         weight = layer.weight[:, :, 0, 0, 0]
         return torch.einsum("oc,ncfhw->nofhw", weight, value) + layer.bias[:, None, None, None]
 
-    code = stirred(GatedBlock3d(3, "code"))
+    code = stir(GatedBlock3d(3, "code"), 0.1)
     a = point(code.from_quality, sigma(gate_q * x))
     t = point(code.from_table, sigma(gate_t * x))
     expected = x + point(code.from_both, sigma(a * t)) * path_of(code, x)
     torch.testing.assert_close(code(x, gate_q, gate_t), expected, rtol=1e-4, atol=1e-5)
 
-    figure = stirred(GatedBlock3d(3, "figure"))
+    figure = stir(GatedBlock3d(3, "figure"), 0.1)
     a = sigma(point(figure.from_quality, sigma(gate_q) * x))
     t = sigma(point(figure.from_table, sigma(gate_t) * x))
     expected = x + sigma(a * t) * path_of(figure, x)
@@ -99,7 +99,7 @@ def test_3d_block_in_both_forms():
 
 @torch.no_grad()
 def test_a_gate_of_one_makes_the_3d_block_plain():
-    block = stirred(GatedBlock3d(3))
+    block = stir(GatedBlock3d(3), 0.1)
     nn.init.zeros_(block.from_both.weight)
     nn.init.ones_(block.from_both.bias)
     x = torch.randn(1, 3, 64, 2, 2)
@@ -112,7 +112,7 @@ def test_a_gate_of_one_makes_the_3d_block_plain():
 
 @torch.no_grad()
 def test_small_images_are_replicated_to_64_pixels_for_the_estimator():
-    estimator = stirred(QualityEstimator((2, 4, 4, 4)))
+    estimator = stir(QualityEstimator((2, 4, 4, 4)), 0.1)
     image = np.random.default_rng(0).random((1, 1, 8, 72)).astype(np.float32)
     padded = np.pad(image, ((0, 0), (0, 0), (0, 56), (0, 0)), mode="edge")
     small, large = estimator(torch.from_numpy(image)), estimator(torch.from_numpy(padded))

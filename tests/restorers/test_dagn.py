@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from network_helpers import count, on_meta, scatter, thop_macs
+from network_helpers import count, on_meta, thop_macs
+from stirring import stir
 from torch import nn
 from torch.nn import functional as F
 
@@ -28,7 +29,7 @@ def build(preset="tiny", **settings):
     """A network whose every weight and every BN statistic matters."""
     torch.manual_seed(0)
     network = build_restorer("DAGN", preset, **settings)
-    scatter(network)
+    stir(network, 0.05)
     return network.eval()
 
 
@@ -91,7 +92,7 @@ def test_the_pyramid_exports_with_dynamic_size():
 def test_equation_10(normalise, divisor):
     torch.manual_seed(0)
     fusion = CrossFeatureFusion(10, 6, normalise)
-    scatter(fusion)
+    stir(fusion, 0.05)
     base, insensitive = torch.randn(2, 6, 8, 12), torch.randn(2, 10, 4, 6)
 
     def conv(layer, x):
@@ -145,7 +146,7 @@ def random_guide(channels):
 def test_equations_12_and_13():
     torch.manual_seed(0)
     block = GuidedBlock(4).eval()
-    scatter(block)
+    stir(block, 0.05)
     x, guide = torch.randn(2, 4, 5, 6), random_guide(4)
     torch.testing.assert_close(block(x, guide), block_formula(block, x, *guide))
     torch.testing.assert_close(block(x), block_formula(block, x, 1, 0))
@@ -155,7 +156,7 @@ def test_equations_12_and_13():
 def test_equation_11_runs_the_sensitive_blocks_first():
     torch.manual_seed(0)
     stage = GuidedStage(6, 4, num_blocks=2).eval()
-    scatter(stage)
+    stir(stage, 0.05)
     x, skip = torch.randn(2, 2, 6, 3, 4)
     sensitive, insensitive = random_guide(4), random_guide(4)
 
@@ -177,7 +178,7 @@ def test_equation_11_runs_the_sensitive_blocks_first():
 def test_a_guider_is_a_three_layer_mlp_with_two_layers_shared():
     torch.manual_seed(0)
     guider = Guider(12, (10, 8), (4, 2, 1))
-    scatter(guider)
+    stir(guider, 0.05)
     features = torch.randn(2, 12, 3, 5)
     first, second = guider.shared[0], guider.shared[2]
     hidden = (features.mean((2, 3)) @ first.weight.T + first.bias).clamp_min(0)

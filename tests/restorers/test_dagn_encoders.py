@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network_helpers import count, on_meta, scatter
+from network_helpers import count, on_meta
+from stirring import stir
 from torch import nn
 
 from jpeg_preproc.restorers.dagn_encoders import (
@@ -40,7 +41,7 @@ def test_the_encoder_is_torchvisions_resnet_with_the_last_stride_one():
     reference = resnet.ResNet(resnet.Bottleneck, [1, 2, 1, 1])
     reference.layer4[0].conv2.stride = reference.layer4[0].downsample[0].stride = (1, 1)
     reference.avgpool = reference.fc = nn.Identity()
-    scatter(reference)
+    stir(reference, 0.05)
     encoder = ResNetEncoder(blocks=(1, 2, 1, 1))
     encoder.load_state_dict(reference.state_dict())
     image = torch.rand(1, 3, 48, 32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stirring import stir
 
 from jpeg_preproc import JpegRestorer, compress_jpeg
 from jpeg_preproc.errors import (
@@ -24,8 +25,7 @@ from jpeg_preproc.restorers.contract import Restorer, RestorerOutput, RestorerSp
 def tiny():
     torch.manual_seed(0)
     network = build_restorer("GridUNet", "nano")
-    with torch.no_grad():
-        network.tail.weight.normal_(0, 0.02)
+    stir(network.tail)
     return JpegRestorer(network)
 
 
@@ -126,8 +126,7 @@ def test_a_list_equals_single_runs_whatever_the_batches(tiny, photo):
 def test_tiles_change_nothing(photo):
     torch.manual_seed(0)
     network = build_restorer("GridUNet", "nano")
-    with torch.no_grad():
-        network.tail.weight.normal_(0, 0.02)
+    stir(network.tail)
     image = np.tile(photo, (4, 3, 1))
     jpeg = compress_jpeg(image, qf=20)
     whole = JpegRestorer(network, tile=None)(jpeg).image
@@ -161,8 +160,7 @@ def test_half_precision_stays_near(photo, dtype):
         return
     torch.manual_seed(0)
     network = build_restorer("GridUNet", "nano")
-    with torch.no_grad():
-        network.tail.weight.normal_(0, 0.02)
+    stir(network.tail)
     jpeg = compress_jpeg(photo, qf=20)
     full = JpegRestorer(network)(jpeg).image.astype(float)
     half = JpegRestorer(network, dtype=dtype)(jpeg).image.astype(float)

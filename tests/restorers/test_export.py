@@ -64,12 +64,12 @@ def test_onnxruntime_gives_what_torch_gives(name, preset, tmp_path):
 
 def test_a_blind_graph_has_the_image_as_its_only_input():
     network = build("GridUNet", "nano")
-    program = export_program(network, told=False)
+    program = export_program(network, with_quality=False)
     image, _ = example(network, 3, 64, 72)
     with torch.no_grad():
         torch.testing.assert_close(program.module()(image), network(image, None).image)
 
 
 def test_a_network_that_needs_the_quality_is_not_exported_without():
-    with pytest.raises(QualityError, match="told=True"):
-        export_program(build("QCN", "tiny"), told=False)
+    with pytest.raises(QualityError, match="with_quality=True"):
+        export_program(build("QCN", "tiny"), with_quality=False)

@@ -156,7 +156,7 @@ def test_average_precision_is_pycocotools(seed, capsys):
     coco_module = pytest.importorskip("pycocotools.coco")
     from pycocotools.cocoeval import COCOeval
 
-    from jpeg_preproc.stats.box_ap import _by_category
+    from jpeg_preproc.stats.box_ap import by_category
 
     images = 6
     document, found = boxes(images, seed)
@@ -184,7 +184,7 @@ def test_average_precision_is_pycocotools(seed, capsys):
         return result
 
     whole = evaluation(np.ones(images, int))
-    categories = _by_category(whole, 100)
+    categories = by_category(whole, 100)
     assert [type(one) for one in categories] == [CategoryDetections] * 3
     one_each = np.ones((1, images), int)
     assert average_precision(categories, one_each, RECALLS) == pytest.approx(

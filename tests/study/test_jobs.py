@@ -8,18 +8,18 @@ import pytest
 pytest.importorskip("mmdet", reason="needs mmdet, which tools/bootstrap.py installs")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "openmmlab"))
-import toysets  # noqa: E402  (the toy models are imported by the configs by this path)
+import toysets  # the toy models are imported by the configs by this path
 
-from jpeg_preproc.corruptions import Jpeg  # noqa: E402
-from jpeg_preproc.errors import (  # noqa: E402
+from jpeg_preproc.corruptions import Jpeg
+from jpeg_preproc.errors import (
     AnnotationError,
     CorruptionError,
     JpegPreprocError,
     ModelError,
     UnknownRestorerError,
 )
-from jpeg_preproc.evaluation.conditions import jpeg_at  # noqa: E402
-from jpeg_preproc.study import Job, RunOptions, measure_jobs, measure_recovery  # noqa: E402
+from jpeg_preproc.evaluation.conditions import jpeg_at
+from jpeg_preproc.study import Job, RunOptions, measure_jobs, measure_recovery
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_condition_that_fails_is_one_error(coco, options):
     )
     sys.path.insert(0, str(config.parent))
     try:
-        with pytest.raises(JpegPreprocError, match="jpeg at QF 2: .*meta_keys that hold"):
+        with pytest.raises(JpegPreprocError, match=r"jpeg at QF 2: .*meta_keys that hold"):
             measure_recovery(*coco, ["jpeg:2"], [], options=options)
     finally:
         sys.path.remove(str(config.parent))

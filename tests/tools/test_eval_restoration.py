@@ -114,6 +114,8 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, images, capsys, monkeypatch):
         (["--data", "tiny", "--qf", "101"], "101"),
         (["--data", "tiny", "--restorers", "unknown"], "unknown"),
         (["--data", "tiny", "--limit", "0"], "at least 1"),
+        (["--data", "tiny", "--corruptions", "webm:30"], "did you mean 'webp'"),
+        (["--data", "tiny", "--corruptions", "webp:30", "--protocol", "qgac"], "webp:30"),
     ],
 )
 def test_errors_are_printed_and_exit_code_2(
@@ -130,6 +132,49 @@ def test_help_ends_with_an_example_and_names_the_protocols(capsys):
     shown = capsys.readouterr().out
     assert shown.rstrip().splitlines()[-1].startswith("  python tools/eval_restoration.py")
     assert all(name in shown for name in ("fbcnn", "qgac", "grey-y"))
+
+
+def test_histories_stand_beside_jpeg(tmp_path, images, weights, capsys):
+    arguments = ["--data", str(images), "--qf", "10", "20", "--restorers", str(weights)]
+    arguments += ["--corruptions", "webp:30", "webp:60", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    found = [(row["corruption"], row["qf"], row["restorer"]) for row in document["rows"]]
+    assert found == [
+        *(("jpeg:10", 10, "jpeg"), ("jpeg:10", 10, "arcnn")),
+        *(("jpeg:20", 20, "jpeg"), ("jpeg:20", 20, "arcnn")),
+        *(("webp:30", None, "corrupted"), ("webp:30", None, "arcnn")),
+        *(("webp:60", None, "corrupted"), ("webp:60", None, "arcnn")),
+    ]
+    keys = document["meta"]["corruptions"]
+    assert [key["kind"] for key in keys] == ["jpeg", "jpeg", "webp", "webp"]
+    assert "webp" in keys[2]["libraries"]
+    heads = ["restorer", "QF 10", "QF 20", "webp:30", "webp:60"]
+    text = (tmp_path / "out" / "results.md").read_text()
+    assert [cell.strip() for cell in text.splitlines()[2].strip("| ").split("|")] == heads
+    arguments = ["--data", str(images), "--corruptions", "webp:30", "--out", str(tmp_path / "webp")]
+    assert main(arguments) == 0
+    document = json.loads((tmp_path / "webp" / "results.json").read_text())
+    assert [row["corruption"] for row in document["rows"]] == ["webp:30"]
+
+
+def test_what_holds_no_longer_is_measured_again_and_told(tmp_path, images, capsys):
+    out = tmp_path / "out"
+    arguments = ["--data", str(images), "--qf", "10", "--out", str(out)]
+    assert main(arguments) == 0
+    rows = json.loads((out / "results.json").read_text())["rows"]
+    entries = [json.loads(line) for line in (out / "per_image.jsonl").read_text().splitlines()]
+    for entry in entries:
+        entry["psnr"] += 1
+        entry["key"]["versions"]["pillow"] = "1.0"
+    earlier = "".join(json.dumps(entry) + "\n" for entry in entries)
+    (out / "per_image.jsonl").write_text(earlier)
+    capsys.readouterr()
+    assert main(arguments) == 0
+    shown = capsys.readouterr().err
+    assert "Stored values that hold no longer were measured again" in shown
+    assert "2 value(s): versions.pillow was 1.0, is" in shown
+    assert json.loads((out / "results.json").read_text())["rows"] == rows
 
 
 def test_published_figures_are_drawn_beside_and_kept_out_of_the_rows(tmp_path, images, capsys):
@@ -150,10 +195,17 @@ def test_published_figures_are_drawn_beside_and_kept_out_of_the_rows(tmp_path, i
 
 def test_each_restorer_once_more_with_less_told(tmp_path, images, small_weights):
     arguments = ["--data", str(images), "--qf", "10", "--restorers", str(small_weights)]
-    arguments += ["--told", "tables", "blind", "--consistent", "--out", str(tmp_path / "out")]
+    arguments += [
+        "--quality-source",
+        "file",
+        "blind",
+        "--consistent",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(arguments) == 0
     document = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert document["meta"]["told"] == ["tables", "blind"]
+    assert document["meta"]["quality_source"] == ["file", "blind"]
     assert [row["restorer"] for row in document["rows"]] == [
         *("jpeg", "small", "small+file", "small+blind")
     ]

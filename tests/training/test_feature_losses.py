@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import torch
+from stirring import stir
 
 pytest.importorskip("mmengine", reason="training needs mmengine")
 
@@ -52,7 +53,7 @@ def model_with(task=TASK, kind=RestorationModel, restorer="GridUNet"):
     preset = "nano" if restorer == "GridUNet" else "tiny"
     model = kind(restorer=restorer, preset=preset, task=task)
     if restorer == "GridUNet":
-        nn.init.normal_(model.restorer.tail.weight, std=0.02)  # begins at zero
+        stir(model.restorer.tail)
     return model
 
 

@@ -1,14 +1,13 @@
-"""GridUNet, the weights `base`, trained on: files that were cropped, resized or saved again.
+"""GridUNet `base`, trained on: files that were cropped, resized or saved again; at a flat rate.
 
-Goes on from the shipped weights, in bf16 (``--amp``) where the CPU has AVX512-bf16: flat, then down
-to nothing over the last 30 %.
+Goes on from the shipped weights, in bf16 (``--amp``) where the CPU has AVX512-bf16. Every 500 steps
+it writes weights, with which gridunet_base_histories_decay_cpu.py goes on.
 """
 
 _base_ = ["gridunet_base_cpu_24k.py"]
 
-max_iters = 20000
+max_iters = 14000
 warm_up = 300
-decay = max_iters * 7 // 10
 
 model = dict(weights="base")
 train_dataloader = dict(
@@ -36,13 +35,5 @@ train_dataloader = dict(
 train_cfg = dict(max_iters=max_iters, val_interval=2000)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=warm_up),
-    dict(
-        type="LinearLR",
-        start_factor=1.0,
-        end_factor=0.01,
-        by_epoch=False,
-        begin=decay,
-        end=max_iters,
-    ),
 ]
 weights_name = "base"

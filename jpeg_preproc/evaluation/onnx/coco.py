@@ -14,7 +14,7 @@ from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.onnx.models import Boxes
 from jpeg_preproc.evaluation.onnx.settings import CocoSettings
-from jpeg_preproc.evaluation.onnx.truth import choose_images, place
+from jpeg_preproc.evaluation.onnx.truth import annotated_path, choose_images
 from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.evaluation.testset import OnCheck
 from jpeg_preproc.io import write_text_atomic
@@ -27,7 +27,7 @@ class CocoTruth:
 
     Args:
         settings: Where they are.
-        classes: Of the model; each is found among the categories by its name.
+        classes: Names of the model's classes; each is found among the categories by its name.
         limit: Evaluate this many images, evenly spaced over the set.
         on_check: Called for each image while the set is checked.
         processes: Those that share the checking.
@@ -55,7 +55,7 @@ class CocoTruth:
         records = document["images"]
 
         def check(index: int) -> tuple[Path, ...]:
-            path = place(root, settings.images, records[index]["file_name"])
+            path = annotated_path(root, settings.images, records[index]["file_name"])
             load_image(path)
             return (path,)
 
@@ -114,7 +114,7 @@ class BoxTally:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read an annotation file; annotations are numbered anew and get the keys that may lack."""
+    """Read an annotation file; number its annotations from 1 and fill in the keys they lack."""
     document = read_annotation_json(path)
     try:
         images = [{**entry, "file_name": str(entry["file_name"])} for entry in document["images"]]

@@ -22,9 +22,9 @@ class Candidates:
     """Boxes that a model proposes.
 
     Attributes:
-        boxes: (K, 4) left, top, right, bottom in pixels of the model's input.
-        scores: (K,).
-        labels: (K,) index of the class; negative for what fills an output of fixed length.
+        boxes: Left, top, right, bottom in pixels of the model's input, (K, 4).
+        scores: Score of each box, (K,).
+        labels: Index of each box's class, (K,); negative for what fills an output of fixed length.
     """
 
     boxes: np.ndarray
@@ -95,10 +95,11 @@ class BoxesDecoding:
     beside labels (1, K), or (1, K, 6) with the label last. The 1 may be missing.
 
     Attributes:
-        boxes: Name of an output; the names may be left out where the model calls them as here.
-        scores: Likewise.
-        labels: Likewise.
-        dets: Likewise.
+        boxes: Name of the output with the boxes. This and the next three may be left out where the
+            model calls its outputs by the names of these settings.
+        scores: Name of the output with the scores.
+        labels: Name of the output with the labels.
+        dets: Name of the output with boxes and scores, or with labels too.
         box_format: ``'xyxy'``, ``'cxcywh'`` or ``'xywh'`` (left, top, width, height).
         normalised: Whether coordinates are shares of the input's width and height, not pixels.
     """
@@ -188,10 +189,10 @@ class LogitsDecoding:
         """Return the class of each pixel of the image, (H, W) int64.
 
         Args:
-            outputs: Of the model.
+            outputs: Outputs of the model, by name.
             where: The image lies in the input.
-            classes: How many the model has.
-            layout: Of the model; (1, h, w, classes) logits with ``'NHWC'``.
+            classes: Number of the model's classes.
+            layout: Layout of the model; logits are (1, h, w, classes) with ``'NHWC'``.
 
         Raises:
             ModelError: They have another shape than the classes ask for.

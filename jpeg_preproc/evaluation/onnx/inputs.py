@@ -25,19 +25,21 @@ class InputSettings:
 
     Attributes:
         channel_order: ``'rgb'`` or ``'bgr'``.
-        input_size: (height, width) that an image is fitted into; the model's own if it has one.
+        input_size: Height and width that an image is fitted into; the model's own if it has one.
         edges: Instead of it, for models of any size: the most that the shorter and the longer
             side may have, (800, 1333) for instance.
         keep_ratio: Scale height and width alike, rather than to ``input_size`` exactly.
         pad: Where an image that keeps its ratio lies in its padding: in the upper left
             ``'corner'``, in the ``'centre'``, or ``'none'``, for models of any size.
         pad_multiple: Pad to a multiple of this rather than to ``input_size``.
-        pad_value: 0-255, before normalisation; one number, or one for each channel.
-        mean: Of pixels in 0-255; one number, or one for each channel in the model's order.
-        std: What pixels are divided by after ``mean`` is subtracted; likewise.
+        pad_value: Value of the padding before normalisation, 0-255; one number, or one for each
+            channel.
+        mean: Mean of pixels in 0-255; one number, or one for each channel in the model's order.
+        std: What pixels are divided by after ``mean`` is subtracted; one number, or one for each
+            channel in the model's order.
         antialias: Whether scaling down blurs first, as Pillow does and OpenCV does not.
         layout: ``'NCHW'`` or ``'NHWC'``; by default what the model's shape says.
-        input_name: Of the model's image input, where it has several inputs.
+        input_name: Name of the model's image input, where it has several inputs.
         extra_inputs: Name and constant value of each other input.
 
     Raises:
@@ -88,7 +90,7 @@ class Fit:
         image: Size of the image.
         resized: Size it is scaled to.
         offset: Where it begins in the input.
-        size: Of the input.
+        size: Height and width of the input.
     """
 
     image: Size
@@ -151,10 +153,10 @@ def make_input(
     """Return the input that a model takes, a batch of one, and where the image lies in it.
 
     Args:
-        image: uint8, (H, W, 3) RGB or (H, W) grey.
+        image: Image to fit: uint8, (H, W, 3) RGB or (H, W) grey.
         settings: How it becomes the input.
         layout: ``'NCHW'`` or ``'NHWC'``.
-        dtype: Of the model's input.
+        dtype: Dtype of the model's input.
     """
     colour = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     where = fit((image.shape[0], image.shape[1]), settings)

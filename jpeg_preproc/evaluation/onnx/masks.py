@@ -10,7 +10,7 @@ import numpy as np
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ModelError
 from jpeg_preproc.evaluation.onnx.settings import MaskSettings
-from jpeg_preproc.evaluation.onnx.truth import choose_images, place
+from jpeg_preproc.evaluation.onnx.truth import annotated_path, choose_images
 from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.evaluation.testset import OnCheck, read_mask
 from jpeg_preproc.jpeg import apply_orientation, load_image
@@ -24,7 +24,7 @@ class MaskTruth:
 
     Args:
         settings: Where they are, and what their values mean.
-        classes: Of the model; each is found among those of the masks by its name.
+        classes: Names of the model's classes; each is found among those of the masks by its name.
         limit: Evaluate this many images, evenly spaced over the set.
         on_check: Called for each image while the set is checked.
         processes: Those that share the checking.
@@ -57,7 +57,7 @@ class MaskTruth:
         stems = _stems(self._root, settings)
 
         def check(index: int) -> tuple[Path, ...]:
-            path = place(self._root, settings.images, stems[index] + settings.image_suffix)
+            path = annotated_path(self._root, settings.images, stems[index] + settings.image_suffix)
             loaded = load_image(path)
             upright = apply_orientation(loaded.pixels, loaded.orientation)
             mask = self._mask_path(stems[index])
@@ -77,8 +77,8 @@ class MaskTruth:
         """Return intersection and union of what was found and the truth, pixels of each class.
 
         Args:
-            index: Of the image.
-            labels: (H, W), of the model.
+            index: Index of the image.
+            labels: Labels that the model gave, (H, W).
         """
         mask = self._read(self._mask_path(self._stems[index]), (labels.shape[0], labels.shape[1]))
         truth = self._of_value[mask]
@@ -91,7 +91,7 @@ class MaskTruth:
         return hit, area + taken - hit
 
     def _mask_path(self, stem: str) -> Path:
-        return place(self._root, self._settings.masks, stem + self._settings.mask_suffix)
+        return annotated_path(self._root, self._settings.masks, stem + self._settings.mask_suffix)
 
     def _read(self, path: Path, shape: tuple[int, int]) -> np.ndarray:
         """Return a mask, (H, W) uint8, all of whose values have a meaning."""

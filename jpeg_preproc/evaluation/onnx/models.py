@@ -22,9 +22,9 @@ class Boxes:
     """What a detector found in an image, best first.
 
     Attributes:
-        boxes: (K, 4) left, top, right, bottom in the image's pixels; they may reach beyond it.
-        scores: (K,).
-        labels: (K,) index into the model's classes.
+        boxes: Left, top, right, bottom in the image's pixels, (K, 4); they may reach beyond it.
+        scores: Score of each box, (K,).
+        labels: Index of each box's class among the model's, (K,).
     """
 
     boxes: np.ndarray
@@ -87,7 +87,7 @@ class OnnxDetector(_OnnxModel[DetectorSettings]):
         """Return the boxes in an image.
 
         Args:
-            image: uint8, (H, W, 3) RGB or (H, W) grey.
+            image: Image to look at: uint8, (H, W, 3) RGB or (H, W) grey.
 
         Raises:
             ModelError: The model cannot take the image, or its outputs are not as ``decode`` says.
@@ -128,7 +128,7 @@ class OnnxSegmentor(_OnnxModel[SegmentorSettings]):
         """Return the index of each pixel's class, (H, W) int64.
 
         Args:
-            image: uint8, (H, W, 3) RGB or (H, W) grey.
+            image: Image to look at: uint8, (H, W, 3) RGB or (H, W) grey.
 
         Raises:
             ModelError: The model cannot take the image, or its output is not as ``decode`` says.

@@ -34,8 +34,8 @@ class OnnxSession:
     Attributes:
         path: The file.
         layout: ``'NCHW'`` or ``'NHWC'``.
-        dtype: Of the image input.
-        size: (height, width) of it; ``None`` where the model takes any.
+        dtype: Dtype of the image input.
+        size: Height and width of the image input; ``None`` where the model takes any.
 
     Args:
         path: ``.onnx`` file; weights kept beside it are found by onnxruntime.

@@ -23,7 +23,14 @@ DETECTOR, SEGMENTOR = "OnnxDetector", "OnnxSegmentor"
 
 @dataclass(frozen=True)
 class Nms:
-    """Of two boxes of a class, the lesser goes if they overlap by more than ``iou``, 0-1."""
+    """Non-maximum suppression within each class: of boxes that overlap, the best one stays.
+
+    Attributes:
+        iou: Share of their union, 0-1, above which two boxes overlap.
+
+    Raises:
+        ModelError: The share is outside 0-1.
+    """
 
     iou: float = 0.65
 
@@ -115,8 +122,8 @@ class MaskSettings:
         classes: Name of each value, from 0; ``None`` for values that do not count.
         split: Text file with the images' names without suffix, a line each; without it, all
             images of the folder.
-        image_suffix: Of the images.
-        mask_suffix: Of the masks.
+        image_suffix: End of the images' file names.
+        mask_suffix: End of the masks' file names.
         ignore: Value of pixels that do not count, 0-255.
     """
 

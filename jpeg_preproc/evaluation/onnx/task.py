@@ -154,7 +154,7 @@ class OnnxTask:
         Args:
             condition: What the images go through.
             settings: How its restorer runs.
-            name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
+            name: Name of the condition; detections are kept as ``predictions/NAME.bbox.json``.
             on_image: Called after each image, of those of the other processes too.
 
         Raises:

@@ -49,7 +49,7 @@ class Truth(Protocol):
     """A test set.
 
     Attributes:
-        paths: Of the images that are evaluated, in order.
+        paths: Paths of the images that are evaluated, in order.
         skipped: ``{'file': ..., 'reason': ...}`` of each that was asked for and cannot be used.
         digest: SHA-256 over the annotations, and the names and contents of the images.
     """
@@ -116,11 +116,11 @@ def choose_images(
     return Chosen(list(usable.files), paths, usable.skipped, digest.hexdigest())
 
 
-def place(root: Path, folder: str, name: str) -> Path:
+def annotated_path(root: Path, folder: str, name: str) -> Path:
     """Return the path of a file that annotations name.
 
     Args:
-        root: Of the data.
+        root: Folder of the data.
         folder: In it; one that is absolute is a root of its own.
         name: In the folder.
 

@@ -15,14 +15,14 @@ from jpeg_preproc.io import sha256_bytes, write_json_atomic, write_text_atomic
 
 
 def drop_bad_xml(leaf: Any, folder: Path) -> list[dict[str, str]]:
-    """Take ids without a readable XML out of a VOC list: no ``XMLDataset`` is built with them.
+    """Take ids without a readable XML file out of a VOC list: ``XMLDataset`` fails on them.
 
     Args:
         leaf: Config of the dataset; its ``ann_file`` is changed if there are any.
         folder: Where the shortened list is written.
 
     Returns:
-        ``{'file': ..., 'reason': ...}`` of each.
+        ``{'file': ..., 'reason': ...}`` of each id that was taken out.
     """
     root = Path(str(leaf.get("data_root") or ""))
     listed = root / leaf["ann_file"]
@@ -53,7 +53,7 @@ def check_classes(dataset: Any) -> None:
     find, so a differing list would give a wrong AP, often 0, in silence.
 
     Args:
-        dataset: Built; one without ``cat_ids`` is not of COCO's kind and passes.
+        dataset: The built dataset; one without ``cat_ids`` is not of COCO's kind and passes.
 
     Raises:
         AnnotationError: They differ; the message says how.
@@ -74,7 +74,7 @@ def check_classes(dataset: Any) -> None:
 
 
 def annotation_digest(dataset: Any) -> bytes:
-    """Return a digest of what ``ann_file`` holds; of nothing where there is none."""
+    """Return the SHA-256 of the annotation file, or that of no bytes where there is no file."""
     path = Path(str(getattr(dataset, "ann_file", "") or ""))
     return hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest()
 

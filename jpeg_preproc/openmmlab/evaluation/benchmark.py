@@ -25,11 +25,12 @@ from jpeg_preproc.restorers.engine import DTYPES
 def measure_model(case: Case) -> dict[str, Any]:
     """Return the row of an OpenMMLab model on images of a given size before its own ``Resize``.
 
-    Timed is ``test_step``: normalising, padding, the network and its post-processing, on what the
-    config's test pipeline makes of such an image. Deformable convolutions are not in ``gmacs``.
+    What is timed is ``test_step``: normalising, padding, the network and its post-processing, on
+    what the config's test pipeline makes of such an image. Deformable convolutions are not in
+    ``gmacs``.
 
     Raises:
-        JpegPreprocError: The config is none, or its model cannot be built.
+        JpegPreprocError: The config cannot be read, or its model cannot be built.
         WeightsError: The checkpoint is not of this model.
     """
     config = load_config(case.subject)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jpeg_preproc.corruptions import Geometry
 from jpeg_preproc.errors import PipelineError
-from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.task import SEED
 from jpeg_preproc.openmmlab.config import leaf_datasets, with_transforms
 from jpeg_preproc.openmmlab.convert import with_jpeg_restore
@@ -26,6 +26,9 @@ def condition_transforms(condition: Condition, settings: RestoreSettings) -> lis
     """Return the transforms, as OpenMMLab configs, that stand behind the loader.
 
     Restoring is not among them where the data preprocessor does it.
+
+    Raises:
+        PipelineError: The restorer is to estimate the quality of JPEG files too.
     """
     if condition.corruption is None:
         return []
@@ -40,16 +43,33 @@ def condition_transforms(condition: Condition, settings: RestoreSettings) -> lis
                 "device": settings.device,
                 "dtype": settings.dtype,
                 "consistent": condition.restorer.consistent,
+                **_quality(condition.restorer),
             }
         )
     return steps
+
+
+def _quality(choice: RestorerChoice) -> dict[str, Any]:
+    """Return the argument by which ``JpegRestore`` has the quality from where the choice says.
+
+    Raises:
+        PipelineError: It has no such argument.
+    """
+    if choice.quality_source == "estimated":
+        raise PipelineError(
+            f"{choice.label}: JpegRestore goes by the tables that an image has and cannot withhold "
+            "them; give quality_source='file' or 'blind', or measure an ONNX model, where "
+            "'estimated' is possible"
+        )
+    return {"qf": "blind"} if choice.quality_source == "blind" else {}
 
 
 def with_condition(config: Config, condition: Condition, settings: RestoreSettings) -> Config:
     """Return a copy of a config whose test images go through a condition.
 
     Raises:
-        PipelineError: Its transforms cannot stand in this pipeline.
+        PipelineError: Its transforms cannot stand in this pipeline, or the restorer is to
+            estimate the quality of JPEG files too.
     """
     edited = with_transforms(config, condition_transforms(condition, settings))
     if condition.corruption is not None:
@@ -63,6 +83,7 @@ def with_condition(config: Config, condition: Condition, settings: RestoreSettin
         "preprocessor",
         dtype=settings.dtype,
         consistent=condition.restorer.consistent,
+        **_quality(condition.restorer),
     )
 
 
@@ -77,7 +98,7 @@ def _hand_on(pipeline: Sequence[Any]) -> None:
 
 
 def _default_meta_keys(step: Any) -> tuple[str, ...] | None:
-    """Return what a packing transform takes unless told; ``None`` of one that cannot be told."""
+    """Return the keys a packing transform takes by default; ``None`` if none can be set."""
     kind = step["type"]
     if isinstance(kind, str):
         with TRANSFORMS.switch_scope_and_registry(step.get("_scope_")) as registry:
@@ -93,7 +114,7 @@ def left_by_corruption(sample: Any) -> Mapping[str, Any] | None:
 
 
 def map_to_original(samples: Sequence[Any]) -> None:
-    """Put predictions into the coordinates of the images before corruption, in their place.
+    """Change predictions, in place, to the coordinates of the images before corruption.
 
     Boxes, masks and label maps are mapped, so that the annotations of the originals can judge
     them; what a corruption has cut off gets the label of the nearest pixel that was kept.
@@ -136,7 +157,7 @@ def check_handed_on(samples: Sequence[Any], condition: Condition) -> None:
     """Check that a corrupted image's data sample says what was done to it.
 
     Raises:
-        PipelineError: It does not, so that boxes and masks cannot be mapped back.
+        PipelineError: A data sample does not say it, so that boxes and masks cannot be mapped back.
     """
     if condition.corruption is None or all(left_by_corruption(one) for one in samples):
         return

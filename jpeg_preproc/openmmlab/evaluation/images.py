@@ -18,8 +18,8 @@ from jpeg_preproc.jpeg import is_jpeg, read_jpeg_info
 from jpeg_preproc.openmmlab.config import loader_index
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
 
-# What the loaders of mmcv raise on a bad file; the assertion is LoadImageFromFile's own.
 _MEND = "check that it is an image and undamaged, or take it out of the annotations"
+# What the loaders of mmcv raise on a bad file; the assertion is LoadImageFromFile's own.
 _LOAD_ERRORS = (OSError, AssertionError, SyntaxError, ValueError, cv2.error)
 
 
@@ -42,7 +42,7 @@ class ImageCheck:
 
         Raises:
             AnnotationError: The file or mask is missing or outside the data root.
-            ImageReadError: It is there and cannot be used.
+            ImageReadError: The file is there and cannot be used.
         """
         path = str(record["img_path"])
         if self.root and not _inside(path, self.root):

@@ -32,11 +32,11 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
     taken from the detections it has written, if :func:`keep_boxes` was called.
 
     Args:
-        evaluator: Has processed all images.
-        images: How many.
+        evaluator: The evaluator, which has processed all images.
+        images: Number of those images.
 
     Raises:
-        JpegPreprocError: There is neither an mAP nor an mIoU.
+        JpegPreprocError: The metrics report neither an mAP nor an mIoU.
         AnnotationError: There is no ground truth to compare with.
     """
     replicates = _iou_replicates(evaluator)  # before the metrics forget what they have collected
@@ -46,7 +46,7 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
         own = {key: float(number) for key, number in _report(metric, images).items()}
         if "bbox" in getattr(metric, "metrics", ()) and getattr(metric, "outfile_prefix", None):
             found = _coco_ap(metric)
-            if _is_plain_coco(metric):
+            if is_plain_coco(metric):
                 name = f"{metric.prefix}/" if metric.prefix else ""
                 own = {f"{name}{key}": round(value, 3) for key, value in found.parts.items()}
             # A subclass may count differently; then its own figure stands.
@@ -73,18 +73,19 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
 def keep_boxes(evaluator: Evaluator, prefix: Path) -> None:
     """Let a ``CocoMetric`` write its detections to ``PREFIX.bbox.json``, COCO's results format.
 
-    One without options of its own does no more than that: :func:`evaluate` compares them with the
-    ground truth, as it would, and COCO's evaluation, which takes long, runs once instead of twice.
+    A ``CocoMetric`` without options of its own then only writes: :func:`evaluate` compares the
+    detections with the ground truth as the metric would have done, so that COCO's evaluation,
+    which takes long, runs once instead of twice.
     """
     for metric in evaluator.metrics:
         if "bbox" in getattr(metric, "metrics", ()) and hasattr(metric, "outfile_prefix"):
             prefix.parent.mkdir(parents=True, exist_ok=True)
             metric.outfile_prefix = str(prefix)
-            if _is_plain_coco(metric):
+            if is_plain_coco(metric):
                 metric.format_only = True
 
 
-def _is_plain_coco(metric: Any) -> bool:
+def is_plain_coco(metric: Any) -> bool:
     """Tell whether a metric is ``CocoMetric`` of boxes, at COCO's thresholds, and no more."""
     return (
         transform_name(metric) == "CocoMetric"
@@ -98,8 +99,8 @@ def _is_plain_coco(metric: Any) -> bool:
 def _report(metric: Any, images: int) -> dict[str, Any]:
     """Return what a metric computes from the results it has, of all images.
 
-    ``BaseMetric.evaluate`` would collect those of other processes; where there are some, that was
-    done.
+    ``BaseMetric.evaluate`` would collect the results of other processes; where there are any, they
+    have been collected before.
     """
     if not is_distributed():
         return dict(metric.evaluate(images))
@@ -123,7 +124,7 @@ def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
 def _coco_ap(metric: Any) -> BoxAp:
     """Return box AP from the detections a ``CocoMetric`` wrote.
 
-    With the metric's own ground truth, images, categories and thresholds.
+    It is over the metric's own ground truth, images, categories and thresholds.
     """
     written = Path(f"{metric.outfile_prefix}.bbox.json").read_text(encoding="utf-8")
     return box_ap(

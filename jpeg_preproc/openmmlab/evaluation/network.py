@@ -77,7 +77,7 @@ def build_model(config: Config, *, trust_checkpoint: bool = False) -> nn.Module:
         trust_checkpoint: Let the model's constructor load checkpoints that hold more than tensors.
 
     Raises:
-        JpegPreprocError: It cannot be built.
+        JpegPreprocError: The model cannot be built.
     """
     try:
         # Synchronised batch norm runs on GPUs only; in eval mode the plain one is the same.

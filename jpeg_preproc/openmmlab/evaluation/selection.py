@@ -37,7 +37,7 @@ class Selection:
     """The images that are evaluated.
 
     Attributes:
-        images: How many.
+        images: Number of the images.
         skipped: ``{'file': ..., 'reason': ...}`` of each that was asked for and cannot be used.
         digest: SHA-256 over the annotation files and the names and contents of the images.
     """
@@ -62,11 +62,12 @@ def select_images(
     left out as images without detections: it gets a copy of that file with the others only.
 
     Args:
-        config: Its default scope must be set. Datasets get ``indices``, metrics ``ann_file``.
+        config: The config, whose default scope must be set. Its datasets get ``indices``, its
+            metrics ``ann_file``.
         folder: Where shortened annotation files are written.
         limit: Take this many images, evenly spaced over the set, before checking them.
         on_image: Called with each file's name and the number to check, in this process.
-        processes: Those that share the checking; each makes this call.
+        processes: Processes that share the checking; each makes this call.
 
     Raises:
         AnnotationError: An annotation file is missing or malformed, names classes that are not
@@ -105,7 +106,7 @@ def select_images(
             for metric in metric_configs(config):
                 shorten_annotations(metric, ids, folder)
 
-        processes.first(shorten)  # where the metrics compute
+        processes.first(shorten)  # the process in which the metrics compute
     return Selection(images, tuple(skipped), digest.hexdigest())
 
 

@@ -58,22 +58,23 @@ class OpenMMLabTask:
     Attributes:
         dataset: Short name of the test data.
         model: The config's file name without its ending.
-        images: How many are evaluated.
-        skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be.
+        images: Number of images that are evaluated.
+        skipped: ``{'file': ..., 'reason': ...}`` of each image that cannot be evaluated.
         fingerprint: What the result depends on besides the added transforms.
-        stages: How long it took to get ready, in all processes together.
+        stages: How long each stage of getting ready took, in all processes together.
+        network: The model, built and loaded.
 
     Args:
         config: Path of an OpenMMLab config.
         checkpoint: Path of its weights.
         out_dir: Where shortened annotations and boxes are written.
-        cfg_options: Dotted keys and new values.
+        cfg_options: Dotted keys of the config and their new values.
         data_root: Replaces the test data's root.
         limit: Evaluate this many images, evenly spaced over the set.
-        device: Of torch, for the model.
+        device: Torch's device for the model.
         num_workers: Processes that load, compress and restore; 0 does it in this one.
         on_check: Called with each image's name and their number while the set is checked.
-        processes: Those that share the images.
+        processes: Processes that share the images.
         trust_checkpoint: Load a checkpoint that holds more than tensors, which runs its code.
 
     Raises:
@@ -111,7 +112,7 @@ class OpenMMLabTask:
         digest = _digest(self.config)
         with quiet(), DefaultScope.overwrite_default_scope(self._scope):
             with clock.stage("prepare"):
-                self._network: Any = load_model(
+                self.network: Any = load_model(
                     self.config, checkpoint, device, trust_checkpoint=trust_checkpoint
                 )
             with clock.stage("check"):
@@ -144,11 +145,11 @@ class OpenMMLabTask:
         Args:
             condition: What the images go through.
             settings: How its restorer runs, and where.
-            name: Of the condition; detections are kept as ``predictions/NAME.bbox.json``.
-            on_image: Called after each image, of those of the other processes too.
+            name: Name of the condition; detections are kept as ``predictions/NAME.bbox.json``.
+            on_image: Called after each image, those of the other processes included.
 
         Raises:
-            PipelineError: They cannot stand in this pipeline.
+            PipelineError: The transforms cannot stand in this pipeline.
             JpegPreprocError: The metric gives no mAP or mIoU, or keeps no results by image where
                 several processes share them.
         """
@@ -175,7 +176,7 @@ class OpenMMLabTask:
                 with clock.stage("metric"):
                     kept = [results for results, _, _ in shares]
                     for metric, *parts in zip(evaluator.metrics, *kept, strict=True):
-                        metric.results = self._merged(metric, parts)
+                        metric.results = self.merged(metric, parts)
                     figure, results = evaluate(evaluator, self.images)
                 return Measurement(
                     metric=figure.metric,
@@ -198,12 +199,12 @@ class OpenMMLabTask:
             settings: How its restorer runs, and where.
 
         Raises:
-            PipelineError: They cannot stand in this pipeline.
+            PipelineError: The condition's transforms cannot stand in this pipeline.
         """
         clock = StageClock(device=self.device)
 
         def test(packed: Any) -> None:
-            self._network.test_step(pseudo_collate([packed]))
+            self.network.test_step(pseudo_collate([packed]))
 
         with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
             config = with_condition(self.config, condition, settings)
@@ -230,18 +231,18 @@ class OpenMMLabTask:
 
     @contextlib.contextmanager
     def _preprocessing(self, config: Config, clock: StageClock) -> Iterator[None]:
-        """Give the network the data preprocessor of a config while it restores; it has its own."""
-        stock = self._network.data_preprocessor
+        """Let the network use a condition's data preprocessor, if it has one that restores."""
+        stock = self.network.data_preprocessor
         if config.model.get("data_preprocessor") == self.config.model.get("data_preprocessor"):
             yield
             return
         own = MODELS.build(config.model.data_preprocessor).to(self.device)
         own.restoring = lambda: clock.stage("restore")
-        self._network.data_preprocessor = own
+        self.network.data_preprocessor = own
         try:
             yield
         finally:
-            self._network.data_preprocessor = stock
+            self.network.data_preprocessor = stock
 
     def _test(
         self,
@@ -256,7 +257,7 @@ class OpenMMLabTask:
         for position, (index, batch) in enumerate(zip(self._indices(), loader, strict=True)):
             set_random_seed(SEED + index)  # whatever images came before, in whichever process
             with clock.stage("model"):
-                outputs = self._network.test_step(batch)
+                outputs = self.network.test_step(batch)
             with clock.stage("metric"):
                 check_handed_on(outputs, condition)
                 for left in filter(None, map(left_by_corruption, outputs)):
@@ -267,7 +268,7 @@ class OpenMMLabTask:
             advance(on_image, position, self.images, self.processes)
         return num_bytes, num_pixels
 
-    def _merged(self, metric: Any, parts: Sequence[Any]) -> Any:
+    def merged(self, metric: Any, parts: Sequence[Any]) -> Any:
         """Return what a metric has kept of all images, in their order."""
         if self.processes.size == 1:
             return parts[0]

@@ -17,7 +17,7 @@ Step = tuple[str, Callable[[Any], Any]]
 
 
 def time_pipelines(dataset: Any, clock: StageClock) -> None:
-    """Let a clock time the transforms of a built dataset, wrapped ones too, in its place."""
+    """Make a clock time the transforms of a built dataset, and of those it wraps, in place."""
     for leaf in _leaves(dataset):
         leaf.pipeline.transforms = [
             clock.timed(stage(step), step) for step in leaf.pipeline.transforms

@@ -46,8 +46,8 @@ class OpenMMLabFeatures(nn.Module):
     Raises:
         UntrustedCheckpointError: The checkpoint holds more than tensors.
         WeightsError: The checkpoint is missing, damaged, or not of this model.
-        TrainingError: An output that is unknown, or that this model does not have; a ``scale``
-            that is none.
+        TrainingError: An output is unknown, or this model does not have it; or ``scale`` is not
+            above 0.
         JpegPreprocError: The config cannot be read, or its model cannot be built.
     """
 
@@ -77,7 +77,7 @@ class OpenMMLabFeatures(nn.Module):
         with quiet(), DefaultScope.overwrite_default_scope(scope):
             model: Any = load_model(settings, checkpoint, "cpu", trust_checkpoint=trust_checkpoint)
         self.outputs, self.scale = tuple(outputs), float(scale)
-        #: For the manifest of what is trained with it.
+        #: What the manifest of weights trained with it says about it.
         self.record: dict[str, Any] = {
             "model": type(model).__name__,
             "config": Path(config).name,
@@ -94,7 +94,7 @@ class OpenMMLabFeatures(nn.Module):
         """Return the feature maps, (N, C, H, W) each, as ``backbone.0``, ``backbone.1``, ….
 
         Args:
-            image: (N, 3, H, W) RGB in [0, 1].
+            image: RGB images, (N, 3, H, W) in [0, 1].
         """
         features = self.normalise(image)
         found: dict[str, Tensor] = {}
@@ -135,7 +135,7 @@ class OpenMMLabFeatures(nn.Module):
 
 
 def _prepare_for_crops(config: Config) -> None:
-    """Leave of a config's data preprocessor what is right for crops of training images.
+    """Keep of a config's data preprocessor only what is right for crops of training images.
 
     A segmenter's fixed size in testing would make a crop nearly all border, and what
     :func:`~jpeg_preproc.openmmlab.convert.with_jpeg_restore` put there restores files.

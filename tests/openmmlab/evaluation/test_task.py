@@ -85,7 +85,7 @@ def test_boxes_are_compared_once_and_as_mmdets_own_metric_does(tmp_path, coco, m
     from jpeg_preproc.openmmlab.evaluation import metrics
 
     found = detector(tmp_path, coco).measure(JPEG, SETTINGS, "a")
-    monkeypatch.setattr(metrics, "_is_plain_coco", lambda metric: False)
+    monkeypatch.setattr(metrics, "is_plain_coco", lambda metric: False)
     expected = detector(tmp_path, coco).measure(JPEG, SETTINGS, "b")
     assert found.all_metrics == expected.all_metrics and len(found.all_metrics) == 6
     assert (found.value, found.replicates) == (expected.value, expected.replicates)
@@ -153,12 +153,12 @@ def test_restored_images_reach_the_model(tmp_path, voc, weights):
 def test_the_data_preprocessor_restores_as_the_pipeline_does(tmp_path, coco, weights):
     restored = Condition(Jpeg(2), RestorerChoice(weights, "noise", ""))
     task = detector(tmp_path, coco, threshold=160.0)
-    stock = task._network.data_preprocessor
+    stock = task.network.data_preprocessor
     inside = RestoreSettings(where="preprocessor")
     results = [task.measure(restored, settings, "x") for settings in (SETTINGS, inside)]
     assert results[0].value == results[1].value
     assert results[0].value != task.measure(JPEG, inside, "x").value
-    assert task._network.data_preprocessor is stock
+    assert task.network.data_preprocessor is stock
     assert [result.stages["restore"][0] > 0 for result in results] == [True, True]
 
 
@@ -179,10 +179,10 @@ def test_stages_account_for_the_run(tmp_path, voc, weights, workers):
 def test_a_metric_without_results_by_image_is_for_one_process(tmp_path, voc):
     task = segmenter(tmp_path, voc)
     task.processes = Processes(0, 2)
-    assert task._merged(None, [[0, 2, 4], [1, 3, 5]]) == list(range(6))
+    assert task.merged(None, [[0, 2, 4], [1, 3, 5]]) == list(range(6))
     for parts in ([{"car": []}, {}], [[0, 2], [1, 3, 5]]):
         with pytest.raises(JpegPreprocError, match=r"NoneType keeps no result .* without --launch"):
-            task._merged(None, parts)
+            task.merged(None, parts)
 
 
 def test_workers_change_nothing(tmp_path, voc, weights):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from stirring import stir
 
 from jpeg_preproc.demo import demo_configs
 from jpeg_preproc.io import sha256_file
@@ -27,7 +28,7 @@ CONFIG = (
 def config(tmp_path, miniature):
     """Four steps of a small restorer from weights of its own."""
     start = build_restorer("GridUNet", "nano")
-    torch.nn.init.normal_(start.tail.weight, std=0.01)
+    stir(start.tail, 0.01)
     save_weights(start, tmp_path / "start.safetensors", preset="nano")
     options = {
         "experiment_name": tmp_path.name,  # mmengine keeps one of each

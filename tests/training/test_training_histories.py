@@ -10,14 +10,10 @@ import pytest
 from PIL import Image
 
 from jpeg_preproc.corruptions import DoubleJpeg, Jpeg, ResizedJpeg, TableJpeg
-from jpeg_preproc.jpeg import nearest_qf, qtables_from_qf
+from jpeg_preproc.jpeg import nearest_qf
+from jpeg_preproc.jpeg.tables import octaves_of
 from jpeg_preproc.training.data import JpegCrops
-from jpeg_preproc.training.histories import (
-    Coding,
-    coarser_qf,
-    equal_error_qf,
-    octaves_between,
-)
+from jpeg_preproc.training.histories import Coding, equal_error_qf
 
 MIXED = Coding(
     qf_ranges=[(5, 60, 1.0)],
@@ -75,11 +71,12 @@ def test_of_two_codings_the_coarser_one_is_told(rng):
         history = MIXED.draw(rng, 96, 400)
         made = history.corruption
         if isinstance(made, DoubleJpeg):
-            assert (history.told == "file") == (made.first >= made.second)
-            if history.told != "file":
-                assert abs(octaves_between(history.told, made.first)) < 5 * MIXED.belief_spread
+            assert (history.quality == "file") == (made.first >= made.second)
+            if history.quality != "file":
+                gap = octaves_of(history.quality) - octaves_of(made.first)
+                assert abs(gap) < 5 * MIXED.belief_spread + 0.5  # of whole qualities
     trusting = Coding(double=1.0, double_qf=(5, 20), qf_ranges=[(80, 90, 1.0)])
-    assert trusting.draw(rng, 96, 400).told == "file"
+    assert trusting.draw(rng, 96, 400).quality == "file"
 
 
 def test_the_quality_of_equal_error_is_that_of_one_coding(photo):
@@ -98,16 +95,7 @@ def test_reducing_an_image_raises_its_quality_and_enlarging_lowers_it(photo, rng
     told = {}
     for scale in (0.5, 1.5):
         corruption = ResizedJpeg(20, scale, kernel="bicubic")
-        history = type(MIXED.draw(rng, 96, 400))(corruption, 120, told="error")
+        history = type(MIXED.draw(rng, 96, 400))(corruption, 120, quality="error")
         clean, spoilt = corruption.reference(photo), corruption.apply(photo).pixels
         told[scale] = nearest_qf(coding.tables(history, None, clean, spoilt, rng)).qf
     assert told[1.5] < 20 < told[0.5]
-
-
-def test_steps_twice_as_coarse_are_an_octave():
-    for qf in (10, 30, 50, 80):
-        coarser = coarser_qf(qf, 0.5)
-        ratio = qtables_from_qf(coarser)[0, 4:, 4:].mean() / qtables_from_qf(qf)[0, 4:, 4:].mean()
-        assert np.log2(ratio) == pytest.approx(0.5, abs=0.12) or coarser <= 12
-        assert octaves_between(coarser, qf) == pytest.approx(0.5, abs=0.1)
-    assert (coarser_qf(100, 1.0), coarser_qf(1, 3.0)) == (100, 1)

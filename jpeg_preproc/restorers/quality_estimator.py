@@ -1,0 +1,162 @@
+"""The quality that a restorer is best told of an image, estimated from its pixels alone.
+
+Where a file's tables, or the grid of an earlier compression, no longer tell what an image has been
+through (it was resized, or saved again more lightly on another grid), a small network looks at
+crops of its luma. Our own design, after a prototype of five stages of strided convolutions; what
+carries it is that it starts from differences of neighbours, in which blocking and ringing stand
+out, and that crops with much evidence weigh more.
+
+It answers with the coarseness of quantisation in octaves; see
+:func:`~jpeg_preproc.jpeg.tables.octaves_of`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from jpeg_preproc.jpeg.blocks import RGB_TO_LUMA
+from jpeg_preproc.restorers.weights import fill, read_state
+
+#: Side of the crops that are looked at, pixels.
+CROP = 128
+
+
+class Coarseness(NamedTuple):
+    """What the network says of each crop.
+
+    Attributes:
+        octaves: (N,) coarseness of quantisation, as of
+            :func:`~jpeg_preproc.jpeg.tables.octaves_of`.
+        log_error: (N,) logarithm of the error that it expects, in octaves.
+    """
+
+    octaves: Tensor
+    log_error: Tensor
+
+
+class QualityEstimator(nn.Module):
+    """Estimate the effective quality of crops of luma: 2.3 kMAC per pixel.
+
+    Args:
+        widths: Channels at 1/2, 1/4, 1/8 and 1/16 of the resolution.
+    """
+
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 48, 64)) -> None:
+        super().__init__()
+        half, quarter, eighth, sixteenth = widths
+        self.stem = _layer(16, half, 1)
+        self.stages = nn.Sequential(
+            _layer(half, quarter, 2),
+            _layer(quarter, quarter, 1),
+            _layer(quarter, eighth, 2),
+            _layer(eighth, eighth, 1),
+            _layer(eighth, sixteenth, 2),
+            _layer(sixteenth, sixteenth, 1),
+        )
+        self.head = nn.Sequential(nn.Linear(3 * sixteenth, 64), nn.ReLU(), nn.Linear(64, 2))
+
+    def forward(self, luma: Tensor) -> Coarseness:
+        """Return the coarseness of each crop.
+
+        Args:
+            luma: (N, 1, H, W) in [0, 1], H and W multiples of 16.
+        """
+        x = F.pixel_unshuffle(_evidence(luma), 2)  # (N, 16, H/2, W/2)
+        x = self.stages(self.stem(x)).flatten(2)  # (N, C, positions)
+        pooled = torch.cat([x.mean(2), x.amax(2), x.std(2)], dim=1)  # (N, 3C)
+        octaves, log_error = self.head(pooled).unbind(1)
+        return Coarseness(octaves, log_error)
+
+
+def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def _evidence(luma: Tensor) -> Tensor:
+    """Return (N, 4, H, W): luma, what differs from its surroundings, and from two neighbours."""
+    padded = F.pad(luma, (1, 1, 1, 1), mode="replicate")
+    detail = 12 * (luma - F.avg_pool2d(padded, 3, 1))
+    right = 8 * (padded[..., 1:-1, 2:] - luma)
+    below = 8 * (padded[..., 2:, 1:-1] - luma)
+    return torch.cat([luma - 0.5, *(part.clamp(-2, 2) for part in (detail, right, below))], dim=1)
+
+
+def luma_crops(pixels: np.ndarray, most: int) -> np.ndarray:
+    """Return (N, 1, CROP, CROP) uint8 luma of crops that lie evenly over an image.
+
+    A smaller image is continued by its mirror image, so that there is always one.
+
+    Args:
+        pixels: uint8, (H, W, 3) RGB or (H, W) grey.
+        most: How many crops there are at most.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = _layout(height, width, most)
+    tops = np.linspace(0, max(height - CROP, 0), rows).astype(int)
+    lefts = np.linspace(0, max(width - CROP, 0), columns).astype(int)
+    crops = []
+    for top in tops:
+        for left in lefts:
+            crop = pixels[top : top + CROP, left : left + CROP]
+            luma = crop if crop.ndim == 2 else np.rint(crop @ RGB_TO_LUMA).astype(np.uint8)
+            missing = [(0, CROP - size) for size in luma.shape]
+            crops.append(np.pad(luma, missing, mode="symmetric"))
+    return np.stack(crops)[:, None]
+
+
+def _layout(height: int, width: int, most: int) -> tuple[int, int]:
+    """Return rows and columns of crops that do not overlap, as many as may be."""
+    rows, columns = max(height // CROP, 1), max(width // CROP, 1)
+    while rows * columns > most:
+        if rows >= columns:
+            rows -= 1
+        else:
+            columns -= 1
+    return rows, columns
+
+
+#: The estimator that comes with the package.
+SHIPPED_ESTIMATOR = Path(__file__).parent / "estimator" / "quality.safetensors"
+
+
+@lru_cache(maxsize=1)
+def load_estimator() -> QualityEstimator:
+    """Return the estimator that comes with the package, on the CPU, in eval mode.
+
+    Raises:
+        WeightsError: Its file is damaged.
+    """
+    state, _ = read_state(SHIPPED_ESTIMATOR)
+    network = QualityEstimator()
+    fill(network, state, source=str(SHIPPED_ESTIMATOR))
+    return network.eval()
+
+
+@torch.inference_mode()
+def estimate(network: QualityEstimator, pixels: np.ndarray, most: int = 8) -> tuple[float, float]:
+    """Return the coarseness of an image in octaves, and the error to be expected of it.
+
+    Crops are weighed by the inverse of their expected squared errors.
+
+    Args:
+        network: The trained estimator, in eval mode.
+        pixels: uint8, (H, W, 3) RGB or (H, W) grey.
+        most: How many crops are looked at, at most.
+    """
+    device = next(network.parameters()).device
+    crops = torch.from_numpy(luma_crops(pixels, most)).to(device).float() / 255
+    found = network(crops)
+    weights = (-2 * found.log_error).exp()
+    share = weights / weights.sum()
+    octaves = float((share * found.octaves).sum())
+    # Crops of one image err alike, so that many are hardly surer than the best of them.
+    return octaves, float((share * found.log_error).sum().exp())
