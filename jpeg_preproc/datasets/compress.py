@@ -146,14 +146,23 @@ def corruption_variants(
                 "would no longer fit; tools/eval_downstream.py --corruptions measures it without "
                 "writing a dataset."
             )
-        folder = re.sub(r"[^\w.]+", "_", corruption.spelling)
+        folder = Path(out) / spelled_folder(corruption.spelling)
         settings = {"corruption": corruption.spelling, "key": corruption.key()}
-        variants.append(Variant(Path(out) / folder, settings, CorruptionEncoder(corruption)))
+        variants.append(Variant(folder, settings, CorruptionEncoder(corruption)))
     return variants
 
 
+def spelled_folder(spelling: str) -> str:
+    """Return what the tree is called whose images went through what ``spelling`` says.
+
+    >>> spelled_folder("webp:30"), spelled_folder("resized_jpeg:20,0.75,then=95")
+    ('webp_30', 'resized_jpeg_20_0.75_then_95')
+    """
+    return re.sub(r"[^\w.-]+", "_", spelling)
+
+
 def compression_rows(tree: DatasetTree, summary: RewriteSummary) -> list[dict[str, Any]]:
-    """Return one row for each quality: how many images its tree has, and how large they are."""
+    """Return one row for each tree: how it was made, how many images it has, and how large."""
     return [
         {
             "dataset": tree.layout,

@@ -63,9 +63,9 @@ def rewrite_dataset(
         chunk: How many images a worker is handed at once, where there are enough for all workers.
 
     Raises:
-        DatasetError: A result lies inside the source or the source inside a result, a folder was
-            made otherwise or is being written by another run, two images would have one name, or a
-            write fails. What was done by then stays done, and the same call goes on from there.
+        DatasetError: Two results have one folder, a result lies inside the source or the source
+            inside a result, a folder was made otherwise or is being written by another run, two
+            images would have one name, or a write fails. What was done by then stays done, and the same call goes on from there.
         LauncherError: A process that shares the work has ended.
     """
     processes, out = execution.processes, variants[0].folder.parent
@@ -130,6 +130,10 @@ def _refuse_overlap(root: Path, parent: Path, variants: Sequence[Variant]) -> No
         raise DatasetError(
             f"The output {out} lies in the dataset {root}; give a folder outside it."
         )
+    folders = [variant.folder for variant in variants]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise DatasetError(f"Two results would be written to {folder}; leave one of them out.")
     for variant in variants:
         if root.is_relative_to(variant.folder.resolve()):
             raise DatasetError(
