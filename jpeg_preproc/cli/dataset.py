@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +18,14 @@ from jpeg_preproc.datasets import (
     Execution,
     RewriteSummary,
     scan_dataset,
+    start_worker_server,
     stop_on_signals,
 )
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
 from jpeg_preproc.errors import JpegPreprocError, LauncherError, ReportedElsewhereError
 from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
+
+_SECONDS_A_STEP = 0.2
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ def _run(args: argparse.Namespace, command: DatasetCommand, processes: Processes
         command.check()
         return scan_dataset(args.src, args.format, args.splits, args.img_dirs, args.follow_links)
 
+    if args.executor == "processes" and args.workers != 0:
+        start_worker_server()
     tree = processes.first(look)
     workers = args.workers
     if workers is None:
@@ -158,8 +164,15 @@ def _rewrite(
             for name, items in (("other files", tree.carried), ("images", tree.images))
         }
 
+        shown = time.monotonic()
+
         def on_progress(phase: str, done: int, total: int) -> None:
-            bar.update(phases[phase], completed=done, total=total)
+            # A bar that moves with each image would take more time than writing its manifest.
+            nonlocal shown
+            now = time.monotonic()
+            if now - shown > _SECONDS_A_STEP or done == total:
+                bar.update(phases[phase], completed=done, total=total)
+                shown = now
 
         how = replace(how, stop=stop, on_progress=on_progress, processes=processes)
         return command.rewrite(tree, how)

@@ -6,46 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
-from jpeg_preproc.datasets.manifest import Entry
+from jpeg_preproc.datasets.manifest import Entry, entry_line, parse_line
 from jpeg_preproc.errors import DatasetError
 from jpeg_preproc.io import sha256_bytes, sha256_file, write_bytes_atomic
 from jpeg_preproc.jpeg.image import LoadedImage, load_image
 from jpeg_preproc.jpeg.source import source_bytes
 from jpeg_preproc.jpeg.versions import encoder_versions
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One rewritten tree.
-
-    Attributes:
-        folder: Root of the tree.
-        settings: How its images are made, as JSON values; they head its manifest.
-    """
-
-    folder: Path
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class ImageTask:
-    """One source image and every tree that it goes into.
-
-    Attributes:
-        source: Image file.
-        name: Path of the source relative to the data root, with forward slashes.
-        target: Path of the result relative to each tree's root, with forward slashes.
-        variants: Trees that the image goes into.
-        known: Entry that an earlier run made in each of these trees, or None.
-    """
-
-    source: Path
-    name: str
-    target: str
-    variants: tuple[Variant, ...]
-    known: tuple[Entry | None, ...]
 
 
 @dataclass(frozen=True)
@@ -61,11 +29,51 @@ class Encoded:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Written:
-    """The entry of an image in one variant, and whether it was written by this run."""
+#: What makes the bytes of a file from an image in stored orientation and from its name, the path
+#: relative to the data root. It gives the same bytes each time, and can be pickled.
+Encode: TypeAlias = Callable[[LoadedImage, str], Encoded]
 
-    entry: Entry
+
+@dataclass(frozen=True)
+class Variant:
+    """One rewritten tree.
+
+    Attributes:
+        folder: Root of the tree.
+        settings: All that its images depend on, as JSON values; they head its manifest.
+        encode: Makes its images.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    encode: Encode
+
+
+class ImageTask(NamedTuple):
+    """One source image, to be written into every variant.
+
+    Attributes:
+        source: Path of the image file.
+        name: Path of the source relative to the data root, with forward slashes.
+        target: Path of the result relative to each variant's root, with forward slashes.
+        known: Line that an earlier run left in each variant's manifest, or None.
+    """
+
+    source: str
+    name: str
+    target: str
+    known: tuple[str | None, ...]
+
+
+class Written(NamedTuple):
+    """What became of an image in one variant.
+
+    Attributes:
+        line: Line of the manifest.
+        is_new: Whether the file was written now; otherwise it was found done.
+    """
+
+    line: str
     is_new: bool
 
 
@@ -79,41 +87,46 @@ def encoder_record(codec: str) -> dict[str, str]:
     return {"pillow": versions["pillow"], "library": versions[codec]}
 
 
-def rewrite_image(
-    task: ImageTask, encode: Callable[[LoadedImage, Mapping[str, Any]], Encoded]
-) -> list[Written]:
-    """Write one image into every variant that does not have it yet.
+@dataclass(frozen=True)
+class ImageWriter:
+    """Writes an image into every variant that does not have it yet, in whatever process.
 
-    It counts as written if the manifest has the source's hash and that of the file in place.
-
-    Args:
-        task: Image and trees.
-        encode: Function of the image and a variant's settings that returns what to write.
-
-    Raises:
-        ImageReadError: The source cannot be read or is of a kind that is not supported.
-        DatasetError: The result cannot be written.
+    Attributes:
+        variants: Trees that each image goes into.
     """
-    source = source_bytes(task.source)
-    source_sha256 = sha256_bytes(source)
-    written: list[Written] = []
-    image: LoadedImage | None = None
-    for variant, known in zip(task.variants, task.known, strict=True):
-        target = os.path.join(variant.folder, task.target)  # noqa: PTH118 - Path takes longer
-        if known is not None and _is_in_place(known, source_sha256, target):
-            written.append(Written(known, is_new=False))
-            continue
-        image = image or load_image(source, name=str(task.source))
-        encoded = encode(image, variant.settings)
-        try:
-            write_bytes_atomic(target, encoded.data)
-        except OSError as error:
-            raise DatasetError(
-                f"{target} cannot be written ({error.strerror}); see to it and run again: "
-                "what is done is kept."
-            ) from error
-        written.append(Written(_entry(task, image, source_sha256, encoded), is_new=True))
-    return written
+
+    variants: tuple[Variant, ...]
+
+    def __call__(self, task: ImageTask) -> list[Written]:
+        """Write one image and return its lines in the variants' manifests.
+
+        It counts as written if the manifest has the source's hash and that of the file in place.
+
+        Raises:
+            ImageReadError: The source cannot be read or is of a kind that is not supported.
+            DatasetError: The result cannot be written.
+        """
+        source = source_bytes(task.source)
+        source_sha256 = sha256_bytes(source)
+        written: list[Written] = []
+        image: LoadedImage | None = None
+        for variant, known in zip(self.variants, task.known, strict=True):
+            target = os.path.join(variant.folder, task.target)  # noqa: PTH118 - Path takes longer
+            if known is not None and _is_in_place(parse_line(known), source_sha256, target):
+                written.append(Written(known, is_new=False))
+                continue
+            image = image or load_image(source, name=task.source)
+            encoded = variant.encode(image, task.name)
+            try:
+                write_bytes_atomic(target, encoded.data)
+            except OSError as error:
+                raise DatasetError(
+                    f"{target} cannot be written ({error.strerror}); see to it and run again: "
+                    "what is done is kept."
+                ) from error
+            entry = _entry(task, image, source_sha256, encoded)
+            written.append(Written(entry_line(entry), is_new=True))
+        return written
 
 
 def _entry(task: ImageTask, image: LoadedImage, source_sha256: str, encoded: Encoded) -> Entry:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.errors import DatasetError
@@ -25,6 +25,23 @@ _SHARED_JOURNAL = re.compile(r"manifest\.[0-9]+\.jsonl")
 
 #: One image of a manifest: ``path`` and what was read and written, as JSON values.
 Entry = dict[str, Any]
+
+# Made once: json.dumps makes one for each call with such settings.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def entry_line(entry: Entry) -> str:
+    """Return the line of a manifest that holds an entry, without its end.
+
+    >>> entry_line({"path": "a.jpg", "bytes": 1})
+    '{"path":"a.jpg","bytes":1}'
+    """
+    return _ENCODER.encode(entry)
+
+
+def parse_line(line: str) -> Entry:
+    """Return the entry that :func:`entry_line` made a line of."""
+    return cast(Entry, json.loads(line))
 
 
 def is_reserved(name: str) -> bool:
@@ -68,7 +85,8 @@ class TreeManifest:
         self.path = folder / MANIFEST
         self._journal_path = folder / (f"manifest.{rank}.jsonl" if rank else JOURNAL)
         self.settings = dict(settings)
-        self._entries: dict[str, Entry] = {}
+        # Lines, not what they hold: of a large dataset that takes a fraction of the memory.
+        self._lines: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
         journals = self._journals()
         self.resumed = bool(journals)
@@ -81,12 +99,13 @@ class TreeManifest:
                 f"{folder} is not empty and was not made by this tool (no {MANIFEST}); give "
                 "another output folder, or empty this one."
             )
-        known = [] if rank else self._entries.values()
-        lines = [{"settings": self.settings}, *known]
-        write_text_atomic(self._journal_path, "".join(map(_line, lines)))
+        known = [] if rank else self._lines.values()
+        lines = [_ENCODER.encode({"settings": self.settings}), *known]
+        write_text_atomic(self._journal_path, "".join(line + "\n" for line in lines))
         if rank == 0:
             self._remove_journals(but=self._journal_path)
-        self._journal: IO[str] = self._journal_path.open("a", encoding="utf-8")
+        # Unbuffered: a line is in the file, and out of reach of a kill, once it is written.
+        self._journal: IO[bytes] = self._journal_path.open("ab", buffering=0)
 
     def __enter__(self) -> TreeManifest:
         """Return the manifest itself."""
@@ -101,36 +120,41 @@ class TreeManifest:
         """Close the journal; what it holds stays for the next run."""
         self._journal.close()
 
-    def known(self, path: str) -> Entry | None:
-        """Return the entry of an image, or None."""
-        return self._entries.get(path)
+    def known(self, path: str) -> str | None:
+        """Return the line of an image, or None."""
+        return self._lines.get(path)
 
-    def record(self, entry: Entry) -> None:
-        """Add the entry of an image, or replace it, and write it down at once."""
-        self._entries[entry["path"]] = entry
-        self._journal.write(_line(entry))
-        self._journal.flush()
+    def record(self, path: str, line: str) -> None:
+        """Add the line of an image, or replace it, and write it down at once.
 
-    def adopt(self, entries: Iterable[Entry]) -> None:
-        """Add entries that another process has written down."""
-        self._entries.update((entry["path"], entry) for entry in entries)
+        Args:
+            path: Path of the image, as its entry has it.
+            line: What :func:`entry_line` makes of its entry.
+        """
+        self._lines[path] = line
+        self._journal.write(f"{line}\n".encode())
+
+    def adopt(self, lines: Mapping[str, str]) -> None:
+        """Add lines, by their images' paths, that another process has written down."""
+        self._lines.update(lines)
 
     def forget(self, path: str) -> None:
-        """Drop the entry of an image whose source can no longer be read."""
-        self._entries.pop(path, None)
+        """Drop the line of an image whose source can no longer be read."""
+        self._lines.pop(path, None)
 
     def entries(self) -> list[Entry]:
         """Return all entries, sorted by path."""
-        return [self._entries[path] for path in sorted(self._entries)]
+        return [parse_line(self._lines[path]) for path in sorted(self._lines)]
 
     def finish(self, skipped: Iterable[Problem]) -> Path:
         """Write ``manifest.json``, remove the journals, and return the manifest's path."""
         self._journal.close()
-        problems = [{"path": item.path, "reason": item.reason} for item in skipped]
+        images = [self._lines[path] for path in sorted(self._lines)]
+        problems = [_ENCODER.encode({"path": item.path, "reason": item.reason}) for item in skipped]
         # A line for each image: indenting everything takes as long as compressing some of them.
         lists = (
-            f'"{name}": [' + ",".join("\n" + _line(item).rstrip() for item in items) + "\n]"
-            for name, items in (("images", self.entries()), ("skipped", problems))
+            f'"{name}": [' + ",".join("\n" + line for line in lines) + "\n]"
+            for name, lines in (("images", images), ("skipped", problems))
         )
         settings = json.dumps(self.settings, ensure_ascii=False, indent=2)
         write_text_atomic(self.path, f'{{"settings": {settings},\n' + ",\n".join(lists) + "}\n")
@@ -155,14 +179,14 @@ class TreeManifest:
         try:
             content = json.loads(self.path.read_bytes())
             settings, images = content["settings"], content["images"]
-            entries = {entry["path"]: entry for entry in images}
+            lines = {entry["path"]: entry_line(entry) for entry in images}
         except (ValueError, KeyError, TypeError) as error:
             raise DatasetError(
                 f"{self.path} is damaged ({error}); remove its folder, or give another output "
                 "folder."
             ) from error
         self._check_settings(settings)
-        self._entries = entries
+        self._lines = lines
 
     def _read_journal(self, path: Path) -> None:
         for line in path.read_bytes().splitlines():
@@ -173,7 +197,7 @@ class TreeManifest:
             if isinstance(value, dict) and "settings" in value:
                 self._check_settings(value["settings"])
             elif isinstance(value, dict) and isinstance(value.get("path"), str):
-                self._entries[value["path"]] = value
+                self._lines[value["path"]] = entry_line(value)
 
     def _check_settings(self, found: Any) -> None:
         if found == self.settings:
@@ -188,7 +212,3 @@ class TreeManifest:
             f"{self.path.parent} was made with other settings: {differences}; give another output "
             "folder, or remove this one."
         )
-
-
-def _line(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -14,6 +14,8 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessP
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from types import FrameType
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
@@ -185,21 +187,35 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
+def start_worker_server() -> None:
+    """Begin to start what forks workers, and return at once.
+
+    It takes some tenths of a second to import what its workers need. Called ahead of
+    :func:`rewrite_images`, and once all is imported that the tasks take, it does that meanwhile.
+    """
+    _context()
+    forkserver.ensure_running()
+
+
+def _context(*modules: str) -> ForkServerContext:
+    """Return the way to start workers; the first call decides what they have imported."""
+    # Not fork: torch has threads by now. The server imports these modules once, and the
+    # workers that it forks share that memory. It lasts as long as this process, so that it
+    # is given what a later pool is going to need too, and what the script imports, which
+    # each worker runs again.
+    ours = {name for name in sys.modules if name.startswith("jpeg_preproc.")}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(sorted({*ours, __name__, *modules} - {"__main__"}))
+    return context
+
+
 class _Pool(Generic[Task, Result]):
     """A process pool for one function that can be begun anew."""
 
     def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
         self._function = function
         self._workers = workers
-        # Not fork: torch has threads by now. The server imports these modules once, and the
-        # workers that it forks share that memory. It lasts as long as this process, so that it
-        # is given what a later pool is going to need too, and what the script imports, which
-        # each worker runs again.
-        ours = {name for name in sys.modules if name.startswith("jpeg_preproc.")}
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(
-            sorted({*ours, __name__, function.__module__} - {"__main__"})
-        )
+        self._context = _context(function.__module__)
         self._executor = self._start()
 
     def __enter__(self) -> _Pool[Task, Result]:

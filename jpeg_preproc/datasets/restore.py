@@ -13,14 +13,7 @@ from typing import Any
 
 import torch
 
-from jpeg_preproc.datasets.image import (
-    Encoded,
-    ImageTask,
-    Variant,
-    Written,
-    encoder_record,
-    rewrite_image,
-)
+from jpeg_preproc.datasets.image import Encoded, Variant, encoder_record
 from jpeg_preproc.datasets.manifest import totals
 from jpeg_preproc.datasets.pool import worker_index
 from jpeg_preproc.datasets.rewrite import RewriteSummary, rewrite_dataset
@@ -101,7 +94,6 @@ def restore_dataset(
     return rewrite_dataset(
         tree,
         [variant],
-        ImageRestorer(str(weights_path(how.restorer).resolve()), tuple(devices)),
         execution,
         suffix=SUFFIXES[how.format] if how.rename else None,
     )
@@ -160,7 +152,9 @@ def restoration_variant(
     }
     if not restoration.consistent:  # named only where it is on: earlier runs go on
         del settings["consistent"]
-    return Variant(Path(out) / weights_path(restoration.restorer).stem, settings)
+    path = weights_path(restoration.restorer)
+    restore = ImageRestorer(str(path.resolve()), tuple(devices), settings)
+    return Variant(Path(out) / path.stem, settings, restore)
 
 
 def local_devices(device: str, processes: Processes = ALONE) -> tuple[str, ...]:
@@ -210,20 +204,27 @@ class ImageRestorer:
     Attributes:
         weights: Path of the weights file.
         devices: Devices of torch, which the pool's workers take in turn.
+        settings: What heads the manifest: how images are restored and stored.
     """
 
     weights: str
     devices: tuple[str, ...]
+    settings: Mapping[str, Any]
 
-    def __call__(self, task: ImageTask) -> list[Written]:
-        """Restore one image; see :func:`~jpeg_preproc.datasets.image.rewrite_image`."""
+    def __call__(self, image: LoadedImage, name: str) -> Encoded:
+        """Return the restored image in its lossless format.
+
+        Raises:
+            ImageReadError: There is too little memory for the image.
+            WeightsError: The weights file is not the one that the run began with.
+        """
         try:
-            return rewrite_image(task, self._encode)
+            return self._encode(image, self.settings)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             raise ImageReadError(
-                f"{task.source}: too little memory for its size; try fewer --workers, a smaller "
+                f"{name}: too little memory for its size; try fewer --workers, a smaller "
                 "--tile, or a restorer that works tile by tile."
             ) from error
 

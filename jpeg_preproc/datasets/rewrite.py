@@ -1,19 +1,18 @@
 """A dataset written anew, image by image, with everything else copied: resumable and atomic.
 
-What is done to an image is a function from outside, so that compressing and restoring a dataset
-share this: :mod:`~jpeg_preproc.datasets.compress` and :mod:`~jpeg_preproc.datasets.restore` each
-give one.
+What is done to an image is each variant's ``encode``, so that compressing and restoring a dataset
+share this: see :mod:`~jpeg_preproc.datasets.compress` and :mod:`~jpeg_preproc.datasets.restore`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jpeg_preproc.datasets.carry import locked, make_folders, remove_temporary_files
-from jpeg_preproc.datasets.image import ImageTask, Variant, Written
+from jpeg_preproc.datasets.image import Variant
 from jpeg_preproc.datasets.manifest import TreeManifest
 from jpeg_preproc.datasets.names import target_names
 from jpeg_preproc.datasets.scan import DatasetTree
@@ -50,7 +49,6 @@ class RewriteSummary:
 def rewrite_dataset(
     tree: DatasetTree,
     variants: Sequence[Variant],
-    function: Callable[[ImageTask], list[Written]],
     execution: Execution,
     suffix: str | None = None,
     chunk: int = 1,
@@ -60,16 +58,15 @@ def rewrite_dataset(
     Args:
         tree: Source of the results.
         variants: Trees to write; their folders share a parent, which is locked while this runs.
-        function: Function that can be imported by its name; see
-            :func:`~jpeg_preproc.datasets.image.rewrite_image`.
         execution: How the work is done.
         suffix: What images' names end in in the results; None keeps their names.
         chunk: How many images a worker is handed at once, where there are enough for all workers.
 
     Raises:
-        DatasetError: A result lies inside the source or the source inside a result, a folder was
-            made otherwise or is being written by another run, two images would have one name, or a
-            write fails. What was done by then stays done, and the same call goes on from there.
+        DatasetError: Two results have one folder, a result lies inside the source or the source
+            inside a result, a folder was made otherwise or is being written by another run, two
+            images would have one name, or a write fails. What was done by then stays done, and the
+            same call goes on from there.
         LauncherError: A process that shares the work has ended.
     """
     processes, out = execution.processes, variants[0].folder.parent
@@ -83,7 +80,7 @@ def rewrite_dataset(
             if not processes.is_first:
                 stack.enter_context(locked(out, shared=True))
                 opened.extend(_open_manifests(variants, processes.rank, stack))
-            work = Work(tree, variants, opened, function, execution, suffix, chunk)
+            work = Work(tree, variants, opened, execution, suffix, chunk)
             return work.do(targets)
 
         for done in processes.each(share):
@@ -134,6 +131,10 @@ def _refuse_overlap(root: Path, parent: Path, variants: Sequence[Variant]) -> No
         raise DatasetError(
             f"The output {out} lies in the dataset {root}; give a folder outside it."
         )
+    folders = [variant.folder for variant in variants]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise DatasetError(f"Two results would be written to {folder}; leave one of them out.")
     for variant in variants:
         if root.is_relative_to(variant.folder.resolve()):
             raise DatasetError(
@@ -148,7 +149,7 @@ def _merge(share: Share, summary: RewriteSummary, manifests: Sequence[TreeManife
     summary.carried += share.carried
     summary.skipped += share.skipped
     summary.interrupted |= share.interrupted
-    for manifest, entries in zip(manifests, share.entries, strict=False):
-        manifest.adopt(entries)
+    for manifest, lines in zip(manifests, share.lines, strict=False):
+        manifest.adopt(lines)
         for path in share.forgotten:
             manifest.forget(path)

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jpeg_preproc.datasets.carry import CarryTask, carry_file
-from jpeg_preproc.datasets.image import ImageTask, Variant, Written
-from jpeg_preproc.datasets.manifest import Entry, TreeManifest
+from jpeg_preproc.datasets.image import ImageTask, ImageWriter, Variant, Written
+from jpeg_preproc.datasets.manifest import TreeManifest
 from jpeg_preproc.datasets.pool import TaskOutcome, WorkerCrashError, rewrite_images
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import DatasetError, DeviceError, JpegPreprocError, WeightsError
+
+# Fewer files than this are copied before workers for it would have begun.
+_FEW_FILES = 64
 
 # What would fail for every other image too.
 _FATAL = (DatasetError, DeviceError, WeightsError)
@@ -52,11 +55,12 @@ class Share:
     """What one process did of a run.
 
     Attributes:
-        entries: Entries of the images it wrote, for each variant.
+        lines: For each variant the manifest's lines of the images it wrote, by path; of the first
+            process, whose manifests the others' lines are added to, none.
         forgotten: What the manifests call the images that it could not read.
     """
 
-    entries: list[list[Entry]]
+    lines: list[dict[str, str]]
     new: int = 0
     kept: int = 0
     carried: int = 0
@@ -72,14 +76,13 @@ class Work:
     tree: DatasetTree
     variants: Sequence[Variant]
     manifests: Sequence[TreeManifest]
-    function: Callable[[ImageTask], list[Written]]
     execution: Execution
     suffix: str | None
     chunk: int
 
     def do(self, targets: Mapping[str, str]) -> Share:
         """Copy and write what is this process's."""
-        share = Share(entries=[[] for _ in self.variants])
+        share = Share(lines=[{} for _ in self.variants])
         with writing(self.variants[0].folder.parent):
             self._carry(share)
             self._rewrite(targets, share)
@@ -102,27 +105,29 @@ class Work:
         """Write every image into every variant, and its entry into every manifest."""
         names = self.execution.processes.share(self.tree.images)
         tasks = (self._image_task(name, targets[name]) for name in names)
-        run = self._run("images", tasks, self.function, len(names), self.chunk)
+        write = ImageWriter(tuple(self.variants))
+        run = self._run("images", tasks, write, len(names), self.chunk)
         with closing(run) as outcomes:
             for outcome in outcomes:
                 if outcome.result is None:
                     share.skipped.append(_problem(outcome, outcome.task.name))
                     share.forgotten.append(outcome.task.target)
                 else:
-                    self._record(outcome.result, share)
+                    self._record(outcome.task.target, outcome.result, share)
 
-    def _record(self, results: Sequence[Written], share: Share) -> None:
-        for manifest, entries, written in zip(self.manifests, share.entries, results, strict=True):
+    def _record(self, target: str, results: Sequence[Written], share: Share) -> None:
+        for manifest, lines, written in zip(self.manifests, share.lines, results, strict=True):
             if written.is_new:
-                manifest.record(written.entry)
-                entries.append(written.entry)
+                manifest.record(target, written.line)
+                if not self.execution.processes.is_first:
+                    lines[target] = written.line
                 share.new += 1
             else:
                 share.kept += 1
 
     def _image_task(self, name: str, target: str) -> ImageTask:
         known = tuple(manifest.known(target) for manifest in self.manifests)
-        return ImageTask(self.tree.root / name, name, target, tuple(self.variants), known)
+        return ImageTask(f"{self.tree.root}/{name}", name, target, known)
 
     def _run(
         self,
@@ -133,7 +138,9 @@ class Work:
         chunk: int,
     ) -> Generator[TaskOutcome[Any, Any], None, None]:
         how = self.execution
-        workers = how.workers if total else 0
+        workers = how.workers
+        if total == 0 or (phase == "other files" and total < _FEW_FILES):
+            workers = 0
         # A few images that take long must not all go to one worker.
         chunk = max(1, min(chunk, total // (4 * workers or 1)))
         if how.executor == "ray" and phase == "images":

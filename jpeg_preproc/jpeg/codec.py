@@ -161,6 +161,8 @@ def decode_picture(
                 mode, divisor = draft
                 # Pillow takes the least size that is no smaller than this.
                 picture.draft(mode, (info.width // divisor, info.height // divisor))
+            # In one piece: in pieces of 64 KB libjpeg stops and goes on again at each.
+            picture.decodermaxblock = len(data)
             picture.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         # Whether libjpeg was built with arithmetic decoding differs between Pillow's builds.

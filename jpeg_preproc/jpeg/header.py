@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from jpeg_preproc.jpeg.components import Component, colour_space, sampling_name
 from jpeg_preproc.jpeg.exif import EXIF_PREFIX, parse_orientation
 from jpeg_preproc.jpeg.segments import EndOfStreamError, SegmentReader
 from jpeg_preproc.jpeg.source import Source, open_source, source_name
-from jpeg_preproc.jpeg.tables import ZIGZAG, nearest_qf
+from jpeg_preproc.jpeg.tables import ZIGZAG, QfMatch, nearest_qf
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +76,10 @@ class _Header:
     height: int = 0
     width: int = 0
     components: tuple[Component, ...] = ()
-    tables: dict[int, npt.NDArray[np.uint16]] = field(default_factory=dict)
+    # Of each table what :func:`_natural_order` returns: bytes, which most files have alike.
+    tables: dict[int, bytes] = field(default_factory=dict)
     # The table in force when a component's first scan starts: a slot may be refilled later.
-    latched: dict[int, npt.NDArray[np.uint16]] = field(default_factory=dict)
+    latched: dict[int, bytes] = field(default_factory=dict)
     orientation: int | None = None
     adobe_transform: int | None = None
     has_jfif: bool = False
@@ -124,7 +126,8 @@ def read_jpeg_info(source: Source, scans: bool = True, name: str | None = None) 
     name = source_name(source) if name is None else name
     with open_source(source) as stream:
         try:
-            return _walk(SegmentReader(stream, name), _Header(name), scans)
+            data = source if isinstance(source, bytes) else None
+            return _walk(SegmentReader(stream, name, data), _Header(name), scans)
         except OSError as error:
             raise ImageReadError(f"{name} cannot be read: {error}.") from error
 
@@ -224,10 +227,16 @@ def _read_tables(payload: bytes, header: _Header) -> None:
         entries = payload[offset + 1 : offset + 1 + size]
         if precision > 1 or slot > 3 or len(entries) < size:
             raise header.corrupt("a quantisation table is damaged")
-        table = np.empty(64, dtype=np.uint16)
-        table[ZIGZAG] = np.frombuffer(entries, dtype=">u2" if precision else np.uint8)
-        header.tables[slot] = table.reshape(8, 8)
+        header.tables[slot] = _natural_order(entries, precision)
         offset += 1 + size
+
+
+@lru_cache(maxsize=256)
+def _natural_order(entries: bytes, precision: int) -> bytes:
+    """Return a table's 64 entries as uint16 in natural order, from a file's in zigzag order."""
+    table = np.empty(64, dtype=np.uint16)
+    table[ZIGZAG] = np.frombuffer(entries, dtype=">u2" if precision else np.uint8)
+    return table.tobytes()
 
 
 def _read_scan(payload: bytes, header: _Header) -> None:
@@ -254,8 +263,8 @@ def _info(header: _Header, scans: bool, truncated: bool | None) -> JpegInfo:
         raise header.corrupt("it holds no image, only tables or metadata")
     if header.height == 0:
         raise header.corrupt("its height is 0")
-    qtables, table_of = _tables_in_use(header)
-    match = nearest_qf(qtables)
+    tables, table_of = _tables_in_use(header)
+    qtables, match = _matched(tables)
     return JpegInfo(
         width=header.width,
         height=header.height,
@@ -278,23 +287,34 @@ def _info(header: _Header, scans: bool, truncated: bool | None) -> JpegInfo:
     )
 
 
-def _tables_in_use(header: _Header) -> tuple[npt.NDArray[np.uint16], tuple[int, ...]]:
-    """Return (T, 8, 8): each table that a component uses, once, in the components' order.
+def _tables_in_use(header: _Header) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    """Return each table that a component uses, once, in the components' order.
 
     Beside it, which of them each component uses.
     """
-    used: dict[tuple[int, bytes], npt.NDArray[np.uint16]] = {}
+    used: list[tuple[int, bytes]] = []
     table_of = []
     for index, part in enumerate(header.components):
         table = header.latched.get(index, header.tables.get(part.slot))
         if table is None:
             raise header.corrupt(f"quantisation table {part.slot} is missing")
-        if not table.all():
+        if not _has_all_steps(table):
             raise header.corrupt(f"quantisation table {part.slot} holds a step of 0")
         # Equal tables in two slots stay two: at QF 100 luma and chroma are both all ones.
-        key = (part.slot, table.tobytes())
-        used.setdefault(key, table)
-        table_of.append(list(used).index(key))
-    qtables = np.stack(list(used.values()))
-    qtables.setflags(write=False)
-    return qtables, tuple(table_of)
+        key = (part.slot, table)
+        if key not in used:
+            used.append(key)
+        table_of.append(used.index(key))
+    return tuple(table for _, table in used), tuple(table_of)
+
+
+@lru_cache(maxsize=256)
+def _has_all_steps(table: bytes) -> bool:
+    return bool(np.frombuffer(table, np.uint16).all())
+
+
+@lru_cache(maxsize=256)
+def _matched(tables: tuple[bytes, ...]) -> tuple[npt.NDArray[np.uint16], QfMatch]:
+    """Return the tables as (T, 8, 8), read-only, and the quality that they are nearest to."""
+    qtables = np.frombuffer(b"".join(tables), np.uint16).reshape(-1, 8, 8)
+    return qtables, nearest_qf(qtables)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import struct
 from typing import BinaryIO
 
 from jpeg_preproc.errors import ImageReadError
@@ -34,6 +32,17 @@ _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _CHUNK = 1 << 18
 
 
+def with_exif(data: bytes, exif: bytes) -> bytes:
+    """Return a JPEG with an APP1 segment in front of all others.
+
+    Args:
+        data: A JPEG, which starts with its SOI marker.
+        exif: Payload with its ``Exif`` prefix, at most 65533 bytes.
+    """
+    length = (len(exif) + 2).to_bytes(2, "big")
+    return data[:2] + bytes((0xFF, APP1)) + length + exif + data[2:]
+
+
 class EndOfStreamError(EOFError):
     """The stream ended inside a segment."""
 
@@ -41,8 +50,16 @@ class EndOfStreamError(EOFError):
 class SegmentReader:
     """Walks the markers of a seekable stream and reads only the segments asked for."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, data: bytes | None = None) -> None:
+        """Stand at the start of a stream.
+
+        Args:
+            stream: Seekable stream of a JPEG.
+            name: What an error calls it.
+            data: All that the stream holds, where it is in memory: searched without a copy.
+        """
         self._stream = stream
+        self._data = data
         self._name = name
         self._size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
@@ -96,15 +113,19 @@ class SegmentReader:
         field = self._stream.read(2)
         if len(field) < 2:
             raise EndOfStreamError
-        (length,) = struct.unpack(">H", field)
+        length = int.from_bytes(field, "big")
         if length < 2:
             raise ImageReadError(
                 f"{self._name} is corrupt: the marker segment at byte {self.tell() - 4} has length "
                 f"{length}; fetch or export the file again."
             )
-        return int(length) - 2
+        return length - 2
 
     def _search(self, pattern: re.Pattern[bytes]) -> int | None:
+        if self._data is not None:
+            found = pattern.search(self._data, self._stream.tell())
+            self._stream.seek(found.end() if found else self._size)
+            return self._data[found.end() - 1] if found else None
         carry = b""
         while chunk := self._stream.read(_CHUNK):
             window = carry + chunk
@@ -121,18 +142,22 @@ def metadata_removed(data: bytes) -> bytes:
     Dropped are comments and all APPn but JFIF's APP0 and Adobe's APP14, which name the colour
     model. ``data`` must have a header that ``read_jpeg_info`` accepts.
     """
-    reader = SegmentReader(io.BytesIO(data), "JPEG")
-    reader.starts_with_soi()
-    kept = [b"\xff\xd8"]
-    while (marker := reader.next_marker()) is not None:
-        start = reader.tell() - 2
+    kept: list[bytes] = []
+    begin, end = 0, 2  # what is kept next begins at one; what was looked at ends at the other
+    while match := _MARKER.search(data, end):
+        start, after = match.span()
+        marker = data[after - 1]
+        if start > end:  # fill bytes, or stray ones that Pillow refuses
+            kept.append(data[begin:end])
+            begin = start
         if marker == SOS:
-            kept.append(data[start:])
             break
-        if marker in STANDALONE:
-            continue
-        reader.skip()
+        if marker not in STANDALONE:
+            after += int.from_bytes(data[after : after + 2], "big")
         is_metadata = marker == COM or (marker in _APPLICATION and marker not in (APP0, APP14))
-        if not is_metadata:
-            kept.append(data[start : reader.tell()])
-    return b"".join(kept)
+        if is_metadata or marker in STANDALONE:
+            kept.append(data[begin:start])
+            begin = after
+        end = after
+    # Most files of a dataset have nothing to drop, and are not copied.
+    return b"".join([*kept, data[begin:]]) if kept else data

@@ -18,6 +18,7 @@ from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import load_image, qtables_from_qf
 from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers.contract import Quality
+from jpeg_preproc.training.graphics import draw_graphic
 from jpeg_preproc.training.histories import Coding
 
 
@@ -66,6 +67,25 @@ class ImageFolder:
         return images, skipped
 
 
+@dataclass(frozen=True)
+class Graphics:
+    """Images that are drawn; see :mod:`jpeg_preproc.training.graphics`.
+
+    Attributes:
+        graphics: How many there are.
+        start: Number of the first one.
+        weight: How often one of their pixels is drawn, relative to those of other sources.
+    """
+
+    graphics: int
+    start: int = 0
+    weight: float = 1.0
+
+    def load(self) -> tuple[list[np.ndarray], list[str]]:
+        """Return the images as (H, W, 3) uint8; none of them fails to be read."""
+        return [draw_graphic(self.start + index) for index in range(self.graphics)], []
+
+
 class JpegCrops(Dataset[dict[str, Tensor]]):
     """Random crops with their JPEG versions; item ``i`` is the same in every run.
 
@@ -85,7 +105,7 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
 
     def __init__(
         self,
-        sources: Sequence[ImageFolder | dict[str, Any]],
+        sources: Sequence[ImageFolder | Graphics | dict[str, Any]],
         crop: int = 128,
         coding: Coding | dict[str, Any] | None = None,
         luma: bool = False,
@@ -100,7 +120,7 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         # likely.
         weights: list[float] = []
         for source in sources:
-            folder = ImageFolder(**source) if isinstance(source, dict) else source
+            folder = _source(source) if isinstance(source, dict) else source
             images, skipped = folder.load()
             large = [image for image in images if min(image.shape[:2]) >= crop]
             self.images += large
@@ -145,6 +165,11 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         clean = np.ascontiguousarray(history.corruption.reference(clean)[rows, columns])
         jpeg = np.ascontiguousarray(made.pixels[rows, columns])
         return clean, jpeg, self.coding.tables(history, made.qtables, clean, jpeg, rng)
+
+
+def _source(settings: dict[str, Any]) -> ImageFolder | Graphics:
+    """Return what the settings of a source are those of."""
+    return Graphics(**settings) if "graphics" in settings else ImageFolder(**settings)
 
 
 def _random_crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:

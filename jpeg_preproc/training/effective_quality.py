@@ -41,7 +41,7 @@ def best_octaves(restorer: Restorer, clean: Tensor, spoilt: Tensor) -> float:
 
     Args:
         restorer: A network that takes a quality.
-        clean: (3, H, W) in [0, 1].
+        clean: The image in [0, 1], (3, H, W).
         spoilt: What has become of it, of the same shape.
     """
     count = len(_TRIED)
@@ -123,6 +123,33 @@ class EffectiveQualityCrops(Dataset[dict[str, Tensor]]):
         }
 
 
+@DATASETS.register_module()
+class JoinedCrops(Dataset[dict[str, Tensor]]):
+    """Several :class:`EffectiveQualityCrops`, each drawn from as often as it has crops.
+
+    Args:
+        parts: Arguments of each.
+        length: Items an epoch has.
+    """
+
+    def __init__(self, parts: Sequence[dict[str, Any]], length: int) -> None:
+        self.parts = [
+            EffectiveQualityCrops(**{key: part[key] for key in part if key != "type"})
+            for part in parts
+        ]
+        self.length = length
+        self.starts = np.cumsum([0, *(part.count for part in self.parts)])
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rounds, place = divmod(index, int(self.starts[-1]))
+        which = int(np.searchsorted(self.starts, place, side="right")) - 1
+        part = self.parts[which]
+        return part[rounds * part.count + place - int(self.starts[which])]
+
+
 def _example(
     source: JpegCrops, index: int, restorer: Restorer, clean: float
 ) -> tuple[np.ndarray, float]:
@@ -171,8 +198,8 @@ class QualityEstimatorModel(BaseModel):
         """Return the loss (``mode='loss'``), or errors in octaves (``'predict'``).
 
         Args:
-            luma: (N, 1, H, W) uint8.
-            octaves: (N,) what is to be answered.
+            luma: Crops as uint8, (N, 1, H, W).
+            octaves: What is to be answered, (N,).
             mode: One of those that mmengine calls models in.
         """
         found = self.estimator(luma.float() / 255)

@@ -74,7 +74,7 @@ class SaveEstimatorHook(Hook):
                     "config": Path(runner.cfg.filename or "").name,
                     "iterations": runner.iter + 1,
                     "data": list(runner.cfg.get("clean_data", [])),
-                    "labels": runner.cfg.train_dataloader.dataset.restorer,
+                    "labels": runner.cfg.get("labels", ""),
                 },
                 licence=self.licence,
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jpeg_preproc.datasets.manifest import JOURNAL, MANIFEST, TreeManifest
+from jpeg_preproc.datasets.manifest import JOURNAL, MANIFEST, TreeManifest, entry_line
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.errors import DatasetError
 
@@ -15,10 +15,14 @@ SETTINGS = {"qf": 10, "subsampling": "4:2:0"}
 A, B = {"path": "a.jpg", "bytes": 1}, {"path": "b.jpg", "bytes": 2}
 
 
+def record(manifest: TreeManifest, entry: dict) -> None:
+    manifest.record(entry["path"], entry_line(entry))
+
+
 def finished(folder: Path, *entries: dict) -> bytes:
     with TreeManifest(folder, SETTINGS) as manifest:
         for entry in entries:
-            manifest.record(entry)
+            record(manifest, entry)
         manifest.finish([Problem("c.jpg", "c.jpg is damaged.")])
     return (folder / MANIFEST).read_bytes()
 
@@ -36,15 +40,15 @@ def test_the_order_in_which_images_are_done_does_not_show(tmp_path):
 
 def test_a_killed_run_is_known_up_to_its_last_whole_line(tmp_path):
     with TreeManifest(tmp_path, SETTINGS) as manifest:
-        manifest.record(A)
-        manifest.record(B)
+        record(manifest, A)
+        record(manifest, B)
     journal = tmp_path / JOURNAL
     journal.write_bytes(journal.read_bytes()[:-5])
     with TreeManifest(tmp_path, SETTINGS) as manifest:
         assert manifest.resumed
-        assert manifest.known("a.jpg") == A
+        assert manifest.known("a.jpg") == entry_line(A)
         assert manifest.known("b.jpg") is None
-        manifest.record(B)
+        record(manifest, B)
     with TreeManifest(tmp_path, SETTINGS) as manifest:
         assert manifest.entries() == [A, B]
 
@@ -53,7 +57,7 @@ def test_a_finished_run_is_known(tmp_path):
     finished(tmp_path, A)
     with TreeManifest(tmp_path, SETTINGS) as manifest:
         assert not manifest.resumed
-        assert manifest.known("a.jpg") == A
+        assert manifest.known("a.jpg") == entry_line(A)
         manifest.forget("a.jpg")
         assert manifest.entries() == []
 
@@ -64,11 +68,11 @@ def test_other_settings_are_refused_and_nothing_is_lost(tmp_path, finish):
         finished(tmp_path, A)
     else:
         with TreeManifest(tmp_path, SETTINGS) as manifest:
-            manifest.record(A)
+            record(manifest, A)
     with pytest.raises(DatasetError, match="subsampling '4:2:0' \\(now '4:4:4'\\)"):
         TreeManifest(tmp_path, {**SETTINGS, "subsampling": "4:4:4"})
     with TreeManifest(tmp_path, SETTINGS) as manifest:
-        assert manifest.known("a.jpg") == A
+        assert manifest.known("a.jpg") == entry_line(A)
 
 
 def test_a_folder_that_others_made_is_refused(tmp_path):

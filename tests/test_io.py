@@ -1,0 +1,51 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jpeg_preproc.io import open_atomic, write_bytes_atomic
+
+
+def test_missing_folders_are_made_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = write_bytes_atomic(tmp_path / "a/b/file", b"new")
+    assert path.read_bytes() == b"new"
+    write_bytes_atomic(path, b"")
+    assert path.read_bytes() == b""
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_new_file_has_the_permissions_of_any(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    expected = (tmp_path / "plain").stat().st_mode
+    assert write_bytes_atomic(tmp_path / "atomic", b"").stat().st_mode == expected
+
+
+def test_what_a_write_takes_in_pieces_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:3]))
+    assert write_bytes_atomic(tmp_path / "file", b"0123456789").read_bytes() == b"0123456789"
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_bytes_atomic(tmp_path / "file", b"old")
+
+    def full(handle: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            write_bytes_atomic(path, b"new")
+    with pytest.raises(ValueError, match="stopped"), open_atomic(path) as stream:
+        stream.write(b"half")
+        raise ValueError("stopped")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
