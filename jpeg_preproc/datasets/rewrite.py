@@ -65,7 +65,8 @@ def rewrite_dataset(
     Raises:
         DatasetError: Two results have one folder, a result lies inside the source or the source
             inside a result, a folder was made otherwise or is being written by another run, two
-            images would have one name, or a write fails. What was done by then stays done, and the same call goes on from there.
+            images would have one name, or a write fails. What was done by then stays done, and the
+            same call goes on from there.
         LauncherError: A process that shares the work has ended.
     """
     processes, out = execution.processes, variants[0].folder.parent

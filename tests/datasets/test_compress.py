@@ -64,6 +64,6 @@ def test_a_variant_is_what_its_encoder_makes(coco: Path, tmp_path: Path) -> None
 
 def test_two_variants_in_one_folder_are_refused(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(DatasetError, match="Two results would be written to .*mirrored_1_2"):
+    with pytest.raises(DatasetError, match=r"Two results would be written to .*mirrored_1_2"):
         write_compressed(scan_dataset(coco), [mirrored_variant(out)] * 2)
     assert not out.exists()
