@@ -32,6 +32,17 @@ _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _CHUNK = 1 << 18
 
 
+def with_exif(data: bytes, exif: bytes) -> bytes:
+    """Return a JPEG with an APP1 segment in front of all others.
+
+    Args:
+        data: A JPEG, which starts with its SOI marker.
+        exif: Payload with its ``Exif`` prefix, at most 65533 bytes.
+    """
+    length = (len(exif) + 2).to_bytes(2, "big")
+    return data[:2] + bytes((0xFF, APP1)) + length + exif + data[2:]
+
+
 class EndOfStreamError(EOFError):
     """The stream ended inside a segment."""
 

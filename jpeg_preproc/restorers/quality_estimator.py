@@ -32,9 +32,9 @@ class Coarseness(NamedTuple):
     """What the network says of each crop.
 
     Attributes:
-        octaves: (N,) coarseness of quantisation, as of
+        octaves: Coarseness of quantisation, (N,), as of
             :func:`~jpeg_preproc.jpeg.tables.octaves_of`.
-        log_error: (N,) logarithm of the error that it expects, in octaves.
+        log_error: Logarithm of the error that it expects, (N,), in octaves.
     """
 
     octaves: Tensor
@@ -66,7 +66,7 @@ class QualityEstimator(nn.Module):
         """Return the coarseness of each crop.
 
         Args:
-            luma: (N, 1, H, W) in [0, 1], H and W multiples of 16.
+            luma: Crops in [0, 1], (N, 1, H, W), H and W multiples of 16.
         """
         x = F.pixel_unshuffle(_evidence(luma), 2)  # (N, 16, H/2, W/2)
         x = self.stages(self.stem(x)).flatten(2)  # (N, C, positions)
@@ -96,7 +96,7 @@ def luma_crops(pixels: np.ndarray, most: int) -> np.ndarray:
     A smaller image is continued by its mirror image, so that there is always one.
 
     Args:
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey.
+        pixels: Pixels as uint8, (H, W, 3) RGB or (H, W) grey.
         most: How many crops there are at most.
     """
     height, width = pixels.shape[:2]
@@ -149,7 +149,7 @@ def estimate(network: QualityEstimator, pixels: np.ndarray, most: int = 8) -> tu
 
     Args:
         network: The trained estimator, in eval mode.
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey.
+        pixels: Pixels as uint8, (H, W, 3) RGB or (H, W) grey.
         most: How many crops are looked at, at most.
     """
     device = next(network.parameters()).device

@@ -41,7 +41,7 @@ def best_octaves(restorer: Restorer, clean: Tensor, spoilt: Tensor) -> float:
 
     Args:
         restorer: A network that takes a quality.
-        clean: (3, H, W) in [0, 1].
+        clean: The image in [0, 1], (3, H, W).
         spoilt: What has become of it, of the same shape.
     """
     count = len(_TRIED)
@@ -198,8 +198,8 @@ class QualityEstimatorModel(BaseModel):
         """Return the loss (``mode='loss'``), or errors in octaves (``'predict'``).
 
         Args:
-            luma: (N, 1, H, W) uint8.
-            octaves: (N,) what is to be answered.
+            luma: Crops as uint8, (N, 1, H, W).
+            octaves: What is to be answered, (N,).
             mode: One of those that mmengine calls models in.
         """
         found = self.estimator(luma.float() / 255)

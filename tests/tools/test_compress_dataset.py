@@ -299,3 +299,66 @@ def test_help_ends_with_an_example(compress, capsys):
     with pytest.raises(SystemExit, match="0"):
         compress("--help")
     assert "python tools/compress_dataset.py" in capsys.readouterr().out.splitlines()[-1]
+
+
+# --- other corruptions
+
+
+@pytest.mark.parametrize("spelling,folder", [("webp:30", "webp_30"), ("jpeg:10", "jpeg_10")])
+def test_a_corruption_has_a_tree_of_its_own(compress, coco, tmp_path, spelling, folder):
+    out = tmp_path / "out"
+    assert compress(coco, out, "--corruption", spelling, "--workers", 0) == 0
+    for path in sorted((coco / "val2017").iterdir()):
+        with Image.open(path) as source:
+            pixels = source.convert("L" if source.mode in ("L", "1") else "RGB")
+            orientation = source.getexif().get(ExifTag.Orientation, 1)
+        if orientation != 1:
+            continue
+        stream = io.BytesIO()
+        quality = int(spelling.partition(":")[2])
+        pixels.save(stream, "WEBP" if "webp" in spelling else "JPEG", quality=quality)
+        with Image.open(io.BytesIO(stream.getvalue())) as expected:
+            expected = np.array(expected.convert(pixels.mode))
+        with Image.open(out / folder / "val2017" / path.name) as found:
+            np.testing.assert_array_equal(np.array(found.convert(pixels.mode)), expected)
+    record = json.loads((out / folder / "manifest.json").read_text())
+    assert record["settings"]["corruption"] == spelling
+    assert all(image["num_bytes"] > 0 for image in record["images"])
+
+
+@pytest.mark.parametrize("spelling", ["double_jpeg:10,90", "webp:30"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_stays_whatever_the_format_holds(
+    compress, coco, tmp_path, photo, spelling, orientation
+):
+    exif = Image.Exif()
+    exif[ExifTag.Orientation] = orientation
+    path = coco / "val2017/1.jpg"
+    Image.fromarray(photo[:50, :70]).save(path, exif=exif, quality=95)
+    with Image.open(path) as source:
+        upright = np.array(ImageOps.exif_transpose(source))
+    assert compress(coco, tmp_path / "out", "--corruption", spelling, "--workers", 0) == 0
+    (tree,) = [folder for folder in (tmp_path / "out").iterdir() if folder.is_dir()]
+    with Image.open(tree / "val2017/1.jpg") as found:
+        turned = np.array(ImageOps.exif_transpose(found))
+    assert turned.shape[:2] == upright.shape[:2]
+    assert np.abs(turned[..., :3].astype(int) - upright).mean() < 12
+
+
+def test_what_moves_an_image_is_refused_before_anything_is_written(
+    compress, coco, tmp_path, capsys
+):
+    for spelling in ("resized_jpeg:10,0.5", "cropped_jpeg:10,offset=3"):
+        assert compress(coco, tmp_path / "out", "--corruption", spelling) == 2
+        assert "annotations would no longer fit" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_corruption_goes_on_as_qualities_do(compress, coco, tmp_path):
+    arguments = (coco, tmp_path / "out", "--corruption", "webp:30", "double_jpeg:10,90")
+    assert compress(*arguments, "--workers", 0) == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.jpg")}
+    assert compress(*arguments, "--workers", 0) == 0
+    assert before and before == {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.jpg")
+    }
