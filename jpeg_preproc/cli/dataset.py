@@ -189,7 +189,7 @@ def _write(
         **{
             key: value
             for key, value in settings[0].items()
-            if all(other[key] == value for other in settings)
+            if all(other.get(key) == value for other in settings)
         },
         "skipped": [problem.path for problem in summary.skipped],
     }

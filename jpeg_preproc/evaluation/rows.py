@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -42,8 +42,7 @@ class _OfCorruption:
         """Name of the axis and the place on it, for a plot."""
         if self._corruption is None:
             return None
-        kind, axis = self._corruption.kind, self._corruption.axis
-        return (QF_AXIS if kind == "jpeg" else f"{kind}: {axis}"), self._corruption.strength
+        return _axis(self._corruption), self._corruption.strength
 
     def columns(self) -> dict[str, Any]:
         """Return the values by the names they have in JSON and CSV."""
@@ -166,6 +165,18 @@ class RestorationRow(_OfCorruption):
     def cell(self) -> str:
         """The three measures."""
         return f"{self.psnr:.2f} / {self.ssim:.3f} / {self.psnr_b:.2f}"
+
+
+def _axis(corruption: Corruption) -> str:
+    """Return what corruptions share that differ in their strength alone."""
+    fixed = [
+        f"{field.name} {value}"
+        for field in fields(corruption)  # type: ignore[arg-type]
+        if (value := getattr(corruption, field.name)) not in (field.default, corruption.strength)
+    ]
+    is_jpeg = isinstance(corruption, Jpeg)
+    name = QF_AXIS if is_jpeg else f"{corruption.kind}: {corruption.axis}"
+    return ", ".join([name, *fixed])
 
 
 def recovery(original: float, corrupted: float, restored: float) -> float | None:

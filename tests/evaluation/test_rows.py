@@ -97,6 +97,24 @@ def test_a_subsampling_that_is_not_the_usual_one_stands_in_the_head():
     row = DownstreamRow("coco", "x", "mAP", 10, "jpeg", 1.0, None, 1, 0.0, corruption="jpeg:10")
     other = dataclasses.replace(row, corruption="jpeg:10,4:4:4")
     assert (row.column, other.column) == ("QF 10", "QF 10, 4:4:4")
+    assert row.place != other.place
+
+
+@pytest.mark.parametrize(
+    "first,second,shared",
+    [
+        ("jpeg:10", "jpeg:40", True),
+        ("jpeg:10", "jpeg:40,4:4:4", False),
+        ("double_jpeg:10,95", "double_jpeg:20,95", True),
+        ("double_jpeg:10,95", "double_jpeg:10,75", False),
+        ("double_jpeg:10,95", "double_jpeg:10,95,shift=4", False),
+        ("resized_jpeg:10,0.75", "resized_jpeg:10,0.5", False),
+    ],
+)
+def test_what_differs_in_more_than_strength_lies_on_another_axis(first, second, shared):
+    row = DownstreamRow("coco", "x", "mAP", None, "base", 1.0, None, 1, 0.0, corruption=first)
+    other = dataclasses.replace(row, corruption=second)
+    assert (row.place[0] == other.place[0]) is shared
 
 
 @pytest.mark.parametrize(

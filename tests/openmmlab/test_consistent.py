@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from toys import LOAD, run
 
+import jpeg_preproc.openmmlab  # noqa: F401 - registers the transforms
 from jpeg_preproc.jpeg import compress_jpeg
 from jpeg_preproc.restorers.engine import JpegRestorer
 

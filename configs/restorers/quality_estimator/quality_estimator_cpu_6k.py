@@ -5,11 +5,12 @@ trying, with the weights `nano`, which takes a quarter of an hour of one core; t
 work_dirs, so that a run that was stopped goes on.
 """
 
+_base_ = ["../../_base_/train_runtime.py"]
+
 custom_imports = dict(
     imports=["jpeg_preproc.training.effective_quality", "jpeg_preproc.training.hooks"],
     allow_failed_imports=False,
 )
-default_scope = "mmengine"
 data_root = "{{$JPEG_PREPROC_DATA:../shared/data}}"
 clean_data = [
     "BSDS500 train and val but its last ten (290 images; research and education)",
@@ -94,24 +95,8 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, T_max=max_iters - 100),
 ]
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
+    checkpoint=dict(
+        _delete_=True, type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2
+    ),
 )
 custom_hooks = [dict(type="StopOnNanHook"), dict(type="SaveEstimatorHook", licence="Apache-2.0")]
-visualizer = dict(
-    type="Visualizer",
-    vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")],
-)
-log_processor = dict(by_epoch=False, window_size=50)
-env_cfg = dict(
-    cudnn_benchmark=False,
-    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="gloo"),
-)
-randomness = dict(seed=0)
-log_level = "INFO"
-load_from = None
-resume = False
