@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jpeg_preproc.jpeg.blocks import coefficients_of, luma_blocks
+from jpeg_preproc.jpeg.blocks import RGB_TO_LUMA, coefficients_of, luma_blocks
 from jpeg_preproc.jpeg.codec import check_image_array
 from jpeg_preproc.jpeg.estimate import estimate_qf
 
@@ -76,7 +76,7 @@ def estimate_grid(image: npt.NDArray[np.uint8]) -> GridEstimate:
 
 
 def likely_corner(image: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    """Return the row and column, 0-7, at which a grid most likely starts, in half a millisecond.
+    """Return the row and column, 0-7, at which a grid most likely starts, in a millisecond.
 
     In front of blocks neighbours differ most, up to QF 60 or so; whether there is a grid at all is
     for :func:`~jpeg_preproc.jpeg.estimate.estimate_qf` to say.
@@ -87,7 +87,7 @@ def likely_corner(image: npt.NDArray[np.uint8]) -> tuple[int, int]:
     >>> likely_corner(np.kron(np.eye(8, dtype=np.uint8) * 99, np.ones((8, 8), np.uint8))[3:, 6:])
     (5, 2)
     """
-    plane = (image if image.ndim == 2 else image[..., 1]).astype(np.int16)
+    plane = image.astype(np.float32) if image.ndim == 2 else image @ RGB_TO_LUMA
     corner = []
     for axis in (0, 1):
         steps = np.abs(np.diff(plane, axis=axis)).mean(axis=1 - axis)  # in front of line k + 1

@@ -141,6 +141,7 @@ class JpegDefer(BaseTransform):
             type(self).__name__,
             self.backend_args,
             self.color_type,
+            with_data=self.consistent,
         )
         pixels = image[..., None] if image.ndim == 2 else image
         inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

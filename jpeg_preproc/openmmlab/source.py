@@ -29,7 +29,7 @@ class JpegOrigin:
             ``JpegCorrupt`` makes in its place; ``'given'`` for a ``JpegCompress`` before.
         orientation: EXIF orientation that the loader applied; 1 for none.
         colour: Whether the transforms behind want three channels of a grey image too.
-        data: The JPEG's bytes; they are not compared.
+        data: The JPEG's bytes, where they were asked for; they are not compared.
     """
 
     qtables: np.ndarray | None = None
@@ -53,6 +53,7 @@ def find_origin(
     who: str,
     backend_args: dict[str, Any] | None = None,
     color_type: str = "unchanged",
+    with_data: bool = False,
 ) -> JpegOrigin:
     """Tell from which JPEG an image is: what ``JpegCompress`` or ``JpegCorrupt`` says, or its file.
 
@@ -63,6 +64,7 @@ def find_origin(
         who: Name of the transform that asks, for messages.
         backend_args: Settings of the file backend, as in ``LoadImageFromFile``.
         color_type: The loader's setting; ``'color'`` sets :attr:`JpegOrigin.colour`.
+        with_data: Whether :attr:`JpegOrigin.data` is wanted.
 
     Raises:
         PipelineError: The image was restored before, or is not what the decoder gave.
@@ -81,7 +83,7 @@ def find_origin(
             "file" if compressed.get("source") in ("file", "estimated") else "given",
             compressed.get("orientation", 1),
             colour,
-            results.get("jpeg_data"),
+            results.get("jpeg_data") if with_data else None,
         )
     path = results.get("img_path")
     found = read_source(str(path), backend_args) if path else None
@@ -89,7 +91,7 @@ def find_origin(
         return JpegOrigin(colour=colour)
     data, info = found
     orientation = loaded_orientation(image, data, info, str(path), who)
-    return JpegOrigin(info.qtables, "file", orientation, colour, data)
+    return JpegOrigin(info.qtables, "file", orientation, colour, data if with_data else None)
 
 
 def read_source(

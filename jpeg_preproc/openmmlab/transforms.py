@@ -327,6 +327,7 @@ class JpegRestore(BaseTransform):
             type(self).__name__,
             self.backend_args,
             self.color_type,
+            with_data=self.consistent,
         )
         ((results["img"], results["jpeg_quality"]),) = restore_loaded(
             self.engine(), [image], [origin], self.qf, self.restorer, [image_path(results)]

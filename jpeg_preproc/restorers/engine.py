@@ -234,9 +234,11 @@ class JpegRestorer:
         """Return the restored pixels, and the factor that the network says it went by."""
         groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for index, (image, q, file) in enumerate(zip(images, qualities, files, strict=True)):
+            if q.is_clean:
+                continue
             kind = None if file is None else (len(file.planes), file.chroma_pixels)
             groups[image.shape, q.qtables is None, kind].append(index)
-        results: list[tuple[np.ndarray, int | None]] = [(image, None) for image in images]
+        results: list[tuple[np.ndarray, int | None]] = [(image.copy(), None) for image in images]
         for members in groups.values():
             for start in range(0, len(members), self.batch_size):
                 chosen = members[start : start + self.batch_size]

@@ -34,11 +34,13 @@ QUALITY_SOURCES: tuple[QualitySource, ...] = get_args(QualitySource)
 
 # Pixels contradict what is claimed where they look coarser by this many octaves, beside the error
 # that the estimator expects.
-_CONTRADICTION = 0.8
+_CONTRADICTION = 0.5
 # Of each image, for the exact findings.
 _BLOCKS = 2048
-# Confidences of exact findings are near 0 or near 1.
-_FOUND = 0.5
+# Confidences of exact findings are near 0 or, in small images, above this.
+_FOUND = 0.2
+# What looks at least as fine was never compressed, or so lightly that nothing is to be mended.
+_CLEAN = octaves_of(96)
 # In smaller images the estimator sees too little.
 _LEAST_SIDE = 64
 
@@ -56,6 +58,7 @@ class ImageQuality:
         confidence: Probability, 0-1, that the steps are within half an octave of those that the
             image is best restored by; 1 for what a file or the caller says; ``None`` when blind.
         corner: Row and column, 0-7, at which the first whole block of the grid starts.
+        is_clean: Whether nothing was found that restoring could mend; the image stays as it is.
     """
 
     source: QualitySource
@@ -63,6 +66,7 @@ class ImageQuality:
     qtables: np.ndarray | None = None
     confidence: float | None = None
     corner: tuple[int, int] = (0, 0)
+    is_clean: bool = False
 
     @classmethod
     def of_qf(
@@ -154,4 +158,6 @@ def _effective(image: DecodedImage, claimed: ImageQuality | None) -> ImageQualit
                 return exact
     # Of a Laplace distribution, which is what the estimator was trained for.
     confidence = float(1 - np.exp(-0.5 / error))
+    if claimed is None and seen <= _CLEAN:
+        return replace(ImageQuality.of_qf("estimated", 100, confidence), is_clean=True)
     return ImageQuality.of_qf("estimated", qf_of(seen), confidence)

@@ -148,12 +148,18 @@ def test_restore_goes_by_what_it_would_know_of_such_a_file(
     """The source file is JPEG too; what it says of itself is no longer true of the image."""
     steps = [LOAD, dict(type="JpegCorrupt", corruption=corruption)]
     corrupted = run(steps, photo_file)
-    restored = run([*steps, dict(type="JpegRestore", restorer=weights)], photo_file)
-    told = restored["jpeg_quality"]
+    trusting = dict(type="JpegRestore", restorer=weights, qf="file")
+    told = run([*steps, trusting], photo_file)["jpeg_quality"]
     assert (told["source"], told["qf"]) == (source, qf)
-    alone = JpegRestorer(weights)
+    # As an image that anyone meets: by 'auto', in both ways.
+    restored = run([*steps, dict(type="JpegRestore", restorer=weights)], photo_file)
     known = corrupted["jpeg_data"] or np.ascontiguousarray(corrupted["img"][..., ::-1])
-    np.testing.assert_array_equal(restored["img"][..., ::-1], alone(known).image)
+    alone = JpegRestorer(weights)(known)
+    np.testing.assert_array_equal(restored["img"][..., ::-1], alone.image)
+    found = restored["jpeg_quality"]
+    assert (found["source"], found["qf"]) == (alone.source, alone.qf)
+    assert 5 <= found["qf"] <= 20  # what QF 10 and its source's QF 20 have left of it
+    assert 0.2 < found["confidence"] <= 1
 
 
 def test_a_corruption_that_does_not_exist_is_refused_at_once():
