@@ -124,7 +124,7 @@ def _on_grid(pixels: np.ndarray, corner: tuple[int, int] = (0, 0)) -> ImageQuali
     """Return the quality of the last compression on a grid; of no confidence where there is none.
 
     Args:
-        pixels: uint8, (H, W, 3) RGB or (H, W) grey.
+        pixels: Pixels as uint8, (H, W, 3) RGB or (H, W) grey.
         corner: Where the first whole block starts.
     """
     found = estimate_qf(pixels[corner[0] :, corner[1] :], _BLOCKS)

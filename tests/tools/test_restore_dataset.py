@@ -47,7 +47,9 @@ def test_images_are_what_the_restorer_gives_in_lossless_files(
         np.testing.assert_array_equal(
             rgb(result), np.stack([expected] * 3, axis=-1) if grey else expected
         )
-        assert not np.array_equal(rgb(result), rgb(path)) or min(expected.shape[:2]) < 8
+        # What never was a JPEG stays as it is.
+        changed = not np.array_equal(rgb(result), rgb(path))
+        assert changed == (path.name != "5.png") or min(expected.shape[:2]) < 8
 
 
 def test_everything_else_is_copied(run, coco, voc, tmp_path):
@@ -57,7 +59,8 @@ def test_everything_else_is_copied(run, coco, voc, tmp_path):
         source, result = content(root), content(out / "small")
         assert set(result) - set(source) == {"manifest.json"}
         changed = {name for name in source if source[name] != result[name]}
-        assert changed == {name for name in source if name.startswith(images)}
+        never_jpeg = {"val2017/5.png"}  # and written again as it was
+        assert changed == {name for name in source if name.startswith(images)} - never_jpeg
 
 
 def test_the_manifest_tells_what_was_restored_and_how(run, coco, tmp_path, small_weights):
