@@ -30,7 +30,7 @@ TEST_PROCESSES = min(os.cpu_count() or 1, 8)
 TORCH = ["torch", "torchvision"]
 BUILD_TOOLS = ["setuptools", "wheel", "ninja", "packaging", "psutil"]
 OPENMMLAB = ["onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmsegmentation", "imaug"]
-OWN_EXTRAS = ".[openmmlab,train,report,dev]"
+OWN_EXTRAS = ".[openmmlab,train,report,dev,codecs,video]"
 
 
 def say(text: str) -> None:
