@@ -17,7 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality
+from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality, strength
 from jpeg_preproc.cli.dataset import DatasetCommand, dataset_parser, run_dataset_command
 from jpeg_preproc.datasets import DatasetTree, Execution, RewriteSummary
 from jpeg_preproc.datasets.restore import (
@@ -67,6 +67,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "by their own tables only, others are restored without",
     )
     parser.add_argument(
+        "--strength",
+        type=strength,
+        metavar="0-1",
+        help="share of the correction that is made; default: what the weights say, else 1",
+    )
+    parser.add_argument(
         "--tile",
         type=positive,
         default=TILE,
@@ -97,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.image_format,
         args.names == "suffix",
         args.consistent,
+        args.strength,
     )
 
     def workers(processes: Processes) -> int:

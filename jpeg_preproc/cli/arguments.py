@@ -19,6 +19,17 @@ def quality(text: str) -> QfChoice:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def strength(text: str) -> float:
+    """Return a share of the correction, 0-1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return value
+
+
 def positive(text: str) -> int:
     """Return a whole number from 1."""
     try:

@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality
+from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality, strength
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError
@@ -66,7 +66,8 @@ def parser() -> argparse.ArgumentParser:
         type=quality,
         default="auto",
         metavar=QF_METAVAR,
-        help="quality to restore by: auto and file take that of the file, blind none; "
+        help="quality to restore by: auto takes what an image really has, file what its file says, "
+        "blind none; "
         "default: %(default)s",
     )
     result.add_argument("--device", default="cpu", help="of torch, such as cuda:0; default: cpu")
@@ -78,6 +79,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="move results to where their JPEG files say that the originals were; files restored "
         "by their own tables only, others are restored without",
+    )
+    result.add_argument(
+        "--strength",
+        type=strength,
+        metavar="0-1",
+        help="share of the correction that is made; default: what the weights say, else 1",
     )
     result.add_argument(
         "--tile",
@@ -125,7 +132,12 @@ def run(args: argparse.Namespace) -> int:
 
     plan = plan_jobs(args.inputs, args.out, SUFFIXES[encoding.format], args.follow_links)
     restorer = JpegRestorer(
-        args.restorer, args.device, args.dtype, args.tile, consistent=args.consistent
+        args.restorer,
+        args.device,
+        args.dtype,
+        args.tile,
+        consistent=args.consistent,
+        strength=args.strength,
     )
     workers = args.workers or (1 if restorer.device.type == "cpu" else 4)
     settings = FileRestorer(restorer, args.qf, encoding, args.keep_exif, args.overwrite)

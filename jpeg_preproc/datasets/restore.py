@@ -49,6 +49,7 @@ class Restoration:
         rename: Whether images' names tell their format, in COCO annotations too.
         consistent: Whether results are moved to where their JPEG files say that the originals
             were; see :class:`~jpeg_preproc.restorers.JpegRestorer`.
+        strength: Share of the correction that is made; ``None`` for what the weights say.
     """
 
     restorer: str = MODEL_RESTORER
@@ -58,6 +59,7 @@ class Restoration:
     format: str = "png"
     rename: bool = False
     consistent: bool = False
+    strength: float | None = None
 
 
 def restore_dataset(
@@ -152,6 +154,8 @@ def restoration_variant(
     }
     if not restoration.consistent:  # named only where it is on: earlier runs go on
         del settings["consistent"]
+    if restoration.strength is None:
+        del settings["strength"]
     path = weights_path(restoration.restorer)
     restore = ImageRestorer(str(path.resolve()), tuple(devices), settings)
     return Variant(Path(out) / path.stem, settings, restore)
@@ -231,7 +235,14 @@ class ImageRestorer:
     def _encode(self, image: LoadedImage, settings: Mapping[str, Any]) -> Encoded:
         device = self.devices[worker_index() % len(self.devices)]
         consistent = settings.get("consistent", False)
-        engine = _engine(self.weights, device, settings["dtype"], settings["tile"], consistent)
+        engine = _engine(
+            self.weights,
+            device,
+            settings["dtype"],
+            settings["tile"],
+            consistent,
+            settings.get("strength"),
+        )
         found = engine.manifest.sha256 if engine.manifest else None
         if found != settings["weights_sha256"]:
             raise WeightsError(
@@ -254,8 +265,12 @@ class ImageRestorer:
 
 
 @lru_cache(maxsize=1)
-def _engine(weights: str, device: str, dtype: str, tile: int, consistent: bool) -> JpegRestorer:
+def _engine(
+    weights: str, device: str, dtype: str, tile: int, consistent: bool, strength: float | None
+) -> JpegRestorer:
     """Return this process's engine."""
     if torch.device(device).type == "cpu" and multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # there is a process for each core
-    return JpegRestorer(weights, device, dtype, tile, batch_size=1, consistent=consistent)
+    return JpegRestorer(
+        weights, device, dtype, tile, batch_size=1, consistent=consistent, strength=strength
+    )

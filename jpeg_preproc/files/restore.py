@@ -147,6 +147,7 @@ class FileRestorer:
             "keep_exif": self.keep_exif,
             # Named only where it is on, so that results of earlier versions are still known.
             **({"consistent": True} if self.restorer.consistent else {}),
+            **({} if self.restorer.strength is None else {"strength": self.restorer.strength}),
         }
 
 

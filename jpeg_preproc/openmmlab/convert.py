@@ -39,6 +39,7 @@ def with_jpeg_restore(
     tile: int | None = TILE,
     consistent: bool = False,
     compile: bool = False,
+    strength: float | None = None,
     train: bool = False,
 ) -> Config:
     """Return a copy of a config of mmdet or mmseg whose images are restored before anything else.
@@ -68,6 +69,7 @@ def with_jpeg_restore(
             :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore` does.
         compile: Run the restorer through ``torch.compile``; with ``'preprocessor'`` alone, since
             every worker of a dataloader would compile it again.
+        strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
         train: Change ``train_dataloader``, ``train_pipeline`` and the pipelines that hooks
             switch to as well.
 
@@ -96,7 +98,9 @@ def with_jpeg_restore(
             "out, or take where='preprocessor'"
         )
     config = _copy(cfg)
-    common = {"restorer": restorer, "qf": qf, "dtype": dtype, "tile": tile}
+    common: dict[str, Any] = {"restorer": restorer, "qf": qf, "dtype": dtype, "tile": tile}
+    if strength is not None:
+        common["strength"] = strength
     if where == "pipeline":
         step = {"type": "JpegRestore", **common, "device": device or "cpu"}
     holders = list(_pipelines(config, train))

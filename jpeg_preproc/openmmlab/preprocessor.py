@@ -44,6 +44,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         tile: int | None = TILE,
         batch_size: int = 8,
         compile: bool = False,
+        strength: float | None = None,
     ) -> None:
         super().__init__()
         if dtype not in DTYPES:
@@ -61,6 +62,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
             tile=tile,
             batch_size=batch_size,
             consistent=True,  # of images whose JPEG the pipeline hands on
+            strength=strength,
             compile=compile,
         )
         self._views: list[tuple[Tensor, DeferredImage, _Result]] = []
@@ -212,6 +214,7 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
         batch_size: Most images that are restored together.
         compile: Run the restorer through ``torch.compile``; see
             :class:`~jpeg_preproc.restorers.engine.JpegRestorer`.
+        strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
 
     Raises:
         UnknownRestorerError: There is no such restorer.
@@ -241,6 +244,7 @@ class JpegRestoreSegDataPreprocessor(_JpegRestoreDataPreprocessor):
         batch_size: Most images that are restored together.
         compile: Run the restorer through ``torch.compile``; see
             :class:`~jpeg_preproc.restorers.engine.JpegRestorer`.
+        strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
     """
 
     default_stock = "mmseg.SegDataPreProcessor"

@@ -27,6 +27,7 @@ from jpeg_preproc.openmmlab.place import require_decoder_pixels
 from jpeg_preproc.openmmlab.restore import image_path, restore_loaded
 from jpeg_preproc.openmmlab.source import find_origin, loader_orientation, undo_orientation
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
+from jpeg_preproc.restorers.quality import validate_strength
 from jpeg_preproc.restorers.weights import weights_path
 
 #: Key of the record that :class:`JpegCorrupt` leaves in ``results`` and in data samples.
@@ -284,10 +285,11 @@ class JpegRestore(BaseTransform):
         consistent: Move the result to where its JPEG, the file or the one made before it, says
             that the original was: into the intervals in which its DCT coefficients lay. Images
             that are not from a JPEG, or not restored by its tables, are restored without it.
+        strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
 
     Raises:
         UnknownRestorerError: At construction: there is no such restorer.
-        QualityError: At construction: ``qf`` is none of the above.
+        QualityError: At construction: ``qf`` is none of the above, or ``strength`` outside 0-1.
         PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like, an
             image of another dtype or number of channels, or a device that cannot be used.
         ImageReadError: The file is corrupt or truncated.
@@ -304,6 +306,7 @@ class JpegRestore(BaseTransform):
         backend_args: dict[str, Any] | None = None,
         color_type: str = "unchanged",
         consistent: bool = False,
+        strength: float | None = None,
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
         if dtype not in DTYPES:
@@ -316,6 +319,7 @@ class JpegRestore(BaseTransform):
         self.backend_args = dict(backend_args) if backend_args else None
         self.color_type = color_type
         self.consistent = consistent
+        self.strength = None if strength is None else validate_strength(strength)
         self._engine: JpegRestorer | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -344,7 +348,12 @@ class JpegRestore(BaseTransform):
         if self._engine is None:
             require_device(self.device)
             self._engine = JpegRestorer(
-                self.restorer, self.device, self.dtype, self.tile, consistent=self.consistent
+                self.restorer,
+                self.device,
+                self.dtype,
+                self.tile,
+                consistent=self.consistent,
+                strength=self.strength,
             )
         return self._engine
 
@@ -356,5 +365,5 @@ class JpegRestore(BaseTransform):
             f"{type(self).__name__}(restorer={self.restorer!r}, qf={self.qf!r}, "
             f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
             f"backend_args={self.backend_args}, color_type={self.color_type!r}, "
-            f"consistent={self.consistent})"
+            f"consistent={self.consistent}, strength={self.strength})"
         )

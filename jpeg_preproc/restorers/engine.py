@@ -21,7 +21,12 @@ from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, sam
 from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.device import autocast, to_channels_last, usable_device
 from jpeg_preproc.restorers.inputs import DecodedImage, ImageInput, decode_input
-from jpeg_preproc.restorers.quality import ImageQuality, QualitySource, find_quality
+from jpeg_preproc.restorers.quality import (
+    ImageQuality,
+    QualitySource,
+    find_quality,
+    validate_strength,
+)
 from jpeg_preproc.restorers.tiling import run_tiled
 from jpeg_preproc.restorers.weights import WeightsManifest, load_weights
 
@@ -70,11 +75,14 @@ class JpegRestorer:
             was: into the intervals in which its DCT coefficients lay. It applies to JPEG files,
             as paths or bytes, restored by their own tables; anything else is restored without it,
             and :attr:`Restored.consistent` tells.
+        strength: Share of the correction that is made, 0-1: 0 leaves an image as it is, 1 restores
+            it. Without, what the weights' manifest says for an image's quality, else 1.
         compile: Run the network through ``torch.compile``. The first image takes about half a
             minute, and so does the first of a second size; what is compiled then serves all sizes.
 
     Raises:
         UnknownRestorerError: Unknown name or ``dtype``.
+        QualityError: ``strength`` is outside 0-1.
         DeviceError: An unknown or absent ``device``, or a ``dtype`` that this torch lacks on it.
         WeightsError: A damaged or ill-fitting weights file.
 
@@ -95,9 +103,11 @@ class JpegRestorer:
         batch_size: int = 8,
         consistent: bool = False,
         compile: bool = False,
+        strength: float | None = None,
     ) -> None:
         if dtype not in DTYPES:
             raise UnknownRestorerError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        self.strength = None if strength is None else validate_strength(strength)
         if batch_size < 1 or (tile is not None and tile < 1):
             raise ValueError(f"batch_size ({batch_size}) and tile ({tile}) must be at least 1")
         self.device = usable_device(device)
@@ -217,6 +227,12 @@ class JpegRestorer:
             )
         return results
 
+    def _strength(self, qf: int | None) -> float:
+        """Return the share of the correction that is made of an image of this quality."""
+        if self.strength is not None:
+            return self.strength
+        return 1.0 if self.manifest is None else self.manifest.strength_at(qf)
+
     def _samples(self, image: DecodedImage, quality: ImageQuality) -> FileSamples | None:
         """Return what the file of an image stores, where the result is to be consistent with it."""
         if not self.consistent or quality.source != "file" or image.data is None:
@@ -270,6 +286,8 @@ class JpegRestorer:
         tables = [one.qtables for one in qualities if one.qtables is not None]
         quality = Quality.from_qtables(tables).to(self.device) if tables else None
         factors: list[int | None] = [None] * len(images)
+        shares = torch.tensor([self._strength(one.qf) for one in qualities], device=self.device)
+        is_whole = bool((shares == 1).all())
         channels = batch.shape[1]
         known = FileBatch.of(files, *batch.shape[-2:]) if files else None
         if known is not None:  # so that it is cut into the same tiles
@@ -284,7 +302,10 @@ class JpegRestorer:
             if output.qf is not None:  # networks that predict it see the whole image, so once
                 predicted = output.qf.float().round().clamp(1, 100)
                 factors[:] = [int(factor) for factor in predicted.tolist()]
-            image = output.image.float().clamp(0, 1)
+            image = output.image.float()
+            if not is_whole:
+                image = values + shares[:, None, None, None] * (image - values)
+            image = image.clamp(0, 1)
             if known is not None:
                 return project_to_pixels(image, replace(known, planes=tile[:, channels:])).cpu()
             return (image * 255).round().to(torch.uint8).cpu()

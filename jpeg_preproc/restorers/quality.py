@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from jpeg_preproc.errors import QualityError
 from jpeg_preproc.jpeg import (
     QfChoice,
     estimate_qf,
@@ -118,6 +119,24 @@ def find_quality(
     if choice == "file" or min(image.pixels.shape[:2]) < _LEAST_SIDE:
         return claimed or _on_grid(image.pixels)
     return _effective(image, claimed)
+
+
+def validate_strength(strength: float) -> float:
+    """Return the share of a correction that is to be made, if it is a number from 0 to 1.
+
+    Raises:
+        QualityError: It is not.
+
+    >>> validate_strength(1)
+    1.0
+    """
+    try:
+        value = float(strength)
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise QualityError(f"Strength {strength!r} is none; give a number from 0 to 1.")
+    return value
 
 
 def _on_grid(pixels: np.ndarray, corner: tuple[int, int] = (0, 0)) -> ImageQuality:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -42,6 +43,8 @@ class WeightsManifest:
         training: Data (with licence), steps, schedule.
         measured: Figures with their protocol.
         licence: Licence of the weights.
+        strength: Share of the correction that is made unless a caller says otherwise, 0-1, by
+            quality factor; between these it is interpolated, and empty it is 1 throughout.
     """
 
     name: str
@@ -53,6 +56,14 @@ class WeightsManifest:
     training: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
+    strength: dict[str, float] = field(default_factory=dict)
+
+    def strength_at(self, qf: int | None) -> float:
+        """Return the share of the correction to make at a quality; 1 where that is not known."""
+        if qf is None or not self.strength:
+            return 1.0
+        factors = sorted(self.strength, key=float)
+        return float(np.interp(qf, [*map(float, factors)], [self.strength[one] for one in factors]))
 
 
 def shipped_names() -> tuple[str, ...]:

@@ -162,6 +162,17 @@ def test_restore_goes_by_what_it_would_know_of_such_a_file(
     assert 0.2 < found["confidence"] <= 1
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.5])
+def test_restore_at_a_strength(weights, photo_file, strength):
+    restored = run(
+        [LOAD, dict(type="JpegRestore", restorer=weights, strength=strength)], photo_file
+    )
+    expected = JpegRestorer(weights, strength=strength)(photo_file).image
+    np.testing.assert_array_equal(restored["img"][..., ::-1], expected)
+    with pytest.raises(QualityError):
+        JpegRestore(weights, strength=1.5)
+
+
 def test_a_corruption_that_does_not_exist_is_refused_at_once():
     with pytest.raises(CorruptionError, match="jpeg"):
         JpegCorrupt("jpg:10")
@@ -409,7 +420,7 @@ def test_repr_shows_every_setting(weights):
     )
     assert repr(JpegRestore(weights, qf="blind", tile=None)) == (
         f"JpegRestore(restorer={weights!r}, qf='blind', device='cpu', dtype='fp32', tile=None, "
-        "backend_args=None, color_type='unchanged', consistent=False)"
+        "backend_args=None, color_type='unchanged', consistent=False, strength=None)"
     )
 
 

@@ -272,3 +272,13 @@ def test_help_ends_with_an_example(restore, capsys):
     with pytest.raises(SystemExit, match="0"):
         restore("--help")
     assert "python tools/restore_dataset.py" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_strength_reaches_every_image_and_the_manifest(run, coco, tmp_path, small_weights):
+    assert run(coco, tmp_path / "out", "--strength", "0.5") == 0
+    manifest = json.loads((tmp_path / "out/small/manifest.json").read_bytes())
+    assert manifest["settings"]["strength"] == 0.5
+    path = coco / "val2017/1.jpg"
+    expected = JpegRestorer(small_weights, strength=0.5)(path).image
+    np.testing.assert_array_equal(rgb(tmp_path / "out/small/val2017/1.jpg"), expected)
+    assert run(coco, tmp_path / "out", "--strength", "0.7") == 2  # made otherwise before
