@@ -123,11 +123,11 @@ def test_the_restorer_of_these_tests_changes_what_a_detector_sees(files, weights
     assert (result - MODELS.build(DET_STOCK)(plain)["inputs"]).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("qf", [20, "blind"])
-def test_a_quality_can_be_given(files, weights, qf):
+@pytest.mark.parametrize("settings", [dict(qf=20), dict(qf="blind"), dict(strength=0.5)])
+def test_a_setting_can_be_given(files, weights, settings):
     records = [record(path) for path in files]
-    result = by_preprocessor(records, [DET], DET_STOCK, weights, qf=qf)
-    assert_same(result, by_transform(records, [DET], DET_STOCK, weights, qf=qf))
+    result = by_preprocessor(records, [DET], DET_STOCK, weights, **settings)
+    assert_same(result, by_transform(records, [DET], DET_STOCK, weights, **settings))
     automatic = by_preprocessor(records, [DET], DET_STOCK, weights)
     assert (result["inputs"] != automatic["inputs"]).any()
 
