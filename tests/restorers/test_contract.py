@@ -33,9 +33,9 @@ LIGHT = [
 ]
 
 
-def build(name, preset):
+def build(name, preset, seed=0):
     """A network whose every weight matters: some start at zero on purpose."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     return stir(build_restorer(name, preset))
 
 
@@ -66,13 +66,23 @@ def test_shape_dtype_and_a_batch_equal_to_single_runs(name, preset, size):
 
 @pytest.mark.parametrize("name,preset", PRESETS)
 def test_gradient_reaches_every_parameter(name, preset):
-    network = build(name, preset).train()
-    image = torch.rand(2, network.channels, 32, 32)
     quality = Quality.from_qf([10, 80])
     unknown = Quality(quality.qtables, quality.qf, torch.tensor([True, False]))
-    network(image, unknown).image.square().sum().backward()
-    for key, value in network.named_parameters():
-        assert value.grad is not None and value.grad.abs().sum() > 0, key
+    missed = set()
+    # One draw of the weights may close a ReLU over a few means for every image; four do not.
+    for seed in range(4):
+        network = build(name, preset, seed).train()
+        image = torch.rand(2, network.channels, 32, 32)
+        network(image, unknown).image.square().sum().backward()
+        without = {
+            key
+            for key, value in network.named_parameters()
+            if value.grad is None or not value.grad.abs().sum() > 0
+        }
+        missed = without if seed == 0 else missed & without
+        if not missed:
+            break
+    assert not missed
 
 
 @pytest.mark.parametrize("name,preset", PRESETS)

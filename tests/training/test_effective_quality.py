@@ -117,7 +117,7 @@ def test_the_config_is_whole_and_a_training_in_miniature_learns(tmp_path, crops)
 
     def miss():
         model.train()  # batch norm has not seen enough to know its statistics
-        return float((model(**data).octaves - data["octaves"]).abs().mean())
+        return float((model(**data).octaves - data["octaves"]).abs().mean().detach())
 
     before = miss()
     runner.train()
