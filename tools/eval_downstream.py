@@ -25,7 +25,7 @@ from jpeg_preproc.study.results import print_left_out, print_run, write_run
 _EPILOG = """\
 Every condition sees the same images, through the config's own dataset, model and metric. They are
 corrupted and restored as their files store them, then turned upright; a restorer is told what it
-would know of such an image, the tables of the last file where there is one.
+would know of such an image: the last JPEG file, where there is one, and the pixels.
 
 "recovery" is (restored - jpeg) / (original - jpeg): 100 % gives back the whole loss, a negative one
 harms. Behind it stands its 95 % interval: the test set drawn 1000 times from its own images, with
