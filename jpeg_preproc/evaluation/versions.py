@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import platform
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 from jpeg_preproc.jpeg.versions import encoder_versions
 
@@ -38,9 +38,18 @@ def result_versions(packages: Iterable[str] = ()) -> dict[str, str]:
     found = {"jpeg_preproc": package_version(), **encoder_versions("jpeg")}
     for name in dict.fromkeys((*COMMON, *packages)):
         if importlib.util.find_spec(name):
-            module = importlib.import_module(name)
-            found[name] = str(getattr(module, "__version__", "unknown"))
+            found[name] = _imported_version(name)
     return found
+
+
+def _imported_version(name: str) -> str:
+    """Return what the package imported as ``name`` says of itself, else what was installed."""
+    stated = getattr(importlib.import_module(name), "__version__", None)
+    if stated is not None:
+        return str(stated)
+    # pycocotools states none.
+    installed = [version(distribution) for distribution in packages_distributions().get(name, ())]
+    return ", ".join(installed) or "unknown"
 
 
 def versions() -> dict[str, str]:
