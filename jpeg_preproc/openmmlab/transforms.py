@@ -130,8 +130,8 @@ class JpegCompress(BaseTransform):
 
 def _quality_range(qf: int | Sequence[int]) -> tuple[int, int]:
     """Return the lowest and highest quality of what ``JpegCompress`` was given."""
-    if not isinstance(qf, (list, tuple)):
-        factor = validate_qf(qf)  # type: ignore[arg-type]
+    if not isinstance(qf, Sequence):
+        factor = validate_qf(qf)
         return factor, factor
     if len(qf) != 2 or validate_qf(qf[0]) > validate_qf(qf[1]):
         raise QualityError(
