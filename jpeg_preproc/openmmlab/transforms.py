@@ -133,9 +133,9 @@ def _quality_range(qf: int | Sequence[int]) -> tuple[int, int]:
     if not isinstance(qf, Sequence):
         factor = validate_qf(qf)
         return factor, factor
-    if len(qf) != 2 or validate_qf(qf[0]) > validate_qf(qf[1]):
+    if isinstance(qf, str) or len(qf) != 2 or validate_qf(qf[0]) > validate_qf(qf[1]):
         raise QualityError(
-            f"JPEG quality range {tuple(qf)!r} is none; give the lowest and the highest quality, "
+            f"JPEG quality range {qf!r} is none; give one quality, or the lowest and the highest, "
             "such as (10, 95)"
         )
     return validate_qf(qf[0]), validate_qf(qf[1])
