@@ -12,14 +12,13 @@ from typing import Any
 import torch
 from mmengine.config import DictAction
 
+from jpeg_preproc.cli.corruption_arguments import add_corruption_arguments, chosen_corruptions
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
-from jpeg_preproc.corruptions import parse_corruption
 from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
 from jpeg_preproc.errors import JpegPreprocError, ReportedElsewhereError
-from jpeg_preproc.evaluation.conditions import jpeg_at
 from jpeg_preproc.report import console, print_error
-from jpeg_preproc.study.jobs import QFS, Job, RunOptions, demo_jobs, measure_jobs
+from jpeg_preproc.study.jobs import Job, RunOptions, demo_jobs, measure_jobs
 from jpeg_preproc.study.results import print_left_out, print_run, write_run
 
 _EPILOG = """\
@@ -68,20 +67,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="mmdet, mmseg or ONNX config; without: the embedded demo",
     )
     parser.add_argument("checkpoint", nargs="?", type=Path, help="its weights, or .onnx file")
-    parser.add_argument(
-        "--qf",
-        nargs="+",
-        type=int,
-        help="of single JPEG compressions; default: 10 20 30 40, or none with --corruptions",
-    )
-    parser.add_argument(
-        "--corruptions",
-        nargs="+",
-        default=[],
-        metavar="SPELLING",
-        help="what else happens to the images, such as webp:30, double_jpeg:10,95,shift=4, "
-        "resized_jpeg:20,0.75 or cropped_jpeg:20,offset=3",
-    )
+    add_corruption_arguments(parser)
     parser.add_argument(
         "--restorers",
         nargs="*",
@@ -104,9 +90,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
-    )
-    parser.add_argument(
-        "--subsampling", choices=("4:4:4", "4:2:2", "4:2:0"), default="4:2:0", help="with --qf"
     )
     parser.add_argument(
         "--device", help="of the model and, without workers, the restorer; default: cuda if there"
@@ -186,9 +169,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
         num_workers=args.num_workers,
         trust_checkpoint=args.trust_checkpoint,
     )
-    others = [parse_corruption(text) for text in args.corruptions]
-    qfs = args.qf if args.qf is not None else ([] if others else QFS)
-    corruptions = [*jpeg_at(qfs, args.subsampling), *others]
+    corruptions = chosen_corruptions(args)
     if args.config is None:
         jobs = demo_jobs(args.out / "demo", options, processes)
     else:

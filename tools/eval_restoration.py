@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from jpeg_preproc.cli.corruption_arguments import add_corruption_arguments, chosen_corruptions
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
-from jpeg_preproc.corruptions import Corruption, parse_corruption
+from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import (
     QUALITY_SOURCES,
     RestoreSettings,
     choose_restorers,
-    jpeg_at,
 )
 from jpeg_preproc.evaluation.protocols import PROTOCOLS, get_protocol
 from jpeg_preproc.evaluation.published import PublishedRow, published_rows
@@ -31,8 +31,6 @@ from jpeg_preproc.report import (
 )
 from jpeg_preproc.report.plots import plot_metric
 from jpeg_preproc.report.rows import PlottedRow
-
-_QFS = (10, 20, 30, 40)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -52,20 +50,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data", nargs="+", required=True, metavar="DIR", help="folders of clean images"
     )
-    parser.add_argument(
-        "--qf",
-        nargs="+",
-        type=int,
-        help="of single JPEG compressions; default: 10 20 30 40, or none with --corruptions",
-    )
-    parser.add_argument(
-        "--corruptions",
-        nargs="+",
-        default=[],
-        metavar="SPELLING",
-        help="what else happens to the images, such as webp:30, double_jpeg:10,95,shift=4, "
-        "resized_jpeg:20,0.75 or cropped_jpeg:20,offset=3",
-    )
+    add_corruption_arguments(parser)
     parser.add_argument(
         "--restorers",
         nargs="*",
@@ -74,9 +59,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="shipped weights or .safetensors files; none measures the corrupted images alone",
     )
     parser.add_argument("--protocol", choices=PROTOCOLS, default="fbcnn", help="default: fbcnn")
-    parser.add_argument(
-        "--subsampling", choices=("4:4:4", "4:2:2", "4:2:0"), default="4:2:0", help="with --qf"
-    )
     parser.add_argument(
         "--out", type=Path, default=Path("work_dirs/eval_restoration"), metavar="DIR"
     )
@@ -93,8 +75,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         choices=QUALITY_SOURCES,
         default=["file"],
-        help="where restorers have the quality from: the file's tables (default), an estimate from "
-        "the pixels (rows NAME+estimated), or nowhere (NAME+blind)",
+        help="where restorers have the quality from: the file and its pixels (default), the pixels "
+        "alone (rows NAME+estimated), or nowhere (NAME+blind)",
     )
     parser.add_argument(
         "--published",
@@ -113,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation and return the exit code."""
     args = parse_args(argv)
     try:
-        corruptions = _corruptions(args)
+        corruptions = chosen_corruptions(args)
         run = _evaluate(args, corruptions)
         published = (
             published_rows(args.published, run.rows, args.protocol.startswith("grey"), args.methods)
@@ -142,13 +124,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             notes.print(f"  {text}", markup=False, soft_wrap=True)
         return SOME_SKIPPED
     return DONE
-
-
-def _corruptions(args: argparse.Namespace) -> list[Corruption]:
-    """Return what happens to the images: the qualities, then what else was asked for."""
-    others = [parse_corruption(text) for text in args.corruptions]
-    qfs = args.qf if args.qf is not None else ([] if others else _QFS)
-    return [*jpeg_at(qfs, args.subsampling), *others]
 
 
 def _evaluate(args: argparse.Namespace, corruptions: Sequence[Corruption]) -> RestorationRun:

@@ -25,6 +25,9 @@ CORRUPTED = "corrupted"
 #: Behind the name of a restorer whose results are made consistent with their files.
 FROM_FILE = "+file"
 
+#: The quality factors of the papers' tables.
+DEFAULT_QFS = (10, 20, 30, 40)
+
 #: What no restorer may be called.
 REFERENCES = (ORIGINAL, JPEG, CORRUPTED)
 
@@ -46,9 +49,9 @@ class RestorerChoice:
         sha256: Hash of the weights.
         consistent: Whether results are made consistent with their files; see
             :class:`~jpeg_preproc.restorers.JpegRestorer`.
-        quality_source: Where it has the quality from: ``'file'``, the tables of the last file
-            where there is one, else an estimate from the pixels; ``'estimated'``, always that
-            estimate, as if there were no file; ``'blind'``, nowhere.
+        quality_source: Where it has the quality from: ``'file'``, the last file where there is
+            one, and the pixels, as a user's restorer has it by default (``qf='auto'``);
+            ``'estimated'``, the pixels alone, as if there were no file; ``'blind'``, nowhere.
     """
 
     name: str = field(metadata=_A_NAME)

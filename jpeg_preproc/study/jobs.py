@@ -20,6 +20,7 @@ from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import JpegPreprocError, ModelError
 from jpeg_preproc.evaluation.condition_store import ConditionStore
 from jpeg_preproc.evaluation.conditions import (
+    DEFAULT_QFS,
     Condition,
     RestoreSettings,
     choose_restorers,
@@ -34,9 +35,7 @@ from jpeg_preproc.evaluation.stages import Seconds, Stopwatch, add_seconds
 from jpeg_preproc.evaluation.task import Task
 from jpeg_preproc.report import progress
 
-#: The quality factors of the papers' tables, and the corruptions that they stand for.
-QFS = (10, 20, 30, 40)
-DEFAULT_CORRUPTIONS = tuple(jpeg_at(QFS))
+DEFAULT_CORRUPTIONS = tuple(jpeg_at(DEFAULT_QFS))
 
 
 @dataclass(frozen=True)
