@@ -68,5 +68,6 @@ def luma_blocks(
     else:
         # Rounding undoes what rounding R, G and B did to the decoder's whole-number luma.
         luma = np.rint(blocks @ RGB_TO_LUMA)
-    usable = (np.ptp(luma, axis=1) > 0).any(axis=1) & (np.ptp(luma, axis=2) > 0).any(axis=1)
-    return luma[usable & ~clipped]
+    varies_down = (luma != luma[:, :1]).any(axis=(1, 2))
+    varies_across = (luma != luma[:, :, :1]).any(axis=(1, 2))
+    return luma[varies_down & varies_across & ~clipped]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from jpeg_preproc.jpeg.blocks import Floats, coefficients_of, luma_blocks
 from jpeg_preproc.jpeg.codec import check_image_array
-from jpeg_preproc.jpeg.tables import qtables_from_qf
+from jpeg_preproc.jpeg.tables import luma_steps
 
 _MAX_BLOCKS = 8192
 # Coefficients are counted in bins of 1/8, on which the lattice of whole pixel values falls.
@@ -92,26 +92,29 @@ def _histogram(blocks: Floats) -> Floats:
 
 def _log_likelihoods(histogram: Floats) -> npt.NDArray[np.float64]:
     """Return (101,): log likelihood of no quantisation at all, then of QF 1-100."""
-    size = histogram.shape[1]
-    levels, residuals = (table[:, :size] for table in _models())
-    total = histogram.sum(axis=1, dtype=np.float64)[:, None]
+    levels, residuals = _models()
     # (64, 256) each, by frequency and step; index 0 is the model without steps.
-    zeros = (histogram @ (levels == 0).T.astype(np.float32)).astype(np.float64)
-    level_sum = (histogram @ levels.T).astype(np.float64)
-    scores = (histogram @ residuals.T).astype(np.float64)
+    zeros, level_sum, scores = np.empty((3, 64, 256))
+    for frequency, row in enumerate(histogram):
+        bins = np.flatnonzero(row)
+        counts = row[bins]
+        zeros[frequency] = counts @ (levels[bins] == 0)
+        level_sum[frequency] = counts @ levels[bins]
+        scores[frequency] = counts @ residuals[bins]
+    total = histogram.sum(axis=1, dtype=np.float64)[:, None]
     # Levels: zero or not, either sign, then geometric; each with its maximum likelihood parameter.
     nonzeros = total - zeros
     scores += _x_log_x(zeros) + _x_log_x(nonzeros) - _x_log_x(total) - nonzeros * np.log(2)
     scores += _x_log_x(level_sum - nonzeros) + _x_log_x(nonzeros) - _x_log_x(level_sum)
-    steps = np.stack([qtables_from_qf(qf)[0].ravel() for qf in range(1, 101)])
-    return np.concatenate([scores[:, :1].sum(axis=0), scores[np.arange(64), steps].sum(axis=1)])
+    of_tables = scores[np.arange(64), luma_steps()].sum(axis=1)
+    return np.concatenate([scores[:, :1].sum(axis=0), of_tables])
 
 
 @lru_cache(maxsize=1)
 def _models() -> tuple[Floats, Floats]:
     """Return the level and the log probability within it of each magnitude, under each step.
 
-    Both are (256, bins). Row q is the step q; row 0 has cells of 1 in which, but for the one
+    Both are (bins, 256). Column q is the step q; column 0 has cells of 1 in which, but for the one
     around 0, any value is as likely as another.
     """
     magnitudes = np.arange(_BINS_PER_UNIT * _MAX_COEFFICIENT + 1) / _BINS_PER_UNIT
@@ -129,7 +132,7 @@ def _models() -> tuple[Floats, Floats]:
     residuals[1] = np.where(levels[1] == 0, residuals[2], residuals[1])
     levels[0] = levels[1]
     residuals[0] = np.where(levels[0] == 0, residuals[2], -np.log(_BINS_PER_UNIT))
-    return levels, residuals
+    return np.ascontiguousarray(levels.T), np.ascontiguousarray(residuals.T)
 
 
 def _x_log_x(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

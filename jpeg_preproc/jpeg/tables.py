@@ -142,6 +142,14 @@ def qtables_from_qf(qf: SupportsIndex) -> npt.NDArray[np.uint16]:
     return np.clip((base * percent + 50) // 100, 1, 255).astype(np.uint16)
 
 
+@lru_cache(maxsize=1)
+def luma_steps() -> npt.NDArray[np.int64]:
+    """Return (100, 64): libjpeg's steps of luma at QF 1-100, in natural order."""
+    steps = np.stack([qtables_from_qf(qf)[0].ravel() for qf in range(1, 101)]).astype(np.int64)
+    steps.setflags(write=False)
+    return steps
+
+
 def octaves_of(qf: float) -> float:
     """Return how coarse the tables of a libjpeg quality are, in octaves of the quantisation step.
 

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jpeg_preproc.jpeg import ZIGZAG, qtables_from_qf
+from jpeg_preproc.jpeg import ZIGZAG
+from jpeg_preproc.jpeg.tables import luma_steps
 from jpeg_preproc.restorers.agarnet_parts import (
     BlockDCT,
     GatedBlock3d,
@@ -260,7 +261,7 @@ class AGARNet(Restorer):
         # The 1×1 convolution of [Ŷ_idct, X] as two factors, which autocast leaves in fp32.
         self.mix = nn.Parameter(torch.full((2,), 0.5))
         self.estimator = QualityEstimator(estimator_widths)
-        luma = np.stack([qtables_from_qf(qf)[0].reshape(64)[ZIGZAG] for qf in range(1, 101)])
+        luma = luma_steps()[:, ZIGZAG]
         tables = torch.tensor(luma.astype(np.float32) / 255)  # (100, 64)
         self.register_buffer("tables", tables, persistent=False)
         self.register_buffer("zigzag", torch.tensor(ZIGZAG), persistent=False)

@@ -37,7 +37,7 @@ QUALITY_SOURCES: tuple[QualitySource, ...] = get_args(QualitySource)
 # that the estimator expects.
 _CONTRADICTION = 0.5
 # Of each image, for the exact findings.
-_BLOCKS = 2048
+_BLOCKS = 1024
 # Confidences of exact findings are near 0 or, in small images, above this.
 _FOUND = 0.2
 # What looks at least as fine was never compressed, or so lightly that nothing is to be mended.
@@ -170,7 +170,9 @@ def _effective(image: DecodedImage, claimed: ImageQuality | None) -> ImageQualit
             is_earlier = claimed is not None and start == (0, 0)
             return replace(exact, source="earlier") if is_earlier else exact
     if claimed is not None and image.data is not None:
-        earlier = find_earlier_compression(image.data, read_jpeg_info(image.data), image.name)
+        earlier = find_earlier_compression(
+            image.data, read_jpeg_info(image.data), image.name, _BLOCKS
+        )
         if earlier is not None:
             exact = ImageQuality.of_qf("earlier", earlier.qf)
             if explains(exact):

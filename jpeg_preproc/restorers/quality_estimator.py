@@ -142,7 +142,7 @@ def load_estimator() -> QualityEstimator:
 
 
 @torch.inference_mode()
-def estimate(network: QualityEstimator, pixels: np.ndarray, most: int = 8) -> tuple[float, float]:
+def estimate(network: QualityEstimator, pixels: np.ndarray, most: int = 6) -> tuple[float, float]:
     """Return the coarseness of an image in octaves, and the error to be expected of it.
 
     Crops are weighed by the inverse of their expected squared errors.
