@@ -40,7 +40,7 @@ def test_what_leaves_no_trace_gives_no_hint(scene: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("qf", [10, 50])
-@pytest.mark.parametrize("corner", [(4, 4), (1, 6), (0, 4), (7, 2)])
+@pytest.mark.parametrize("corner", [(4, 4), (1, 6), (2, 4), (7, 2)])
 def test_another_grid_gives_no_hint(scene: np.ndarray, qf: int, corner: tuple[int, int]) -> None:
     row, column = corner
     assert look(compress_jpeg(roundtrip(scene, qf)[row:, column:], 75)) is None
