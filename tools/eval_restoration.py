@@ -76,7 +76,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         choices=QUALITY_SOURCES,
         default=["file"],
         help="where restorers have the quality from: the file and its pixels (default), the pixels "
-        "alone (rows NAME+estimated), or nowhere (NAME+blind)",
+        "alone (rows NAME+estimated), nowhere (NAME+blind), or from trying which does best "
+        "(NAME+best)",
     )
     parser.add_argument(
         "--published",

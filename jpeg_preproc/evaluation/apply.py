@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +17,12 @@ from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, Restor
 from jpeg_preproc.evaluation.stages import StageClock
 from jpeg_preproc.evaluation.task import SEED
 from jpeg_preproc.jpeg import LoadedImage, QfChoice, apply_orientation
+from jpeg_preproc.jpeg.tables import octaves_of, qf_of
 from jpeg_preproc.restorers.engine import JpegRestorer, Restored
 from jpeg_preproc.restorers.inputs import DecodedImage
+
+# Half an octave apart, from QF 3 to 98.
+_LADDER = [qf_of(octaves_of(3) - half / 2) for half in range(18)]
 
 
 class ImageRestorer(Protocol):
@@ -28,7 +33,7 @@ class ImageRestorer(Protocol):
 
         Args:
             images: Images as they were decoded.
-            qf: ``'auto'`` for what the image tells of its quality, or ``'blind'``.
+            qf: ``'auto'`` for what the image tells of its quality, ``'blind'``, or a factor.
         """
 
 
@@ -94,25 +99,58 @@ def as_decoded(corrupted: Corrupted, name: str = "") -> DecodedImage:
 
 
 def restored_by(
-    choice: RestorerChoice, restorer: ImageRestorer, image: DecodedImage
-) -> npt.NDArray[np.uint8]:
+    choice: RestorerChoice,
+    restorer: ImageRestorer,
+    image: DecodedImage,
+    clean: npt.NDArray[np.uint8] | None = None,
+) -> Restored:
     """Return an image restored by the quality that the choice lets the restorer know.
 
     Args:
         choice: Its :attr:`~.conditions.RestorerChoice.quality_source` is obeyed.
         restorer: What restores, such as :func:`load_restorer` returns.
         image: The image with all that is known of it.
-
-    Returns:
-        uint8 pixels of the image's shape, in stored orientation.
+        clean: What it should be, of its shape, for a choice of the best quality.
 
     Raises:
         QualityError: A restorer that needs the quality is left blind.
+        PipelineError: The best quality is asked for, and there is no clean image.
     """
     if choice.quality_source != "file":
         image = replace(image, qtables=None, data=None)
+    if choice.quality_source == "best":
+        if clean is None:
+            raise PipelineError(
+                f"{choice.label}: which quality is best is known only beside the clean image; "
+                "it is for tools/eval_restoration.py"
+            )
+        return _by_the_best_quality(restorer, image, clean)
     (result,) = restorer.restore([image], "blind" if choice.quality_source == "blind" else "auto")
-    return result.image
+    return result
+
+
+def _by_the_best_quality(
+    restorer: ImageRestorer, image: DecodedImage, clean: npt.NDArray[np.uint8]
+) -> Restored:
+    """Return an image restored by the one quality, on the grid of its corner, that does best.
+
+    The error has one minimum over the quality, so that the search goes downhill from what the
+    pixels show.
+    """
+
+    @cache
+    def tried(rung: int) -> tuple[float, Restored]:
+        (result,) = restorer.restore([image], _LADDER[rung])
+        return float(np.square(result.image.astype(np.float32) - clean).mean()), result
+
+    (start,) = restorer.restore([image], "auto")
+    best = int(np.abs(np.array(_LADDER) - (start.qf or 50)).argmin())
+    while True:
+        near = range(max(best - 1, 0), min(best + 2, len(_LADDER)))
+        lowest = min(near, key=lambda rung: tried(rung)[0])
+        if lowest == best:
+            return tried(best)[1]
+        best = lowest
 
 
 def condition_image(
@@ -169,7 +207,9 @@ def condition_steps(
         if choice is not None and restorer is not None:
 
             def restore(image: _Stored) -> _Stored:
-                return replace(image, pixels=restored_by(choice, restorer, image.as_decoded()))
+                return replace(
+                    image, pixels=restored_by(choice, restorer, image.as_decoded()).image
+                )
 
             steps.append(("restore", restore))
     return [*steps, ("model", _upright)]

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from jpeg_preproc.corruptions import Corruption, Jpeg, Original, parse_corruption
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.jpeg import validate_qf
-from jpeg_preproc.restorers.quality import QualitySource
 from jpeg_preproc.restorers.weights import load_weights, weights_path
 
 ORIGINAL = "original"
@@ -31,9 +30,10 @@ DEFAULT_QFS = (10, 20, 30, 40)
 #: What no restorer may be called.
 REFERENCES = (ORIGINAL, JPEG, CORRUPTED)
 
+ToldFrom = Literal["file", "estimated", "blind", "best"]
 #: Where a restorer may have the quality of an image from, where that is measured; see
 #: :class:`RestorerChoice`.
-QUALITY_SOURCES: tuple[QualitySource, ...] = ("file", "estimated", "blind")
+QUALITY_SOURCES: tuple[ToldFrom, ...] = get_args(ToldFrom)
 
 # Of a field that only names a thing: no result depends on it.
 _A_NAME = {"is_name": True}
@@ -51,14 +51,15 @@ class RestorerChoice:
             :class:`~jpeg_preproc.restorers.JpegRestorer`.
         quality_source: Where it has the quality from: ``'file'``, the last file where there is
             one, and the pixels, as a user's restorer has it by default (``qf='auto'``);
-            ``'estimated'``, the pixels alone, as if there were no file; ``'blind'``, nowhere.
+            ``'estimated'``, the pixels alone, as if there were no file; ``'blind'``, nowhere;
+            ``'best'``, from trying which does best, which needs the clean image.
     """
 
     name: str = field(metadata=_A_NAME)
     label: str = field(metadata=_A_NAME)
     sha256: str
     consistent: bool = False
-    quality_source: QualitySource = "file"
+    quality_source: ToldFrom = "file"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class RestoreSettings:
 def choose_restorers(
     names: Iterable[str],
     consistent: bool = False,
-    quality_sources: Sequence[QualitySource] = ("file",),
+    quality_sources: Sequence[ToldFrom] = ("file",),
 ) -> list[RestorerChoice]:
     """Look up restorers and load each once, so that a bad one stops the run before it starts.
 
@@ -123,7 +124,7 @@ def choose_restorers(
         consistent: Take each that goes by its file's tables once more, with results made
             consistent with their files; it is then labelled ``NAME+file``.
         quality_sources: Where each has the quality from, once for each of these; it is labelled
-            ``NAME``, ``NAME+estimated`` or ``NAME+blind``.
+            ``NAME``, ``NAME+estimated``, ``NAME+blind`` or ``NAME+best``.
 
     Raises:
         UnknownRestorerError: No such restorer, or two with the same label.

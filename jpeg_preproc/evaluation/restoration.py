@@ -142,9 +142,11 @@ def evaluate_restoration(
                 run.skipped.append((path, str(error)))
             done += len(conditions)
         if measured:
-            of_conditions = zip(*measured, strict=True)
-            for condition, column in zip(conditions, of_conditions, strict=True):
-                run.rows.append(restoration_row(dataset, rules.name, condition, column))
+            corrupted: tuple[ImageScores, ...] = ()
+            for condition, column in zip(conditions, zip(*measured, strict=True), strict=True):
+                if condition.restorer is None:
+                    corrupted = column
+                run.rows.append(restoration_row(dataset, rules.name, condition, column, corrupted))
     run.outdated.extend(stored.outdated)
     return run
 
@@ -233,16 +235,22 @@ class _Image:
         """
         try:
             corrupted, reference = self._corrupted(condition.corruption or Original())
-            tested = corrupted.pixels
+            tested, told = corrupted.pixels, None
             if condition.restorer is not None:
                 restorer = self._loaded(condition.restorer)
-                tested = restored_by(condition.restorer, restorer, as_decoded(corrupted))
+                restored = restored_by(
+                    condition.restorer, restorer, as_decoded(corrupted), reference
+                )
+                tested, told = restored.image, restored.qf
             scores = measure(reference, tested, self._protocol)
         except (ImageReadError, CorruptionError) as error:
             raise type(error)(f"{self._path}, {condition.title}: {error}") from error
         height, width = corrupted.geometry.original
         return ImageScores(
-            **asdict(scores), num_bytes=corrupted.num_bytes, num_pixels=height * width
+            **asdict(scores),
+            num_bytes=corrupted.num_bytes,
+            num_pixels=height * width,
+            told_qf=told,
         )
 
     def _corrupted(self, corruption: Corruption) -> tuple[Corrupted, Pixels]:

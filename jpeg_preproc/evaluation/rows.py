@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
 from jpeg_preproc.evaluation.conditions import REFERENCES, Condition
 from jpeg_preproc.evaluation.store import ImageScores
@@ -132,6 +134,11 @@ class RestorationRow(_OfCorruption):
         corruption: Its spelling.
         strength: What the row has on the axis of its corruption.
         bytes_per_pixel: Bytes of the files made, for each pixel of the originals.
+        least_gain: PSNR of the image that gained least over that image corrupted, dB; ``None`` of
+            references.
+        told_qf: Median of the quality factors that the restorer was told, or found.
+        told_qf_low: What a tenth of these lie below.
+        told_qf_high: What a tenth of these lie above.
     """
 
     dataset: str
@@ -145,6 +152,10 @@ class RestorationRow(_OfCorruption):
     corruption: str | None = None
     strength: float | None = None
     bytes_per_pixel: float | None = None
+    least_gain: float | None = None
+    told_qf: float | None = None
+    told_qf_low: float | None = None
+    told_qf_high: float | None = None
 
     @property
     def table(self) -> tuple[str, ...]:
@@ -240,7 +251,11 @@ def downstream_rows(
 
 
 def restoration_row(
-    dataset: str, protocol: str, condition: Condition, scores: Sequence[ImageScores]
+    dataset: str,
+    protocol: str,
+    condition: Condition,
+    scores: Sequence[ImageScores],
+    corrupted: Sequence[ImageScores],
 ) -> RestorationRow:
     """Return the row of a condition: the mean of each measure over the images of a data set.
 
@@ -249,12 +264,20 @@ def restoration_row(
         protocol: Name of the protocol of measuring.
         condition: What happened to the images.
         scores: What was measured on each image, at least one.
+        corrupted: What was measured on the same images without restoring.
     """
     # An exact sum, so that the order of the images cannot change the last digit.
     psnr, ssim, psnr_b = (
         math.fsum(values) / len(scores)
         for values in zip(*((one.psnr, one.ssim, one.psnr_b) for one in scores), strict=True)
     )
+    least_gain = None
+    if condition.restorer is not None:
+        least_gain = min(
+            # Both are infinite of an original that was left as it is.
+            0.0 if own.psnr == given.psnr else own.psnr - given.psnr
+            for own, given in zip(scores, corrupted, strict=True)
+        )
     corruption = condition.corruption
     return RestorationRow(
         dataset=dataset,
@@ -268,7 +291,15 @@ def restoration_row(
         corruption=None if corruption is None else corruption.spelling,
         strength=None if corruption is None else corruption.strength,
         bytes_per_pixel=bytes_per_pixel((one.num_bytes, one.num_pixels) for one in scores),
+        least_gain=least_gain,
+        **_told([one.told_qf for one in scores if one.told_qf is not None]),
     )
+
+
+def _told(qfs: Sequence[int]) -> dict[str, Any]:
+    """Return the columns of the quality factors that a restorer was told."""
+    low, median, high = np.percentile(qfs, (10, 50, 90)).tolist() if qfs else (None, None, None)
+    return {"told_qf": median, "told_qf_low": low, "told_qf_high": high}
 
 
 def _in_order_of_the_table(rows: Sequence[DownstreamRow]) -> list[DownstreamRow]:

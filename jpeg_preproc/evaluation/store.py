@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from jpeg_preproc.evaluation.versions import result_versions
 from jpeg_preproc.io import write_text_atomic
 
 #: To be raised when a change to the metrics, or to the code that restores, changes values.
-REVISION = 2
+REVISION = 3
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,13 @@ class ImageScores(Scores):
     Attributes:
         num_bytes: Bytes of the file.
         num_pixels: Number of the original's pixels.
+        told_qf: Quality factor that the image was restored by; ``None`` of what was not restored,
+            or blindly.
     """
 
     num_bytes: int
     num_pixels: int
+    told_qf: int | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class ScoreStore:
                 continue
             whole.append(line + "\n")
             try:
-                names = ("psnr", "ssim", "psnr_b", "num_bytes", "num_pixels")
+                names = (field.name for field in fields(ImageScores))
                 scores = ImageScores(**{name: entry[name] for name in names})
                 asked = _asked(entry, entry["key"])
             except (KeyError, TypeError):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jpeg_preproc.corruptions import parse_corruption
-from jpeg_preproc.errors import UnknownRestorerError
+from jpeg_preproc.errors import PipelineError, UnknownRestorerError
 from jpeg_preproc.evaluation.apply import as_decoded, condition_image, restored_by
 from jpeg_preproc.evaluation.conditions import (
     QUALITY_SOURCES,
@@ -15,7 +15,9 @@ from jpeg_preproc.evaluation.conditions import (
     choose_restorers,
 )
 from jpeg_preproc.jpeg import compress_jpeg, load_image
+from jpeg_preproc.jpeg.tables import octaves_of
 from jpeg_preproc.restorers import Restored
+from jpeg_preproc.restorers.inputs import DecodedImage
 
 JPEG = parse_corruption("jpeg:10")
 
@@ -57,6 +59,31 @@ def test_the_choice_decides_what_a_restorer_is_told(photo, through, source, expe
     assert told(choice, photo, through) == expected
 
 
+class DoesBestAt:
+    """A restorer whose result is wrong by as much as it is told a wrong quality."""
+
+    def __init__(self, best):
+        self.best = best
+
+    def restore(self, images, qf):
+        qf = 50 if qf == "auto" else qf
+        return [Restored(images[0].pixels + np.uint8(abs(qf - self.best)), qf, "given")]
+
+
+@pytest.mark.parametrize("best", [3, 10, 31, 50, 83, 98])
+def test_the_best_quality_is_found_within_half_an_octave(best):
+    clean = np.zeros((8, 8, 3), np.uint8)
+    choice = RestorerChoice("x", "x", "", quality_source="best")
+    found = restored_by(choice, DoesBestAt(best), DecodedImage(clean), clean)
+    assert abs(octaves_of(found.qf) - octaves_of(best)) <= 0.5
+
+
+def test_the_best_quality_is_not_known_without_the_clean_image(photo):
+    choice = RestorerChoice("x", "x", "", quality_source="best")
+    with pytest.raises(PipelineError, match="beside the clean image"):
+        condition_image(load_image(compress_jpeg(photo, 95)), Condition(JPEG, choice), Spy())
+
+
 def test_what_is_no_jpeg_has_no_file_to_tell_of(photo):
     corrupted = parse_corruption("webp:30").apply(photo)
     assert corrupted.data is not None
@@ -74,6 +101,7 @@ def test_each_source_is_a_restorer_of_its_own_name(small_weights):
         ("small+file", True, "file"),
         ("small+estimated", False, "estimated"),
         ("small+blind", False, "blind"),
+        ("small+best", False, "best"),
     ]
     with pytest.raises(UnknownRestorerError):
         choose_restorers(["no_such"], quality_sources=("blind",))

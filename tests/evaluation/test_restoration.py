@@ -277,7 +277,8 @@ def test_a_restorer_gets_what_a_user_would_have(images, spelling, has_file):
         np.testing.assert_array_equal(image.qtables, read_jpeg_info(image.data).qtables)
         np.testing.assert_array_equal(image.pixels, np.array(Image.open(io.BytesIO(image.data))))
     reference, same = run.rows
-    assert replace(same, restorer=reference.restorer) == reference
+    assert same.least_gain == 0
+    assert replace(same, restorer=reference.restorer, least_gain=None) == reference
 
 
 def test_order_and_grouping_of_images_change_no_value(tmp_path, images):
@@ -499,7 +500,8 @@ def test_a_consistent_restorer_has_rows_of_its_own(tmp_path, images, small_weigh
 
 def test_a_restorer_that_is_told_less_has_rows_of_its_own(images, small_weights):
     choices = choose_restorers([str(small_weights)], quality_sources=QUALITY_SOURCES)
-    assert [chosen.label for chosen in choices] == ["small", "small+estimated", "small+blind"]
+    labels = ["small", "small+estimated", "small+blind", "small+best"]
+    assert [chosen.label for chosen in choices] == labels
     run = evaluate_restoration([images], ["jpeg:20"], choices, limit=1)
     with Image.open(images / "a.png") as picture:
         clean = np.array(picture)
@@ -512,4 +514,14 @@ def test_a_restorer_that_is_told_less_has_rows_of_its_own(images, small_weights)
     ]
     assert [result.source for result in results] == ["file", "estimated", "blind"]
     values = [peak_signal_noise_ratio(clean, result.image) for result in results]
-    assert [row.psnr for row in run.rows[1:]] == pytest.approx(values, abs=1e-9)
+    assert [row.psnr for row in run.rows[1:4]] == pytest.approx(values, abs=1e-9)
+    jpeg, plain, _, blind, best = run.rows
+    assert (plain.told_qf, blind.told_qf) == (20, None)
+    assert plain.least_gain == plain.psnr - jpeg.psnr
+    best_qf = int(best.told_qf)
+    assert best.psnr == pytest.approx(
+        peak_signal_noise_ratio(clean, engine(data, qf=best_qf).image), abs=1e-9
+    )
+    for other in (5, 20, 80):
+        other_psnr = peak_signal_noise_ratio(clean, engine(data, qf=other).image)
+        assert best.psnr >= other_psnr - 0.05
