@@ -130,6 +130,8 @@ class SaveWeightsHook(Hook):
             training["continues"] = model.continues
         if model.task is not None:
             training["task"] = model.task.records()
+        if model.teacher is not None:
+            training["teacher"] = model.teacher.record
         path = Path(runner.work_dir) / f"{name}.safetensors"
         save_weights(
             model.restorer,

@@ -20,6 +20,7 @@ from jpeg_preproc.restorers.weights import load_weights
 from jpeg_preproc.training.data import JpegCrops, JpegImages
 from jpeg_preproc.training.feature_losses import TaskLoss
 from jpeg_preproc.training.losses import LOSSES
+from jpeg_preproc.training.teacher import Teacher
 
 DATASETS.register_module(module=JpegCrops)
 DATASETS.register_module(module=JpegImages)
@@ -43,9 +44,11 @@ class RestorationModel(BaseModel):
             safetensors file with its manifest beside it.
         task: Arguments of a :class:`~jpeg_preproc.training.feature_losses.TaskLoss` to train with
             as well; its networks are no part of this model.
+        teacher: Arguments of a :class:`~jpeg_preproc.training.teacher.Teacher` to learn from.
 
     Raises:
-        TrainingError: There is no such loss, or ``task`` has a setting that it does not take.
+        TrainingError: There is no such loss, or ``task`` or ``teacher`` has a setting that it does
+            not take.
         WeightsError: The weights are damaged, or of another network or preset.
         JpegPreprocError: A network of ``task`` cannot be had.
     """
@@ -60,6 +63,7 @@ class RestorationModel(BaseModel):
         settings: dict[str, Any] | None = None,
         compile: bool | dict[str, Any] = False,
         task: Mapping[str, Any] | None = None,
+        teacher: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,6 +74,10 @@ class RestorationModel(BaseModel):
             self.task = None if task is None else TaskLoss(**task)
         except TypeError as error:  # a setting that there is not, or none of what is needed
             raise TrainingError(f"model.task: {error}; it takes networks and weight") from error
+        try:
+            self.teacher = None if teacher is None else Teacher(**teacher)
+        except TypeError as error:
+            raise TrainingError(f"model.teacher: {error}; it takes weights and share") from error
         options = dict(compile) if isinstance(compile, dict) else {}
         self._losses: Callable[..., dict[str, Tensor]] = (
             self.losses if compile is False else torch.compile(self.losses, **options)
@@ -144,17 +152,22 @@ class RestorationModel(BaseModel):
         """
         restored = self.restorer(image, quality).image.float()
         name = "loss" if self.task is None else "loss_pixel"
-        return {name: self.loss(restored, target), **self.task_losses(restored, target)}
+        loss = self.loss(restored, target)
+        if self.teacher is not None:
+            share = self.teacher.share
+            loss = torch.lerp(loss, self.loss(restored, self.teacher(image, quality)), share)
+        return {name: loss, **self.task_losses(restored, target)}
 
     def task_losses(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Return the losses of ``task``, if there is one, for :meth:`losses` to add to its own."""
         return {} if self.task is None else self.task(restored, target)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Let the networks of ``task`` follow ``.to()``, ``.cuda()`` and so on."""
+        """Let the networks of ``task`` and ``teacher`` follow ``.to()``, ``.cuda()`` and so on."""
         super()._apply(fn, recurse)
-        if self.task is not None:
-            self.task.apply(fn)
+        for held in (self.task, self.teacher):
+            if held is not None:
+                held.apply(fn)
         return self
 
 
