@@ -83,7 +83,7 @@ def test_a_share_outside_is_refused(weights, share):
 
 
 def test_a_setting_that_there_is_not_is_named():
-    with pytest.raises(TrainingError, match="model.teacher.*it takes weights and share"):
+    with pytest.raises(TrainingError, match=r"model\.teacher.*it takes weights and share"):
         model(name="base")
 
 
