@@ -18,8 +18,9 @@ class Teacher:
     """A frozen restorer whose results a smaller one learns to give.
 
     After Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015. It knows
-    what can be restored and what cannot, and so is an easier target than the clean image. As a :class:`~jpeg_preproc.training.feature_losses.TaskLoss` it is no ``nn.Module``, and copies
-    of the model that holds it share it.
+    what can be restored and what cannot, and so is an easier target than the clean image. As a
+    :class:`~jpeg_preproc.training.feature_losses.TaskLoss` it is no ``nn.Module``, and copies of
+    the model that holds it share it.
 
     Args:
         weights: A shipped name, or the path of a safetensors file with its manifest beside it.
