@@ -6,14 +6,14 @@ shipped. The pixels of a step are as many: 2 crops of 192 × 192 instead of 8 of
 
 _base_ = ["gridunet_base_histories_cpu.py"]
 
-max_iters = 8000
+max_iters = 7000
 warm_up = 100
 
 model = dict(weights="{{$JPEG_PREPROC_WEIGHTS:base}}")
 train_dataloader = dict(
     batch_size=2, dataset=dict(seed=3, crop=192, coding=dict(double=0.15, resized=0.12))
 )
-train_cfg = dict(max_iters=max_iters, val_interval=2000)
+train_cfg = dict(max_iters=max_iters, val_interval=3500)
 optim_wrapper = dict(optimizer=dict(lr=3.5e-4))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=warm_up),
