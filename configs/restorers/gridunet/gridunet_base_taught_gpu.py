@@ -1,0 +1,11 @@
+"""GridUNet `base`, taught by that of gridunet_teacher_gpu.py, from the shipped weights."""
+
+_base_ = ["gridunet_teacher_gpu.py"]
+
+model = dict(
+    preset="base",
+    weights="base",
+    settings=dict(_delete_=True),
+    teacher=dict(weights="{{$JPEG_PREPROC_TEACHER:base}}", share=0.7),
+)
+weights_name = "base"

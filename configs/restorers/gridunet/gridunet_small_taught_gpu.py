@@ -1,0 +1,11 @@
+"""GridUNet `small`, taught by that of gridunet_teacher_gpu.py, from the shipped weights."""
+
+_base_ = ["gridunet_teacher_gpu.py"]
+
+model = dict(
+    preset="small",
+    weights="small",
+    settings=dict(_delete_=True),
+    teacher=dict(weights="{{$JPEG_PREPROC_TEACHER:base}}", share=0.7),
+)
+weights_name = "small"
