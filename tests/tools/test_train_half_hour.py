@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 pytest.importorskip("mmengine", reason="training needs mmengine")
 
+from mmengine.config import Config
+
 from jpeg_preproc import JpegRestorer
 from jpeg_preproc.errors import TrainingError
-from jpeg_preproc.restorers import load_weights
+from jpeg_preproc.restorers import build_restorer, load_weights
 from jpeg_preproc.training.data import ImageFolder
 from jpeg_preproc.training.half_hour import pack, train_stages
 from tools.train_half_hour import STAGES, main
@@ -41,25 +44,36 @@ def packed(tmp_path, photo, monkeypatch):
     return tmp_path / "packed"
 
 
+def test_the_teacher_has_a_thousand_kmac_per_pixel():
+    model = Config.fromfile(STAGES[0].config).model
+    teacher = build_restorer(model.restorer, model.preset, **model.settings)
+    with FlopCounterMode(display=False) as counter:
+        teacher(torch.zeros(1, 3, 64, 64))
+    assert 900e3 < counter.get_total_flops() / 2 / 64**2 < 1100e3
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_a_teacher_is_trained_and_teaches(packed, tmp_path, photo, capsys):
+def test_a_teacher_is_trained_and_teaches(packed, tmp_path, photo, capsys, monkeypatch):
+    config = tmp_path / "little_teacher.py"
+    config.write_text(
+        f"_base_ = [{str(STAGES[0].config)!r}]\nmodel = dict(settings=dict(widths=[8, 16, 32]))\n"
+    )
+    stages = [replace(STAGES[0], config=config), STAGES[3]]
+    monkeypatch.setattr("tools.train_half_hour.STAGES", stages)
     work = tmp_path / "work"
     arguments = ["train", str(packed), "--work-dir", str(work), "--steps", "2"]
     arguments += ["--cfg-options", *(f"{key}={value}" for key, value in SMALL.items())]
     assert main(arguments) == 0
-    weights = [stage.folder(work) / f"{stage.weights}.safetensors" for stage in STAGES]
+    weights = [stage.folder(work) / f"{stage.weights}.safetensors" for stage in stages]
     assert [line for line in capsys.readouterr().out.splitlines() if "weights:" in line] == [
         f"weights: {path}" for path in weights
     ]
-    teacher, manifest = load_weights(weights[0])
-    with FlopCounterMode(display=False) as counter:
-        teacher(torch.zeros(1, 3, 64, 64))
-    assert 900e3 < counter.get_total_flops() / 2 / 64**2 < 1100e3  # MACs per pixel
-    for path in weights[1:]:
-        taught = json.loads(path.with_suffix(".json").read_text())["training"]
-        assert taught["teacher"] == {"name": "teacher", "sha256": manifest.sha256, "share": 0.7}
-        assert taught["iterations"] == 2
-    assert JpegRestorer(weights[3])(photo, qf=10).image.shape == photo.shape
+    _, manifest = load_weights(weights[0])
+    assert manifest.settings == {"widths": [8, 16, 32]}
+    taught = json.loads(weights[1].with_suffix(".json").read_text())["training"]
+    assert taught["teacher"] == {"name": "teacher", "sha256": manifest.sha256, "share": 0.7}
+    assert taught["iterations"] == 2
+    assert JpegRestorer(weights[1])(photo, qf=10).image.shape == photo.shape
     before = [path.stat().st_mtime_ns for path in weights]
     assert main(arguments) == 0  # all is done
     assert [path.stat().st_mtime_ns for path in weights] == before
