@@ -67,6 +67,22 @@ def _numpy(tensor: FakeTensor, **_: Any) -> np.ndarray:
     return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
 
 
+def _backward(loss: torch.Tensor, *_: Any, **__: Any) -> None:
+    """Give each parameter that the loss depends on a gradient, where the parameter is.
+
+    Torch's own backward pass, of which nothing is ours, would begin with the driver.
+    """
+    left, seen = [loss.grad_fn], set()
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        left += [following for following, _ in node.next_functions]
+        if hasattr(node, "variable"):
+            node.variable.grad = torch.empty_like(node.variable)
+
+
 @contextlib.contextmanager
 def pretended_cuda() -> Iterator[pytest.MonkeyPatch]:
     """Let ``'cuda'`` be there in the block; what is made before it is on the CPU.
@@ -76,6 +92,7 @@ def pretended_cuda() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch, _Mode():
         patch.setattr(engine, "usable_device", torch.device)
         patch.setattr(FakeTensor, "numpy", _numpy)
+        patch.setattr(torch.Tensor, "backward", _backward)
         # In inference mode tensors of this kind would be asked for a driver.
         restore = JpegRestorer._restore_batch.__wrapped__  # type: ignore[attr-defined]
         patch.setattr(JpegRestorer, "_restore_batch", torch.no_grad()(restore))
