@@ -16,10 +16,10 @@ class Difference:
 
     Attributes:
         value: Difference on the test set itself.
-        low: Lower bound of its interval; ``None`` where no draws were given.
-        high: Upper bound of its interval, likewise.
-        positive: Share of the draws in which it is above 0, ties counted half, likewise. From a
-            bootstrap it may be read as how probable it is that the difference is one.
+        low: Lower bound of its interval; ``None`` without draws.
+        high: Upper bound of its interval; ``None`` without draws.
+        positive: Share of the draws in which it is above 0, ties counted half, P(Δ > 0); ``None``
+            without draws.
     """
 
     value: float
