@@ -11,6 +11,7 @@ from stirring import stir
 
 from jpeg_preproc.jpeg import compress_jpeg, dct
 from jpeg_preproc.restorers import JpegRestorer, Quality, build_restorer, list_restorers
+from jpeg_preproc.restorers.engine import DTYPES
 
 pytestmark = skip_without
 
@@ -57,27 +58,25 @@ def test_every_network_runs_where_it_was_put(files, name, preset):
     assert [one.image.shape for one in results] == shapes
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize(
     "settings",
     [
         {"tile": 16},
         {"strength": 0.5},
         {"consistent": True},
-        {"consistent": True, "tile": 16, "strength": 0.5},
-        {"batch_size": 1},
+        {"batch_size": 1, "dtype": "fp16"},
+        {"consistent": True, "tile": 16, "strength": 0.5, "dtype": "bf16"},
     ],
     ids=lambda settings: "-".join(settings),
 )
-def test_every_setting_of_the_engine(files, dtype, settings):
+def test_every_setting_of_the_engine(files, settings):
     net = network("GridUNet", "nano")
     types = []
     net.tail.register_forward_hook(lambda _, __, output: types.append(output.dtype))
     with pretended_cuda():
-        results, seen = restored(files, net, dtype=dtype, **settings)
+        results, seen = restored(files, net, **settings)
     assert set(seen) == {CUDA} and [one.image.dtype for one in results] == ["uint8"] * 4
-    wanted = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
-    assert set(types) == {wanted}
+    assert set(types) == {DTYPES[settings.get("dtype", "fp32")]}
     assert {one.consistent for one in results} == {"consistent" in settings}
 
 
