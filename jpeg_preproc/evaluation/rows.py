@@ -12,9 +12,11 @@ import numpy as np
 
 from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
 from jpeg_preproc.evaluation.conditions import REFERENCES, Condition
+from jpeg_preproc.evaluation.judges import FINER, judged
 from jpeg_preproc.evaluation.store import ImageScores
-from jpeg_preproc.evaluation.task import Measurement, Task, bytes_per_pixel
+from jpeg_preproc.evaluation.task import Figure, Measurement, Task, bytes_per_pixel
 from jpeg_preproc.stats.bootstrap import Interval, interval, recovery_interval
+from jpeg_preproc.stats.paired import paired_difference
 
 #: Name of the axis that single JPEG compressions lie on.
 QF_AXIS = "JPEG quality factor"
@@ -58,7 +60,8 @@ class DownstreamRow(_OfCorruption):
     Attributes:
         dataset: Short name of the test data.
         model: Short name of the model.
-        metric: ``'mAP'`` or ``'mIoU'``.
+        metric: ``'mAP'``, ``'mIoU'``, or a finer judge of
+            :mod:`~jpeg_preproc.evaluation.judges`.
         qf: Quality factor of a single JPEG; ``None`` of the originals and all else.
         restorer: ``'original'``, ``'jpeg'`` or ``'corrupted'`` for the references, or the
             restorer.
@@ -70,6 +73,11 @@ class DownstreamRow(_OfCorruption):
         value_high: Upper bound of the value's 95 % interval.
         recovery_low: Lower bound of the recovery's 95 % interval.
         recovery_high: Upper bound of the recovery's 95 % interval.
+        difference: Value minus that of the same images without restoring, in percentage points.
+        difference_low: Lower bound of its 95 % interval, from the same draws of both.
+        difference_high: Upper bound of its 95 % interval.
+        difference_positive: Share of these draws in which restoring helps, see
+            :class:`~jpeg_preproc.stats.paired.Difference`.
         corruption: Its spelling; ``None`` of the originals.
         strength: What the row has on the axis of its corruption.
         bytes_per_pixel: Bytes of the files made, for each pixel of the originals.
@@ -88,9 +96,18 @@ class DownstreamRow(_OfCorruption):
     value_high: float | None = None
     recovery_low: float | None = None
     recovery_high: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    difference_positive: float | None = None
     corruption: str | None = None
     strength: float | None = None
     bytes_per_pixel: float | None = None
+
+    @property
+    def is_finer(self) -> bool:
+        """Whether it is of a judge that stands beside the model's own metric."""
+        return self.metric in FINER
 
     @property
     def table(self) -> tuple[str, ...]:
@@ -212,42 +229,75 @@ def downstream_rows(
     Args:
         task: What was measured.
         results: What came of each condition, in the order of :func:`~.conditions.plan`.
+
+    Returns:
+        Those of the model's own metric, then those of each finer judge, see
+        :mod:`~jpeg_preproc.evaluation.judges`.
     """
-    by_condition = {
-        (done.corruption, done.restorer is not None): result for done, result in results
+    return [
+        row
+        for figures in judged(results)
+        for row in _in_order_of_the_table(_rows_of_a_judge(task, results, figures))
+    ]
+
+
+def _rows_of_a_judge(
+    task: Task, results: Sequence[tuple[Condition, Measurement]], figures: Sequence[Figure]
+) -> list[DownstreamRow]:
+    """Return a row for each result, with what one judge says of it."""
+    of_references = {
+        done.corruption: figure
+        for (done, _), figure in zip(results, figures, strict=True)
+        if done.restorer is None
     }
-    original = by_condition.get((None, False))
+    original = of_references.get(None)
     rows = []
-    for condition, result in results:
+    for (condition, result), figure in zip(results, figures, strict=True):
         corruption = condition.corruption
-        corrupted = by_condition.get((corruption, False))
-        share = None
-        around_value = interval(result.replicates, result.value) if result.replicates else None
-        around_share = None
-        if condition.restorer is not None and original is not None and corrupted is not None:
-            share = recovery(original.value, corrupted.value, result.value)
-            drawn = (original.replicates, corrupted.replicates, result.replicates)
-            if share is not None and drawn[0] and drawn[1] and drawn[2]:
-                around_share = recovery_interval(drawn[0], drawn[1], drawn[2], share)
+        corrupted = of_references.get(corruption)
+        share = around_share = None
+        around_value = interval(figure.replicates, figure.value) if figure.replicates else None
+        columns: dict[str, Any] = {}
+        if condition.restorer is not None and corrupted is not None:
+            columns = _difference(figure, corrupted)
+            if original is not None:
+                share = recovery(original.value, corrupted.value, figure.value)
+                drawn = (original.replicates, corrupted.replicates, figure.replicates)
+                if share is not None and drawn[0] and drawn[1] and drawn[2]:
+                    around_share = recovery_interval(drawn[0], drawn[1], drawn[2], share)
         rows.append(
             DownstreamRow(
                 dataset=task.dataset,
                 model=task.model,
-                metric=result.metric,
+                metric=figure.metric,
                 qf=None if corruption is None else corruption.qf,
                 restorer=condition.label,
-                value=result.value,
+                value=figure.value,
                 recovery=share,
                 images=result.images,
                 seconds=result.seconds,
                 **_bounds("value", around_value),
                 **_bounds("recovery", around_share),
+                **columns,
                 corruption=None if corruption is None else corruption.spelling,
                 strength=None if corruption is None else corruption.strength,
                 bytes_per_pixel=result.bytes_per_pixel,
             )
         )
-    return _in_order_of_the_table(rows)
+    return rows
+
+
+def _difference(restored: Figure, corrupted: Figure) -> dict[str, Any]:
+    """Return the columns of what restoring changes."""
+    found = paired_difference(
+        restored.value, corrupted.value, restored.replicates, corrupted.replicates
+    )
+    return {
+        "difference": found.value,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "difference_positive": found.positive,
+    }
 
 
 def restoration_row(

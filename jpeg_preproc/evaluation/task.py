@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from jpeg_preproc.distributed import Processes
 from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
 from jpeg_preproc.evaluation.stages import Seconds
+from jpeg_preproc.stats.agreement import Detections
 
 #: Seed of whatever a task draws at random.
 SEED = 0
@@ -23,7 +24,7 @@ class Figure:
     """A metric's value.
 
     Attributes:
-        metric: ``'mAP'`` or ``'mIoU'``.
+        metric: ``'mAP'``, ``'mIoU'``, or one of :mod:`~jpeg_preproc.evaluation.judges`.
         value: The metric's value in percentage points.
         replicates: The value of each of the bootstrap's draws, see
             :mod:`~jpeg_preproc.stats.bootstrap`; ``None`` if the metric is not known there.
@@ -31,7 +32,7 @@ class Figure:
 
     metric: str
     value: float
-    replicates: tuple[float, ...] | None
+    replicates: Sequence[float] | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Measurement:
             :mod:`~jpeg_preproc.evaluation.stages`.
         bytes_per_pixel: Bytes of the files that the condition has made, for each pixel of the
             originals; ``None`` where it makes none.
+        image_iou: IoU of each image in percent, see :mod:`~jpeg_preproc.stats.per_image`, ``None``
+            for one without a pixel that counts; ``None`` of what is no segmenter.
+        detections: The boxes of each image that :mod:`~jpeg_preproc.stats.agreement` looks at;
+            ``None`` of what is no detector. These two are in the order of the bootstrap's images:
+            that of the data set, or of the images' ids where boxes have COCO's.
     """
 
     metric: str
@@ -60,6 +66,8 @@ class Measurement:
     replicates: Sequence[float] | None
     stages: Seconds = field(default_factory=dict)
     bytes_per_pixel: float | None = None
+    image_iou: Sequence[float | None] | None = None
+    detections: Sequence[Detections] | None = None
 
 
 class Task(Protocol):

@@ -286,8 +286,10 @@ class JpegRestorer:
         tables = [one.qtables for one in qualities if one.qtables is not None]
         quality = Quality.from_qtables(tables).to(self.device) if tables else None
         factors: list[int | None] = [None] * len(images)
-        shares = torch.tensor([self._strength(one.qf) for one in qualities], device=self.device)
-        is_whole = bool((shares == 1).all())
+        strengths = [self._strength(one.qf) for one in qualities]
+        # Asked of the list: to read it back from a GPU would wait for all that the GPU has to do.
+        is_whole = all(strength == 1 for strength in strengths)
+        shares = torch.tensor(strengths, device=self.device)
         channels = batch.shape[1]
         known = FileBatch.of(files, *batch.shape[-2:]) if files else None
         if known is not None:  # so that it is cut into the same tiles

@@ -1,1 +1,1 @@
-"""How certain a figure is: pure functions of NumPy arrays and of pycocotools' records."""
+"""Figures and how certain they are: pure functions of NumPy arrays and of pycocotools' records."""

@@ -103,8 +103,9 @@ class JobsRun:
 
     @property
     def rows(self) -> list[DownstreamRow]:
-        """The rows of all jobs, in their order."""
-        return [row for run in self.runs for row in run.rows]
+        """The rows of all jobs, in their order: of their own metrics, then of the finer judges."""
+        rows = [row for run in self.runs for row in run.rows]
+        return sorted(rows, key=lambda row: row.is_finer)
 
     @property
     def stages(self) -> Seconds:
@@ -170,7 +171,8 @@ def measure_recovery(
 
     Returns:
         The rows of the original images, of the corrupted ones without restoring, and then of those
-        that each restorer has restored.
+        that each restorer has restored: first those of the model's own metric, then those of the
+        finer judge beside it, see :mod:`~jpeg_preproc.evaluation.judges`.
 
     Raises:
         JpegPreprocError: The config, the checkpoint, the data, a corruption or a restorer cannot

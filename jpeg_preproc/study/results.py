@@ -20,7 +20,11 @@ _PROTOCOL = (
     "load, corrupt in memory as stored, restore by what is then known of the image (the last "
     "file's tables, else its pixels), turn upright, then the config's own pipeline; batch size 1; "
     "predictions are mapped back to the original's coordinates; mAP is COCO's at IoU 0.50:0.95 or "
-    "VOC's at 0.50, mIoU is of the whole set; value in percentage points"
+    "VOC's at 0.50, mIoU is of the whole set; IoU per image is the mean over images of each one's "
+    "mean over the classes of its ground truth; F1 is with the model's own detections on the "
+    "original (score from 0.3, IoU from 0.5, same class, one to one), counted over all images; "
+    "value and difference (restored - corrupted) in percentage points; intervals of 95 % from 1000 "
+    "draws of the images, the same in every condition"
 )
 
 
@@ -38,7 +42,8 @@ def write_run(run: JobsRun, options: RunOptions, about: Mapping[str, Any]) -> li
     try:
         plot = options.out / "accuracy.png"
         title = "Accuracy over the strength of corruption"
-        written.append(plot_metric(run.rows, "value", plot, title, "mAP or mIoU (%)"))
+        rows = [row for row in run.rows if not row.is_finer]
+        written.append(plot_metric(rows, "value", plot, title, "mAP or mIoU (%)"))
     except JpegPreprocError as error:
         console(stderr=True).print(f"no plot: {error}", markup=False)
     return written

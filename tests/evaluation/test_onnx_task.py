@@ -118,6 +118,31 @@ def test_it_measures_what_mmdet_measures(tmp_path, coco):
         found = ours.measure(condition, SETTINGS, "x")
         assert found.value == pytest.approx(expected.value)
         assert found.replicates == pytest.approx(expected.replicates)
+        boxes = [[one[1:] for one in image] for image in expected.detections]
+        assert [[one[1:] for one in image] for image in found.detections] == boxes
+
+
+def test_each_image_is_measured_as_mmseg_measures_it(tmp_path, voc):
+    pytest.importorskip("mmseg", reason="needs mmseg")
+    from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
+
+    config = toysets.segmenter_config(tmp_path, voc)
+    mmseg = OpenMMLabTask(config, toysets.checkpoint(tmp_path, 160.0), tmp_path / "mm")
+    expected = mmseg.measure(JPEG, SETTINGS, "x").image_iou
+    assert segmenter(tmp_path, voc).measure(JPEG, SETTINGS, "x").image_iou == pytest.approx(
+        expected
+    )
+
+
+def test_the_order_of_images_is_that_of_the_bootstraps_draws(tmp_path, coco):
+    annotations = coco / "annotations" / "val.json"
+    expected = detector(tmp_path, coco).measure(JPEG, SETTINGS, "x")
+    document = json.loads(annotations.read_text())
+    document["images"].reverse()
+    annotations.write_text(json.dumps(document))
+    found = detector(tmp_path, coco).measure(JPEG, SETTINGS, "x")
+    assert found.replicates == expected.replicates
+    assert found.detections == expected.detections and len(set(map(str, found.detections))) == 6
 
 
 @pytest.mark.parametrize("qf", [None, 2])

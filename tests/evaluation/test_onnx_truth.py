@@ -287,10 +287,11 @@ def test_areas_are_counted_by_name_and_what_is_ignored_is_not(voc):
     # The model's labels: 0 c, 1 a, 2 without a category. The masks': 0 a, 1 none, 2 c, 3 b.
     truth = masks(voc, ("c", "a", None, "b"), values=("a", None, "c", "b"))
     found = np.array([[1, 0, 0, 0], [2, 0, 1, 3]])
-    hit, union = truth.areas(0, found)
+    hit, union, area = truth.areas(0, found)
     assert truth.names == ["a", "c", "b"]
     # a: one of two found, one elsewhere; c: one of two, none elsewhere that counts; b: all.
     assert hit.tolist() == [1, 1, 1] and union.tolist() == [3, 2, 1]
+    assert area.tolist() == [2, 2, 1]
 
 
 def test_masks_of_the_ignored_value_alone_are_no_ground_truth(voc, tmp_path):

@@ -40,10 +40,10 @@ def segmenter(tmp_path):
 
 def test_one_call_from_config_to_rows(coco, options):
     rows = measure_recovery(*coco, ["jpeg:2", "webp:10"], [], options=options)
-    assert [(row.restorer, row.corruption) for row in rows] == [
-        ("original", None),
-        ("jpeg", "jpeg:2"),
-        ("corrupted", "webp:10"),
+    lines = [("original", None), ("jpeg", "jpeg:2"), ("corrupted", "webp:10")]
+    assert [(row.metric, row.restorer, row.corruption) for row in rows] == [
+        *(("mAP", *line) for line in lines),
+        *(("F1 against the original", *line) for line in lines),
     ]
     assert rows[0].value == pytest.approx(100.0) and rows[1].value < 100
 
@@ -65,6 +65,10 @@ def test_jobs_of_both_kinds_run_one_after_another(tmp_path, coco, options):
         ("mAP", "jpeg"),
         ("mIoU", "original"),
         ("mIoU", "jpeg"),
+        ("F1 against the original", "original"),
+        ("F1 against the original", "jpeg"),
+        ("IoU per image", "original"),
+        ("IoU per image", "jpeg"),
     ]
     assert run.reused == 0 and run.failed == run.skipped == run.outdated == []
     assert measure_jobs(jobs, ["jpeg:2"], [], options=options).reused == 4
@@ -74,7 +78,7 @@ def test_a_limit_and_another_root_reach_the_task(tmp_path, coco):
     (tmp_path / "coco").rename(tmp_path / "moved")
     options = RunOptions(out=tmp_path / "out", limit=2, show_progress=False)
     rows = measure_recovery(*coco, [], [], data_root=tmp_path / "moved", options=options)
-    assert [(row.dataset, row.images) for row in rows] == [("moved", 2)]
+    assert [(row.dataset, row.images) for row in rows] == [("moved", 2)] * 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tool_runs import results, run
+from tool_runs import own_rows, results, run
 
 pytest.importorskip("mmengine", reason="needs mmengine, which reads configs")
 
@@ -36,7 +36,7 @@ def model(tmp_path, coco):
 def test_a_whole_run_writes_every_form_and_resumes(tool, tmp_path, model, weights, capsys):
     arguments = (*model, "--qf", 2, 50, "--restorers", weights)
     assert run(tool, tmp_path, *arguments) == 0
-    rows = results(tmp_path)["rows"]
+    rows = own_rows(tmp_path)
     assert [(row["restorer"], row["qf"]) for row in rows] == [
         ("original", None),
         ("jpeg", 2),
@@ -57,7 +57,7 @@ def test_a_whole_run_writes_every_form_and_resumes(tool, tmp_path, model, weight
 
     assert run(tool, tmp_path, *arguments) == 0
     assert "5 condition(s) were there" in capsys.readouterr().out
-    assert results(tmp_path)["rows"] == rows
+    assert own_rows(tmp_path) == rows
 
 
 def test_a_run_that_was_stopped_goes_on(tool, tmp_path, model, capsys, monkeypatch):
@@ -83,7 +83,7 @@ def test_bad_images_are_listed_and_the_exit_code_says_so(tool, tmp_path, model, 
     notes = capsys.readouterr().err
     assert "Left out 2 image(s)" in notes and "001.png" in notes and "004.png" in notes
     document = results(tmp_path)
-    assert [row["images"] for row in document["rows"]] == [4, 4]
+    assert {row["images"] for row in document["rows"]} == {4}
     assert document["rows"][0]["value"] == pytest.approx(100.0)
 
 

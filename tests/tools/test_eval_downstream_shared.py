@@ -178,7 +178,8 @@ def test_a_condition_that_fails_in_one_process_is_left_out_in_all(evaluate, tmp_
     assert first[0] == 1 and "no room on this machine" in first[2]
     assert second == (0, "", "")
     rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
-    assert [row["restorer"] for row in rows] == ["jpeg"]
+    assert [row["restorer"] for row in rows] == ["jpeg", "jpeg"]
+    assert [row["metric"] for row in rows] == ["mIoU", "IoU per image"]
 
 
 def test_a_process_that_dies_is_missed(evaluate, tmp_path):

@@ -36,3 +36,8 @@ def run(tool: ModuleType, tmp_path: Path, *arguments: object) -> int:
 def results(tmp_path: Path) -> dict[str, Any]:
     """What that run wrote."""
     return json.loads((tmp_path / "out" / "results.json").read_text())
+
+
+def own_rows(tmp_path: Path) -> list[dict[str, Any]]:
+    """Its rows of the models' own metrics, without those of finer judges."""
+    return [row for row in results(tmp_path)["rows"] if row["metric"] in ("mAP", "mIoU")]

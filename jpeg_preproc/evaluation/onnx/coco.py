@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from jpeg_preproc.datasets.coco import read_annotation_json
 from jpeg_preproc.distributed import ALONE, Processes
@@ -19,6 +21,7 @@ from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.evaluation.testset import OnCheck
 from jpeg_preproc.io import write_text_atomic
 from jpeg_preproc.jpeg import load_image
+from jpeg_preproc.stats.agreement import confident
 from jpeg_preproc.stats.box_ap import box_ap
 
 
@@ -111,6 +114,22 @@ class BoxTally:
         # Before pycocotools adds keys of its own.
         write_text_atomic(kept.with_name(f"{kept.name}.bbox.json"), json.dumps(detections) + "\n")
         return self._truth.compare(detections)
+
+    def per_image(self) -> dict[str, Any]:
+        """Return the boxes of each image that count for its agreement with the original."""
+        # The order in which pycocotools, and so the bootstrap of mAP, has the images.
+        order = sorted(self.found, key=lambda index: self._truth.image_ids[index])
+        return {"detections": [_confident(self.found[index]) for index in order]}
+
+
+def _confident(detections: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+    """Return the boxes of an image, given in COCO's results format, whose score is high enough."""
+    boxes = np.array([entry["bbox"] for entry in detections], float).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    scores, labels = (
+        np.array([entry[key] for entry in detections]) for key in ("score", "category_id")
+    )
+    return confident(boxes, scores, labels)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.evaluation.testset import OnCheck, read_mask
 from jpeg_preproc.jpeg import apply_orientation, load_image
 from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
+from jpeg_preproc.stats.per_image import image_iou
 
 _VALUES = 256
 
@@ -73,8 +75,8 @@ class MaskTruth:
         """Return an empty tally."""
         return MaskTally(self)
 
-    def areas(self, index: int, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return intersection and union of what was found and the truth, pixels of each class.
+    def areas(self, index: int, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return intersection, union, and the truth alone: pixels of each class, (classes,) each.
 
         Args:
             index: Index of the image.
@@ -88,7 +90,7 @@ class MaskTruth:
         hit = np.bincount(truth[truth == found], minlength=number)
         area = np.bincount(truth, minlength=number)
         taken = np.bincount(found[found >= 0], minlength=number)
-        return hit, area + taken - hit
+        return hit, area + taken - hit, area
 
     def _mask_path(self, stem: str) -> Path:
         return annotated_path(self._root, self._settings.masks, stem + self._settings.mask_suffix)
@@ -118,7 +120,7 @@ class MaskTally:
 
     def __init__(self, truth: MaskTruth) -> None:
         self._truth = truth
-        self.found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.found: dict[int, tuple[np.ndarray, ...]] = {}
 
     def add(self, index: int, found: np.ndarray) -> None:
         """Take the (H, W) labels found in the image of an index."""
@@ -127,8 +129,7 @@ class MaskTally:
     def figure(self, kept: Path) -> tuple[Figure, dict[str, float]]:
         """Return mIoU, and the IoU of each class in percent; nothing is kept."""
         del kept
-        ordered = [self.found[index] for index in sorted(self.found)]
-        intersect, union = (np.stack(part).astype(float) for part in zip(*ordered, strict=True))
+        intersect, union, _ = self._areas()
         if not union.any():
             raise AnnotationError("the masks evaluated have no pixel of any class")
         value = float(mean_iou(intersect, union, np.ones((1, len(union))))[0])
@@ -140,6 +141,15 @@ class MaskTally:
             if area[number]
         }
         return Figure("mIoU", value, tuple(drawn.tolist())), {"mIoU": value, **parts}
+
+    def per_image(self) -> dict[str, Any]:
+        """Return the IoU of each image."""
+        return {"image_iou": image_iou(*self._areas())}
+
+    def _areas(self) -> list[np.ndarray]:
+        """Return what :meth:`MaskTruth.areas` gives of all images, (I, classes) each."""
+        ordered = [self.found[index] for index in sorted(self.found)]
+        return [np.stack(part).astype(float) for part in zip(*ordered, strict=True)]
 
 
 def _require_same(classes: Sequence[str | None], names: Sequence[str]) -> None:

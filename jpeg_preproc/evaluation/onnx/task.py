@@ -186,6 +186,7 @@ class OnnxTask:
                 replicates=figure.replicates,
                 stages=add_seconds([clock.seconds(), *(seconds for _, seconds, _ in shares)]),
                 bytes_per_pixel=bytes_per_pixel(size for _, _, size in shares),
+                **tally.per_image(),
             )
 
         return self._processes.first(finish)

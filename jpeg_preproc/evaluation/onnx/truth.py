@@ -44,6 +44,9 @@ class Tally(Protocol):
             AnnotationError: There is no ground truth to compare with.
         """
 
+    def per_image(self) -> dict[str, Any]:
+        """Return what a :class:`~jpeg_preproc.evaluation.task.Measurement` keeps of each image."""
+
 
 class Truth(Protocol):
     """A test set.

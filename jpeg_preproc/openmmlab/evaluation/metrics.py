@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,14 @@ from mmengine.evaluator.metric import _to_cpu
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.openmmlab.place import transform_name
+from jpeg_preproc.stats.agreement import Detections, confident
 from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
 from jpeg_preproc.stats.box_ap import BoxAp, box_ap
+from jpeg_preproc.stats.per_image import image_iou
+
+#: The id of an image, and the boxes found in it; ``None`` of what no detector has predicted, such
+#: as a label map, and of turned boxes.
+Found = tuple[Any, Detections | None]
 
 # Key of a result without its prefix, what it is called here, and its factor to percent.
 _KNOWN = (
@@ -108,16 +115,59 @@ def _report(metric: Any, images: int) -> dict[str, Any]:
     return {f"{metric.prefix}/{key}" if metric.prefix else key: found[key] for key in found}
 
 
+def image_ious(evaluator: Evaluator) -> list[float | None] | None:
+    """Return the IoU of each image from what ``IoUMetric`` collected; ``None`` for other metrics.
+
+    To be called before :func:`evaluate`, after which the metrics have forgotten it.
+    """
+    areas = _class_areas(evaluator)
+    if areas is None:
+        return None
+    intersect, union, _, truth = areas
+    return image_iou(intersect, union, truth)
+
+
+def confident_boxes(sample: Any) -> Found:
+    """Return a data sample's boxes that count for its agreement with the original."""
+    name, found = sample.metainfo.get("img_id"), sample.get("pred_instances")
+    if found is None or not all(key in found for key in ("bboxes", "scores", "labels")):
+        return name, None
+    parts = (found[key].detach().cpu().numpy() for key in ("bboxes", "scores", "labels"))
+    boxes, scores, labels = parts
+    return name, confident(boxes, scores, labels) if boxes.shape[-1] == 4 else None
+
+
+def in_order_of_draws(found: Sequence[Found]) -> list[Detections] | None:
+    """Return the boxes of all images, those of COCO's form by id, as the draws of mAP have them.
+
+    ``None`` if the model finds no boxes.
+    """
+    ids, boxes = zip(*found, strict=True)
+    if any(one is None for one in boxes):
+        return None
+    by_id = all(isinstance(one, int) for one in ids)
+    order = sorted(range(len(ids)), key=ids.__getitem__) if by_id else range(len(ids))
+    return [boxes[index] for index in order]
+
+
 def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
     """Return mIoU of each draw from what ``IoUMetric`` collected; ``None`` for other metrics."""
+    areas = _class_areas(evaluator)
+    if areas is None:
+        return None
+    intersect, union, *_ = areas
+    return tuple(mean_iou(intersect, union, resample_counts(len(union))).tolist())
+
+
+def _class_areas(evaluator: Evaluator) -> list[np.ndarray] | None:
+    """Return what ``IoUMetric`` has of each image, pixels of each class, (I, classes) each.
+
+    They are intersection, union, what was found, and the truth.
+    """
     for metric in evaluator.metrics:
         if "mIoU" in getattr(metric, "metrics", ()) and metric.results:
-            # Of each image: intersection, union, and two areas more, by class.
-            intersect, union = (
-                np.stack([np.asarray(areas[part], float) for areas in metric.results])
-                for part in (0, 1)
-            )
-            return tuple(mean_iou(intersect, union, resample_counts(len(union))).tolist())
+            parts = zip(*metric.results, strict=True)
+            return [np.stack([np.asarray(area, float) for area in part]) for part in parts]
     return None
 
 

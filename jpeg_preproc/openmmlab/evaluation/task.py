@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -33,15 +33,34 @@ from jpeg_preproc.openmmlab.evaluation.condition import (
     map_to_original,
     with_condition,
 )
-from jpeg_preproc.openmmlab.evaluation.metrics import evaluate, keep_boxes
+from jpeg_preproc.openmmlab.evaluation.metrics import (
+    Found,
+    confident_boxes,
+    evaluate,
+    image_ious,
+    in_order_of_draws,
+    keep_boxes,
+)
 from jpeg_preproc.openmmlab.evaluation.network import load_model, quiet
 from jpeg_preproc.openmmlab.evaluation.selection import select_images
 from jpeg_preproc.openmmlab.evaluation.timing import split_pipelines, time_pipelines
 from jpeg_preproc.restorers.device import usable_device
 
-# What each metric has kept of a process's share of the images, how long that took, and how many
-# bytes for how many pixels the condition has made.
-_Share = tuple[list[list[Any]], Seconds, tuple[int, int]]
+
+class _Share(NamedTuple):
+    """What a process has of its share of the images.
+
+    Attributes:
+        kept: What each metric has kept.
+        found: What was found in each image.
+        seconds: How long it took.
+        size: How many bytes for how many pixels the condition has made.
+    """
+
+    kept: list[list[Any]]
+    found: list[Found]
+    seconds: Seconds
+    size: tuple[int, int]
 
 
 class OpenMMLabTask:
@@ -166,17 +185,19 @@ class OpenMMLabTask:
 
             def share() -> _Share:
                 with self._preprocessing(config, clock), _without_traceback():
-                    size = self._test(loader, evaluator, condition, clock, on_image)
-                return [metric.results for metric in evaluator.metrics], clock.seconds(), size
+                    found, size = self._test(loader, evaluator, condition, clock, on_image)
+                kept = [metric.results for metric in evaluator.metrics]
+                return _Share(kept, found, clock.seconds(), size)
 
             shares = self.processes.each(share)
             clock.reset()
 
             def finish() -> Measurement:
                 with clock.stage("metric"):
-                    kept = [results for results, _, _ in shares]
+                    kept = [share.kept for share in shares]
                     for metric, *parts in zip(evaluator.metrics, *kept, strict=True):
                         metric.results = self.merged(metric, parts)
+                    ious = image_ious(evaluator)
                     figure, results = evaluate(evaluator, self.images)
                 return Measurement(
                     metric=figure.metric,
@@ -185,8 +206,10 @@ class OpenMMLabTask:
                     seconds=round(time.perf_counter() - started, 2),
                     all_metrics=results,
                     replicates=figure.replicates,
-                    stages=add_seconds([clock.seconds(), *(seconds for _, seconds, _ in shares)]),
-                    bytes_per_pixel=bytes_per_pixel(size for _, _, size in shares),
+                    stages=add_seconds([clock.seconds(), *(share.seconds for share in shares)]),
+                    bytes_per_pixel=bytes_per_pixel(share.size for share in shares),
+                    image_iou=ious,
+                    detections=in_order_of_draws(merge([share.found for share in shares])),
                 )
 
             return self.processes.first(finish)
@@ -251,9 +274,14 @@ class OpenMMLabTask:
         condition: Condition,
         clock: StageClock,
         on_image: Callable[[], None] | None,
-    ) -> tuple[int, int]:
-        """Run the model on this process's images; return bytes and pixels of the files made."""
+    ) -> tuple[list[Found], tuple[int, int]]:
+        """Run the model on this process's images.
+
+        Returns:
+            What was found in each, and bytes and pixels of the files made.
+        """
         num_bytes = num_pixels = 0
+        found: list[Found] = []
         for position, (index, batch) in enumerate(zip(self._indices(), loader, strict=True)):
             set_random_seed(SEED + index)  # whatever images came before, in whichever process
             with clock.stage("model"):
@@ -264,9 +292,10 @@ class OpenMMLabTask:
                     height, width = left["geometry"].original
                     num_bytes, num_pixels = num_bytes + left["bytes"], num_pixels + height * width
                 map_to_original(outputs)
+                found += map(confident_boxes, outputs)
                 evaluator.process(data_samples=outputs, data_batch=batch)
             advance(on_image, position, self.images, self.processes)
-        return num_bytes, num_pixels
+        return found, (num_bytes, num_pixels)
 
     def merged(self, metric: Any, parts: Sequence[Any]) -> Any:
         """Return what a metric has kept of all images, in their order."""

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import toysets
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -124,6 +126,46 @@ def test_miou_is_that_of_the_masks(tmp_path, voc, qf):
     assert result.value == pytest.approx(toysets.expected_miou(range(6), 160.0, qf), abs=0.01)
     low, high = interval(result.replicates, result.value)
     assert low < result.value < high
+
+
+def test_the_iou_of_each_image_is_mmsegs_own_of_that_image_alone(tmp_path, voc):
+    from mmseg.evaluation import IoUMetric
+
+    result = segmenter(tmp_path, voc, threshold=160.0).measure(JPEG, SETTINGS, "x")
+    expected = []
+    for index in range(6):  # each shows both classes
+        pixels, (left, top, right, bottom) = toysets.scene(index)
+        found = toysets.compressed(pixels, 2).astype(np.float32).mean(-1) > 160
+        truth = torch.zeros(found.shape, dtype=torch.long)
+        truth[top:bottom, left:right] = 1
+        areas = IoUMetric.intersect_and_union(torch.from_numpy(found).long(), truth, 2, 255)
+        ious = IoUMetric.total_area_to_metrics(*areas, metrics=["mIoU"])["IoU"]
+        expected.append(100 * float(np.mean(ious)))
+    assert result.image_iou == pytest.approx(expected, abs=0.01)
+    assert result.detections is None and len(set(expected)) > 1
+
+
+def test_a_class_that_the_truth_lacks_has_no_term(tmp_path, voc):
+    mask = voc / "SegmentationClass" / "002.png"
+    with Image.open(mask) as picture:
+        Image.new("L", picture.size).save(mask)  # dark all over
+    result = segmenter(tmp_path, voc, threshold=160.0).measure(ORIGINAL, SETTINGS, "x")
+    pixels, _ = toysets.scene(2)
+    dark = (pixels.astype(np.float32).mean(-1) <= 160).mean()
+    assert result.image_iou[2] == pytest.approx(100 * dark, abs=0.01)
+
+
+def test_the_boxes_of_each_image_are_kept_in_its_own_pixels(tmp_path, coco):
+    annotations = coco / "annotations" / "val.json"
+    document = json.loads(annotations.read_text())
+    document["images"].reverse()  # what the bootstrap of mAP has by id
+    annotations.write_text(json.dumps(document))
+    result = detector(tmp_path, coco).measure(ORIGINAL, SETTINGS, "x")
+    expected = [[[0, 1.0, *map(float, toysets.scene(index)[1])]] for index in range(6)]
+    assert result.detections == [[pytest.approx(box) for box in image] for image in expected]
+    assert result.image_iou is None
+    blind = detector(tmp_path, coco, threshold=999.0).measure(ORIGINAL, SETTINGS, "y")
+    assert blind.detections == [[]] * 6
 
 
 def test_images_left_out_count_in_no_condition(tmp_path, coco):
