@@ -14,7 +14,8 @@ from jpeg_preproc.evaluation.versions import versions
 from jpeg_preproc.report import console, print_tables, result_tables, write_results
 from jpeg_preproc.report.plots import plot_metric
 from jpeg_preproc.report.timing import breakdown_table
-from jpeg_preproc.study.jobs import JobsRun, RunOptions
+from jpeg_preproc.study.jobs import JobsRun
+from jpeg_preproc.study.prepare import RunOptions
 
 _PROTOCOL = (
     "load, corrupt in memory as stored, restore by what is then known of the image (the last "

@@ -1,0 +1,173 @@
+"""Accuracy over bits: what a restorer, or another codec, saves at equal accuracy.
+
+A codec at several strengths is a curve of accuracy over the bytes of its files. Measured accuracy
+is not monotone where two strengths differ by less than chance, and then no function of accuracy
+has the rate. So the curve is made monotone first, by isotonic regression: strengths that are out
+of order become one point, at the mean of their accuracies and of the logarithms of their rates.
+
+Everything is computed anew in every bootstrap draw, from the accuracies of that draw. The rates are
+those of the whole set: how the bytes of a draw differ is not measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.stats.comparisons import Drawn, Estimate, estimate
+
+#: Natural logarithms of rates and the accuracies at them, both ascending.
+Monotone = tuple[np.ndarray, np.ndarray]
+
+
+def monotone_curve(rates: Drawn, values: Drawn) -> Monotone:
+    """Return a curve on which more bits always give more: natural logarithms of rates, accuracies.
+
+    Args:
+        rates: Rates, (P,), above 0, ascending.
+        values: Accuracy at each, (P,).
+
+    Returns:
+        Both (Q,) with Q ≤ P, strictly ascending; equal accuracies have become one point.
+    """
+    from scipy.optimize import isotonic_regression
+
+    fitted = isotonic_regression(values).x
+    levels, which = np.unique(fitted, return_inverse=True)
+    return np.bincount(which, np.log(rates)) / np.bincount(which), levels
+
+
+@dataclass(frozen=True, eq=False)
+class RateCurve:
+    """The accuracy of a codec over its rate.
+
+    Attributes:
+        rates: Bytes per pixel at each strength, (P,), above 0, ascending.
+        values: Accuracy at each in percentage points, (P,).
+        replicates: Accuracy in each draw, (R, P), NaN where a draw has none; (0, P) without draws.
+    """
+
+    rates: np.ndarray
+    values: np.ndarray
+    replicates: np.ndarray
+
+    @classmethod
+    def of(cls, points: Sequence[tuple[float, float, Drawn | None]]) -> RateCurve:
+        """Return the curve through points, given as rate, accuracy and that of each draw."""
+        ordered = sorted(points, key=lambda point: point[0])
+        drawn = [replicates for _, _, replicates in ordered if replicates is not None]
+        complete = len(drawn) == len(ordered)
+        return cls(
+            np.array([rate for rate, _, _ in ordered]),
+            np.array([value for _, value, _ in ordered]),
+            np.array(drawn, float).T if complete else np.empty((0, len(ordered))),
+        )
+
+    @cached_property
+    def monotone(self) -> Monotone:
+        """The curve made monotone."""
+        return monotone_curve(self.rates, self.values)
+
+    @cached_property
+    def monotone_draws(self) -> list[Monotone | None]:
+        """The curve of each draw made monotone; ``None`` where a point of it is not known."""
+        return [
+            None if np.isnan(values).any() else monotone_curve(self.rates, values)
+            for values in self.replicates
+        ]
+
+
+def bd_rate(anchor: RateCurve, test: RateCurve) -> Estimate:
+    """Return how many more bits ``test`` takes than ``anchor`` at equal accuracy, in percent.
+
+    Bjøntegaard's delta rate by the package ``bjontegaard``, with piecewise cubic interpolation,
+    over the accuracies that both curves reach. Negative where ``test`` saves bits; NaN where no
+    accuracy is reached by both.
+
+    Args:
+        anchor: The codec that is compared with.
+        test: The other one, or the same with restored images.
+
+    Raises:
+        JpegPreprocError: ``bjontegaard`` is not installed.
+    """
+    try:
+        from bjontegaard import bd_rate as package_bd_rate
+    except ImportError as error:
+        raise JpegPreprocError(
+            f"BD-rates need the package bjontegaard ({error}); install the extra: "
+            "pip install 'jpeg_preproc[report]'"
+        ) from error
+
+    def between(first: Monotone, second: Monotone) -> list[float]:
+        (log_rates, values), (test_log_rates, test_values) = first, second
+        if max(values[0], test_values[0]) >= min(values[-1], test_values[-1]):
+            return [math.nan]
+        curves = (np.exp(log_rates), values, np.exp(test_log_rates), test_values)
+        return [
+            package_bd_rate(*curves, method="pchip", require_matching_points=False, min_overlap=0)
+        ]
+
+    (found,) = _of_draws(between, anchor, test)
+    return found
+
+
+def bits_at_equal_accuracy(anchor: RateCurve, test: RateCurve) -> list[Estimate]:
+    """Return how many more bits ``test`` takes for the accuracy of each point of ``anchor``.
+
+    Args:
+        anchor: The codec that is compared with.
+        test: The other one.
+
+    Returns:
+        Percent of the anchor's bits, for each of its points: negative where ``test`` saves some;
+        NaN where it does not reach that accuracy, or is above it throughout.
+    """
+    logs = np.log(anchor.rates)
+
+    def between(first: Monotone, second: Monotone) -> np.ndarray:
+        accuracy = _read(*first, logs)
+        # A point that was out of order has moved along the rate, so the anchor is asked too.
+        needed = _read(second[1], second[0], accuracy) - _read(first[1], first[0], accuracy)
+        return 100 * np.expm1(needed)
+
+    return _of_draws(between, anchor, test)
+
+
+def accuracy_at(curve: RateCurve, rates: Drawn) -> list[Estimate]:
+    """Return the accuracy of a codec at rates between its points; NaN beyond them.
+
+    Args:
+        curve: The codec.
+        rates: Bytes per pixel.
+    """
+    logs = np.log(rates)
+    return _of_draws(lambda only: _read(*only, logs), curve)
+
+
+def _read(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return where a monotone curve is at places, by piecewise cubics; NaN beyond its ends."""
+    if len(x) == 1:
+        return np.where(at == x[0], y[0], math.nan)
+    from scipy.interpolate import PchipInterpolator
+
+    read: np.ndarray = PchipInterpolator(x, y, extrapolate=False)(at)
+    return read
+
+
+def _of_draws(
+    function: Callable[..., Sequence[float] | np.ndarray], *curves: RateCurve
+) -> list[Estimate]:
+    """Return what a function gives of monotone curves: for the test set, with draws around it."""
+    values = np.asarray(function(*(curve.monotone for curve in curves)), float)  # (K,)
+    drawn = [
+        np.full(len(values), math.nan) if any(part is None for part in parts) else function(*parts)
+        for parts in zip(*(curve.monotone_draws for curve in curves), strict=True)
+    ]
+    replicates = np.reshape(drawn, (-1, len(values)))  # (R, K)
+    return [estimate(value, replicates[:, index]) for index, value in enumerate(values.tolist())]
