@@ -84,7 +84,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def mean_performance(by_kind: Mapping[str, Sequence[Drawn | float]]) -> np.ndarray:
+def mean_performance(by_kind: Mapping[str, Sequence[float] | Sequence[np.ndarray]]) -> np.ndarray:
     """Return the mean performance under corruption, mPC: over kinds, of the mean over strengths.
 
     As Michaelis et al., "Benchmarking Robustness in Object Detection" (2019), equation 1; divided
@@ -100,4 +100,6 @@ def mean_performance(by_kind: Mapping[str, Sequence[Drawn | float]]) -> np.ndarr
     >>> float(mean_performance({"jpeg": [20.0, 24.0], "webp": [26.0]}))
     24.0
     """
-    return np.mean([np.mean(strengths, axis=0) for strengths in by_kind.values()], axis=0)
+    of_kinds = [np.asarray(strengths, float).mean(axis=0) for strengths in by_kind.values()]
+    mean: np.ndarray = np.asarray(of_kinds).mean(axis=0)
+    return mean

@@ -1,9 +1,9 @@
 """Accuracy over bits: what a restorer, or another codec, saves at equal accuracy.
 
 A codec at several strengths is a curve of accuracy over the bytes of its files. Measured accuracy
-is not monotone where two strengths differ by less than chance, and then no function of accuracy
-has the rate. So the curve is made monotone first, by isotonic regression: strengths that are out
-of order become one point, at the mean of their accuracies and of the logarithms of their rates.
+is not monotone where two strengths differ by less than chance, and then the rate is no function of
+accuracy. So the curve is made monotone first, by isotonic regression: strengths that are out of
+order get the mean of their accuracies, which then has the mean of the logarithms of their rates.
 
 Everything is computed anew in every bootstrap draw, from the accuracies of that draw. The rates are
 those of the whole set: how the bytes of a draw differ is not measured.
@@ -15,31 +15,43 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.stats.comparisons import Drawn, Estimate, estimate
 
-#: Natural logarithms of rates and the accuracies at them, both ascending.
-Monotone = tuple[np.ndarray, np.ndarray]
+
+class Monotone(NamedTuple):
+    """A curve on which more bits never give less.
+
+    Attributes:
+        log_rates: Natural logarithms of the rates, (P,), ascending.
+        values: Accuracy at each, (P,), nowhere descending.
+        levels: The different accuracies, (Q,) with Q ≤ P, ascending.
+        level_log_rates: Mean of the logarithms of the rates at each, (Q,), ascending.
+    """
+
+    log_rates: np.ndarray
+    values: np.ndarray
+    levels: np.ndarray
+    level_log_rates: np.ndarray
 
 
 def monotone_curve(rates: Drawn, values: Drawn) -> Monotone:
-    """Return a curve on which more bits always give more: natural logarithms of rates, accuracies.
+    """Return the monotone curve that is nearest to points, in squares of the accuracy.
 
     Args:
         rates: Rates, (P,), above 0, ascending.
         values: Accuracy at each, (P,).
-
-    Returns:
-        Both (Q,) with Q ≤ P, strictly ascending; equal accuracies have become one point.
     """
     from scipy.optimize import isotonic_regression
 
+    logs = np.log(rates)
     fitted = isotonic_regression(values).x
     levels, which = np.unique(fitted, return_inverse=True)
-    return np.bincount(which, np.log(rates)) / np.bincount(which), levels
+    return Monotone(logs, fitted, levels, np.bincount(which, logs) / np.bincount(which))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +117,12 @@ def bd_rate(anchor: RateCurve, test: RateCurve) -> Estimate:
         ) from error
 
     def between(first: Monotone, second: Monotone) -> list[float]:
-        (log_rates, values), (test_log_rates, test_values) = first, second
-        if max(values[0], test_values[0]) >= min(values[-1], test_values[-1]):
+        lowest, highest = max(first.levels[0], second.levels[0]), first.levels[-1]
+        if lowest >= min(highest, second.levels[-1]):
             return [math.nan]
-        curves = (np.exp(log_rates), values, np.exp(test_log_rates), test_values)
+        curves = [
+            part for one in (first, second) for part in (np.exp(one.level_log_rates), one.levels)
+        ]
         return [
             package_bd_rate(*curves, method="pchip", require_matching_points=False, min_overlap=0)
         ]
@@ -128,13 +142,10 @@ def bits_at_equal_accuracy(anchor: RateCurve, test: RateCurve) -> list[Estimate]
         Percent of the anchor's bits, for each of its points: negative where ``test`` saves some;
         NaN where it does not reach that accuracy, or is above it throughout.
     """
-    logs = np.log(anchor.rates)
 
     def between(first: Monotone, second: Monotone) -> np.ndarray:
-        accuracy = _read(*first, logs)
-        # A point that was out of order has moved along the rate, so the anchor is asked too.
-        needed = _read(second[1], second[0], accuracy) - _read(first[1], first[0], accuracy)
-        return 100 * np.expm1(needed)
+        needed = (_read(one.levels, one.level_log_rates, first.values) for one in (second, first))
+        return 100 * np.expm1(np.subtract(*needed))
 
     return _of_draws(between, anchor, test)
 
@@ -147,11 +158,11 @@ def accuracy_at(curve: RateCurve, rates: Drawn) -> list[Estimate]:
         rates: Bytes per pixel.
     """
     logs = np.log(rates)
-    return _of_draws(lambda only: _read(*only, logs), curve)
+    return _of_draws(lambda only: _read(only.log_rates, only.values, logs), curve)
 
 
 def _read(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return where a monotone curve is at places, by piecewise cubics; NaN beyond its ends."""
+    """Return y at places along an ascending x, by piecewise cubics; NaN beyond the ends."""
     if len(x) == 1:
         return np.where(at == x[0], y[0], math.nan)
     from scipy.interpolate import PchipInterpolator
@@ -165,9 +176,9 @@ def _of_draws(
 ) -> list[Estimate]:
     """Return what a function gives of monotone curves: for the test set, with draws around it."""
     values = np.asarray(function(*(curve.monotone for curve in curves)), float)  # (K,)
-    drawn = [
+    drawn: list[Sequence[float] | np.ndarray] = [
         np.full(len(values), math.nan) if any(part is None for part in parts) else function(*parts)
         for parts in zip(*(curve.monotone_draws for curve in curves), strict=True)
     ]
-    replicates = np.reshape(drawn, (-1, len(values)))  # (R, K)
+    replicates = np.array(drawn, float).reshape(-1, len(values))  # (R, K)
     return [estimate(value, replicates[:, index]) for index, value in enumerate(values.tolist())]
