@@ -2,7 +2,7 @@
 
 AR-CNN has one set of weights for each quality: those of its authors, converted with
 ``jpeg_preproc.restorers.arcnn.from_official`` and ``save_weights``. DAGN's authors have published
-none; ``dagn-tiny`` is our small one, and ``--cfg-options restorers.1=PATH`` names another.
+none; ``dagn-tiny`` is our small one. A study with this as its ``_base_`` may list others.
 """
 
 title = "DAGN's Table IV: detection and segmentation at QF 10 to 40"
