@@ -139,13 +139,16 @@ def bits_at_equal_accuracy(anchor: RateCurve, test: RateCurve) -> list[Estimate]
         test: The other one.
 
     Returns:
-        Percent of the anchor's bits, for each of its points: negative where ``test`` saves some;
-        NaN where it does not reach that accuracy, or is above it throughout.
+        Percent of the anchor's bits, for each of its points: negative where ``test`` saves some. At
+        an accuracy that ``test`` exceeds at its fewest bits those count, so that it saves at least
+        as much; at one that it does not reach, NaN.
     """
 
     def between(first: Monotone, second: Monotone) -> np.ndarray:
-        needed = (_read(one.levels, one.level_log_rates, first.values) for one in (second, first))
-        return 100 * np.expm1(np.subtract(*needed))
+        accuracy = np.maximum(first.values, second.levels[0])
+        needed = _read(second.levels, second.level_log_rates, accuracy)
+        spent = _read(first.levels, first.level_log_rates, first.values)
+        return 100 * np.expm1(needed - spent)
 
     return _of_draws(between, anchor, test)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jpeg_preproc.distributed import ALONE, Processes
-from jpeg_preproc.errors import JpegPreprocError, ModelError
+from jpeg_preproc.errors import JpegPreprocError, ModelError, PipelineError
 from jpeg_preproc.evaluation.condition_store import ConditionStore
 from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
 from jpeg_preproc.evaluation.config import read_config
@@ -55,6 +55,8 @@ class RunOptions:
         where: ``'pipeline'``, or ``'preprocessor'`` to restore in the model's data preprocessor.
         num_workers: Processes that load, corrupt and restore; 0 does it in this one.
         show_progress: Whether bars are shown.
+        keep_images: Whether restored images are kept in ``out``, so that several models share
+            them.
         trust_checkpoint: Whether a checkpoint that holds more than tensors, and runs its code when
             it is loaded, is loaded.
     """
@@ -66,6 +68,7 @@ class RunOptions:
     where: Literal["pipeline", "preprocessor"] = "pipeline"
     num_workers: int = 0
     show_progress: bool = True
+    keep_images: bool = False
     trust_checkpoint: bool = False
 
 
@@ -108,6 +111,10 @@ def prepare_jobs(
         JpegPreprocError: A job cannot be used, or a package that a corruption needs is missing.
         LauncherError: Another process has ended.
     """
+    if options.keep_images and options.where != "pipeline":
+        raise PipelineError(
+            "--keep-images keeps what is restored in the pipeline; leave --where out"
+        )
     for condition in conditions:
         if condition.corruption is not None:
             condition.corruption.key()  # where a codec's package is not installed, this raises
@@ -119,7 +126,12 @@ def prepare_jobs(
     return PreparedJobs(
         tasks=[_prepared(job, options, device, processes) for job in jobs],
         conditions=list(conditions),
-        settings=RestoreSettings("cpu" if in_worker else device, options.dtype, options.where),
+        settings=RestoreSettings(
+            "cpu" if in_worker else device,
+            options.dtype,
+            options.where,
+            options.out / "images" if options.keep_images else None,
+        ),
         store=ConditionStore(options.out / "conditions"),
         options=options,
         processes=processes,

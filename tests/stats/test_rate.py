@@ -73,8 +73,15 @@ def test_bits_for_an_accuracy_between_points():
     anchor = curve([0.1, 0.2, 0.4], [15.0, 25.0, 35.0])
     test = curve([0.1, 0.2, 0.4], [20.0, 30.0, 40.0])
     below, between, above = (found.value for found in bits_at_equal_accuracy(anchor, test))
-    assert math.isnan(below)  # of what even the fewest bits exceed nothing is known
     assert [between, above] == pytest.approx([100 * (2**-0.5 - 1)] * 2)
+    assert below == pytest.approx(0)  # nothing is known of fewer bits than were measured
+    *_, beyond = (found.value for found in bits_at_equal_accuracy(test, anchor))
+    assert math.isnan(beyond)
+
+
+def test_what_beats_all_at_its_fewest_bits_saves_at_least_the_rest():
+    saved = bits_at_equal_accuracy(curve(RATES, VALUES), curve(RATES, VALUES + 50))
+    assert [one.value for one in saved] == pytest.approx([0, -50, -75, -87.5])
 
 
 def test_accuracy_between_points_and_beyond():

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "evaluation"))
 import onnx_helpers  # noqa: E402
 
 from jpeg_preproc.evaluation.onnx import OnnxTask  # noqa: E402
+from jpeg_preproc.restorers.engine import JpegRestorer  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +158,38 @@ def test_help_ends_with_an_example(study_tool, capsys):
     with pytest.raises(SystemExit):
         study_tool.parse_args(["--help"])
     assert "python tools/study.py configs/studies" in capsys.readouterr().out[-300:]
+
+
+def test_images_are_restored_once_for_all_models(study_tool, tmp_path, study, monkeypatch, capsys):
+    assert run(study_tool, tmp_path, study) == 0
+    expected = json.loads((tmp_path / "out" / "toys" / "results.json").read_text())["rows"]
+    text = study.read_text().replace("models = dict(toy=", "models = dict(second=")
+    (tmp_path / "second.py").write_text(text.replace("'boxes']", "'boxes'], cfg_options=SCORE"))
+    score = "SCORE = {'model.score_threshold': 0.02}\n"
+    (tmp_path / "second.py").write_text(score + (tmp_path / "second.py").read_text())
+    kept = tmp_path / "kept"
+    restore, calls = JpegRestorer._restore, []
+
+    def counted(restorer, images, *others):
+        calls.append(len(images))
+        return restore(restorer, images, *others)
+
+    monkeypatch.setattr(JpegRestorer, "_restore", counted)
+    options = ("--out", kept, "--device", "cpu", "--keep-images")
+    assert study_tool.main([*map(str, (study, *options))]) == 0
+    assert len(calls) == 12  # six images at two qualities
+    rows = json.loads((kept / "toys" / "results.json").read_text())["rows"]
+    assert [row["value"] for row in rows] == [row["value"] for row in expected]
+    (folder,) = (kept / "images").iterdir()
+    assert folder.name.startswith("arcnn-") and len(list(folder.iterdir())) == 12
+    capsys.readouterr()
+    assert study_tool.main([*map(str, (tmp_path / "second.py", *options))]) == 0
+    assert "were there" not in capsys.readouterr().out  # it is another model, measured anew
+    assert len(calls) == 12
+    rows = json.loads((kept / "second" / "results.json").read_text())["rows"]
+    assert [row["value"] for row in rows] == [row["value"] for row in expected]
+
+
+def test_what_is_restored_in_the_preprocessor_is_not_kept(study_tool, tmp_path, study, capsys):
+    assert run(study_tool, tmp_path, study, "--keep-images", "--where", "preprocessor") == 2
+    assert "leave --where out" in capsys.readouterr().err
