@@ -3,7 +3,8 @@
 A codec at several strengths is a curve of accuracy over the bytes of its files. Measured accuracy
 is not monotone where two strengths differ by less than chance, and then the rate is no function of
 accuracy. So the curve is made monotone first, by isotonic regression: strengths that are out of
-order get the mean of their accuracies, which then has the mean of the logarithms of their rates.
+order get the mean of their accuracies. Such a level stretch is left as it is: what is a little
+below it takes the bits of its beginning, what is a little above those of its end.
 
 Everything is computed anew in every bootstrap draw, from the accuracies of that draw. The rates are
 those of the whole set: how the bytes of a draw differ is not measured.
@@ -22,21 +23,21 @@ import numpy as np
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.stats.comparisons import Drawn, Estimate, estimate
 
+# Of accuracies in percentage points. An interpolation needs each point to be above the one before.
+_DIGITS = 6
+_NEXT_TO_NOTHING = 1e-9
+
 
 class Monotone(NamedTuple):
-    """A curve on which more bits never give less.
+    """A curve on which more bits give more.
 
     Attributes:
         log_rates: Natural logarithms of the rates, (P,), ascending.
-        values: Accuracy at each, (P,), nowhere descending.
-        levels: The different accuracies, (Q,) with Q ≤ P, ascending.
-        level_log_rates: Mean of the logarithms of the rates at each, (Q,), ascending.
+        values: Accuracy at each, (P,), ascending; along a level stretch by next to nothing.
     """
 
     log_rates: np.ndarray
     values: np.ndarray
-    levels: np.ndarray
-    level_log_rates: np.ndarray
 
 
 def monotone_curve(rates: Drawn, values: Drawn) -> Monotone:
@@ -48,10 +49,10 @@ def monotone_curve(rates: Drawn, values: Drawn) -> Monotone:
     """
     from scipy.optimize import isotonic_regression
 
-    logs = np.log(rates)
-    fitted = isotonic_regression(values).x
-    levels, which = np.unique(fitted, return_inverse=True)
-    return Monotone(logs, fitted, levels, np.bincount(which, logs) / np.bincount(which))
+    fitted = isotonic_regression(values).x.round(_DIGITS)
+    _, first, level = np.unique(fitted, return_index=True, return_inverse=True)
+    behind_first = np.arange(len(fitted)) - first[level]
+    return Monotone(np.log(rates), fitted + behind_first * _NEXT_TO_NOTHING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +118,10 @@ def bd_rate(anchor: RateCurve, test: RateCurve) -> Estimate:
         ) from error
 
     def between(first: Monotone, second: Monotone) -> list[float]:
-        lowest, highest = max(first.levels[0], second.levels[0]), first.levels[-1]
-        if lowest >= min(highest, second.levels[-1]):
+        lowest = max(first.values[0], second.values[0])
+        if lowest >= min(first.values[-1], second.values[-1]):
             return [math.nan]
-        curves = [
-            part for one in (first, second) for part in (np.exp(one.level_log_rates), one.levels)
-        ]
+        curves = [part for one in (first, second) for part in (np.exp(one.log_rates), one.values)]
         return [
             package_bd_rate(*curves, method="pchip", require_matching_points=False, min_overlap=0)
         ]
@@ -145,10 +144,9 @@ def bits_at_equal_accuracy(anchor: RateCurve, test: RateCurve) -> list[Estimate]
     """
 
     def between(first: Monotone, second: Monotone) -> np.ndarray:
-        accuracy = np.maximum(first.values, second.levels[0])
-        needed = _read(second.levels, second.level_log_rates, accuracy)
-        spent = _read(first.levels, first.level_log_rates, first.values)
-        return 100 * np.expm1(needed - spent)
+        accuracy = np.maximum(first.values, second.values[0])
+        needed = _read(second.values, second.log_rates, accuracy)
+        return 100 * np.expm1(needed - first.log_rates)
 
     return _of_draws(between, anchor, test)
 
@@ -166,8 +164,6 @@ def accuracy_at(curve: RateCurve, rates: Drawn) -> list[Estimate]:
 
 def _read(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Return y at places along an ascending x, by piecewise cubics; NaN beyond the ends."""
-    if len(x) == 1:
-        return np.where(at == x[0], y[0], math.nan)
     from scipy.interpolate import PchipInterpolator
 
     read: np.ndarray = PchipInterpolator(x, y, extrapolate=False)(at)

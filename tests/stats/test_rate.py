@@ -63,9 +63,17 @@ def test_bd_rate_of_a_published_example(bjontegaard):
 def test_points_out_of_order_are_pooled():
     # Pool adjacent violators by hand: 5 and 3 become 4, 4.
     found = monotone_curve([1.0, math.e, math.e**2, math.e**3], [1.0, 5.0, 3.0, 9.0])
-    assert found.values.tolist() == [1.0, 4.0, 4.0, 9.0]
-    assert found.levels.tolist() == [1.0, 4.0, 9.0]
-    assert found.level_log_rates == pytest.approx([0.0, 1.5, 3.0])
+    assert found.values == pytest.approx([1.0, 4.0, 4.0, 9.0], abs=1e-6)
+    assert (np.diff(found.values) > 0).all()
+    assert found.log_rates == pytest.approx([0.0, 1.0, 2.0, 3.0])
+
+
+def test_a_level_stretch_costs_what_it_costs():
+    # Restored images are at 30 whatever the bits, and JPEG as it is climbs past that.
+    anchor = curve(RATES, [10.0, 20.0, 29.0, 40.0])
+    test = curve(RATES, [30.0, 31.0, 29.0, 30.0])
+    saved = [found.value for found in bits_at_equal_accuracy(anchor, test)]
+    assert saved[:3] == pytest.approx([0, -50, -75]) and math.isnan(saved[3])
 
 
 def test_bits_for_an_accuracy_between_points():
