@@ -28,6 +28,22 @@ _DIGITS = 6
 _NEXT_TO_NOTHING = 1e-9
 
 
+def check_packages() -> None:
+    """Check that what compares rates is installed.
+
+    Raises:
+        JpegPreprocError: It is not.
+    """
+    try:
+        import bjontegaard  # noqa: F401
+        from scipy.optimize import isotonic_regression  # noqa: F401
+    except ImportError as error:
+        raise JpegPreprocError(
+            f"comparing rates needs bjontegaard, and SciPy from 1.12 on ({error}); install the "
+            "extra: pip install 'jpeg_preproc[report]'"
+        ) from error
+
+
 class Monotone(NamedTuple):
     """A curve on which more bits give more.
 
@@ -107,15 +123,10 @@ def bd_rate(anchor: RateCurve, test: RateCurve) -> Estimate:
         test: The other one, or the same with restored images.
 
     Raises:
-        JpegPreprocError: ``bjontegaard`` is not installed.
+        JpegPreprocError: See :func:`check_packages`.
     """
-    try:
-        from bjontegaard import bd_rate as package_bd_rate
-    except ImportError as error:
-        raise JpegPreprocError(
-            f"BD-rates need the package bjontegaard ({error}); install the extra: "
-            "pip install 'jpeg_preproc[report]'"
-        ) from error
+    check_packages()
+    from bjontegaard import bd_rate as package_bd_rate
 
     def between(first: Monotone, second: Monotone) -> list[float]:
         lowest = max(first.values[0], second.values[0])

@@ -14,6 +14,7 @@ from jpeg_preproc.evaluation.condition_store import Stored, condition_key
 from jpeg_preproc.evaluation.conditions import Condition
 from jpeg_preproc.evaluation.stages import Stopwatch
 from jpeg_preproc.evaluation.task import Measurement, Task
+from jpeg_preproc.stats.rate import check_packages
 from jpeg_preproc.study.compare import compare_models
 from jpeg_preproc.study.comparison_rows import ComparisonRow, ModelResults
 from jpeg_preproc.study.jobs import JobsRun, demo_jobs, measure_prepared
@@ -124,6 +125,8 @@ def dry_run(study: Study, options: RunOptions) -> list[Cell]:
 def _prepared(study: Study, options: RunOptions, processes: Processes) -> PreparedJobs:
     """Return the study's models, ready and apt to be compared."""
     check_files(study)
+    if study.compare.rate is not None:
+        check_packages()  # not after hours
     jobs = _jobs(study, options, processes)
     prepared = prepare_jobs(jobs, study.conditions, options, processes)
     check_one_test_set(prepared.tasks)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 import pytest
 from fake_task import FakeTask
 
 from jpeg_preproc.corruptions import Jpeg
-from jpeg_preproc.errors import CorruptionError, PipelineError, StudyError
+from jpeg_preproc.errors import CorruptionError, JpegPreprocError, PipelineError, StudyError
 from jpeg_preproc.evaluation import condition_store
 from jpeg_preproc.study import prepare
 from jpeg_preproc.study.prepare import RunOptions
@@ -129,6 +130,14 @@ def test_a_package_that_lacks_is_known_before_a_model_is_loaded(write, tasks, op
     monkeypatch.setattr(Jpeg, "key", lacks)
     with pytest.raises(CorruptionError):
         run_study(read_study(write()), options)
+    assert tasks == []
+
+
+def test_a_package_for_the_comparisons_too(write, tasks, options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bjontegaard", None)
+    study = read_study(write("compare = dict(rate='jpeg')\n"))
+    with pytest.raises(JpegPreprocError, match=r"jpeg_preproc\[report\]"):
+        run_study(study, options)
     assert tasks == []
 
 
