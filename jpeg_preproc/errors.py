@@ -44,6 +44,10 @@ class CorruptionError(JpegPreprocError, ValueError):
     """A corruption that is not registered, has a wrong setting, or lacks the package it needs."""
 
 
+class StudyError(JpegPreprocError, ValueError):
+    """A study that cannot be read, contradicts itself, or does not fit what is stored of it."""
+
+
 class PipelineError(JpegPreprocError, ValueError):
     """A transform at a place in an OpenMMLab pipeline where it cannot work."""
 

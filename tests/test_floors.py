@@ -20,8 +20,9 @@ FLOORS = {
     **dict.fromkeys(("training", "datasets"), 4),
     **dict.fromkeys(("evaluation", "files"), 5),
     **dict.fromkeys(("openmmlab", "openmmlab.evaluation", "openmmlab.training"), 6),
-    **dict.fromkeys(("study", "cli"), 7),
-    "tools": 8,
+    "study": 7,
+    "cli": 8,
+    "tools": 9,
 }
 #: What only a room of this name may import, in the rooms and in the functions of all others.
 OPENMMLAB = ("mmcv", "mmdet", "mmseg")

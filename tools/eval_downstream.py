@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from mmengine.config import DictAction
-
 from jpeg_preproc.cli.corruption_arguments import add_corruption_arguments, chosen_corruptions
-from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
+from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
+from jpeg_preproc.cli.run_arguments import add_run_arguments, run_options, run_shared
 from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
-from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
-from jpeg_preproc.errors import JpegPreprocError, ReportedElsewhereError
-from jpeg_preproc.report import console, print_error
-from jpeg_preproc.study.jobs import Job, RunOptions, demo_jobs, measure_jobs
+from jpeg_preproc.distributed import Processes
+from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.report import console
+from jpeg_preproc.study.jobs import demo_jobs, measure_jobs
+from jpeg_preproc.study.prepare import Job
 from jpeg_preproc.study.results import print_left_out, print_run, write_run
 
 _EPILOG = """\
@@ -87,93 +86,34 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "compressed file says that the original was",
     )
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="of the test data")
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help="evaluate N images, evenly spaced over the set"
-    )
-    parser.add_argument(
-        "--out", "--work-dir", type=Path, default=Path("work_dirs/eval_downstream"), metavar="DIR"
-    )
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
-    )
-    parser.add_argument(
-        "--device", help="of the model and, without workers, the restorer; default: cuda if there"
-    )
-    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
-    parser.add_argument(
-        "--num-workers", type=int, default=0, metavar="N", help="processes that restore on the CPU"
-    )
-    parser.add_argument(
-        "--where",
-        choices=("pipeline", "preprocessor"),
-        default="pipeline",
-        help="restore behind the image loader, or in the data preprocessor of an OpenMMLab model, "
-        "on its device; default: pipeline",
-    )
-    parser.add_argument(
-        "--launcher",
-        choices=LAUNCHERS,
-        default="none",
-        help="that has started this command several times, to share the images; pytorch is "
-        "torchrun",
-    )
-    # torch.distributed.launch gives each process its rank this way.
-    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+    add_run_arguments(parser, out="work_dirs/eval_downstream")
     parser.add_argument(
         "--alone",
         action="store_true",
         help="measure each stage alone as well, to compare the run with their sum; holds all "
         "images in memory",
     )
-    parser.add_argument(
-        "--trust-checkpoint",
-        action="store_true",
-        help="load checkpoints that hold more than tensors, which runs whatever code they name",
-    )
     args = parser.parse_args(argv)
     if (args.config is None) != (args.checkpoint is None):
         parser.error("give CONFIG and CHECKPOINT, or neither for the embedded demo")
     if args.config is None and (args.data_root or args.cfg_options):
         parser.error("--data-root and --cfg-options belong to a CONFIG")
-    if (args.limit is not None and args.limit < 1) or args.num_workers < 0:
-        parser.error("--limit must be at least 1 and --num-workers at least 0")
     if args.alone and args.launcher != "none":
         parser.error("--alone is measured in one process; leave --launcher out")
     if args.restorers is None:
         args.restorers = [MODEL_RESTORER, *([IMAGE_RESTORER] if args.config is None else [])]
-    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation and return the exit code."""
     args = parse_args(argv)
-    try:
-        with joined(args.launcher) as processes:
-            try:
-                return processes.each(lambda: _run(args, argv, processes))[processes.rank]
-            except KeyboardInterrupt:
-                if processes.is_first:
-                    console(stderr=True).print("Stopped; the same command goes on from here.")
-                return INTERRUPTED
-    except ReportedElsewhereError:
-        return DONE  # a launcher would end the process that is about to report it
-    except JpegPreprocError as error:
-        print_error(error)
-        return REFUSED
+    return run_shared(args.launcher, lambda processes: _run(args, argv, processes))
 
 
 def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Processes) -> int:
     """Do what the arguments ask for, as one of the processes, and return the exit code."""
-    options = RunOptions(
-        out=args.out,
-        limit=args.limit,
-        device=args.device,
-        dtype=args.dtype,
-        where=args.where,
-        num_workers=args.num_workers,
-        trust_checkpoint=args.trust_checkpoint,
-    )
+    options = run_options(args)
     corruptions = chosen_corruptions(args)
     if args.config is None:
         jobs = demo_jobs(args.out / "demo", options, processes)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,13 +16,17 @@ import torch
 
 from jpeg_preproc.corruptions import Corrupted, Geometry
 from jpeg_preproc.errors import PipelineError
+from jpeg_preproc.evaluation.condition_store import REVISION, restoring_key
 from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.stages import StageClock
 from jpeg_preproc.evaluation.task import SEED
+from jpeg_preproc.evaluation.versions import result_versions
+from jpeg_preproc.io import sha256_bytes
 from jpeg_preproc.jpeg import LoadedImage, QfChoice, apply_orientation
 from jpeg_preproc.jpeg.tables import octaves_of, qf_of
 from jpeg_preproc.restorers.engine import JpegRestorer, Restored
 from jpeg_preproc.restorers.inputs import DecodedImage
+from jpeg_preproc.restorers.keeping import KeepingRestorer
 
 # Half an octave apart, from QF 3 to 98.
 _LADDER = [qf_of(octaves_of(3) - half / 2) for half in range(18)]
@@ -81,9 +88,31 @@ def load_restorer(choice: RestorerChoice, settings: RestoreSettings) -> JpegRest
         raise PipelineError(
             f"the restorer cannot run on device {settings.device!r}: {error}; give 'cpu'"
         ) from error
-    return JpegRestorer(
-        choice.name, device=settings.device, dtype=settings.dtype, consistent=choice.consistent
-    )
+    how: dict[str, Any] = {
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "consistent": choice.consistent,
+    }
+    keep = kept_folder(choice, settings)
+    if keep is None:
+        return JpegRestorer(choice.name, **how)
+    return KeepingRestorer(keep, choice.name, **how)
+
+
+def kept_folder(choice: RestorerChoice, settings: RestoreSettings) -> Path | None:
+    """Return the folder of what a restorer has restored, if it is kept.
+
+    Another restorer, other settings, and other versions have a folder of their own.
+    """
+    if settings.keep is None:
+        return None
+    key = {
+        "revision": REVISION,
+        "versions": result_versions(),
+        **restoring_key(choice, settings),
+    }
+    digest = sha256_bytes(json.dumps(key, sort_keys=True).encode())[:8]
+    return settings.keep / f"{re.sub(r'[^a-zA-Z0-9_.+-]', '_', choice.label)}-{digest}"
 
 
 def as_decoded(corrupted: Corrupted, name: str = "") -> DecodedImage:

@@ -105,11 +105,13 @@ class RestoreSettings:
         device: Device of the restorer, for torch.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         where: ``'pipeline'``, or ``'preprocessor'`` for the model's data preprocessor.
+        keep: Folder in which restored images are kept for other models; ``None`` keeps none.
     """
 
     device: str = "cpu"
     dtype: str = "fp32"
     where: Literal["pipeline", "preprocessor"] = "pipeline"
+    keep: Path | None = field(default=None, metadata=_A_NAME)
 
 
 def choose_restorers(

@@ -24,6 +24,7 @@ class TaskRun:
         reused: How many were there from an earlier run.
         outdated: A line for each that was there, but had to be measured again, with the reason.
         stages: How long those measured took, by stage.
+        results: The finished conditions and what came of each, in the order of the conditions.
     """
 
     rows: list[DownstreamRow]
@@ -31,6 +32,7 @@ class TaskRun:
     reused: int
     outdated: list[str]
     stages: Seconds
+    results: list[tuple[Condition, Measurement]]
 
 
 def run_task(
@@ -96,4 +98,5 @@ def run_task(
                 store.save(task, condition, key, measured)
             spent.append(measured.stages)
         results.append((condition, measured))
-    return TaskRun(downstream_rows(task, results), failed, reused, outdated, add_seconds(spent))
+    rows = downstream_rows(task, results)
+    return TaskRun(rows, failed, reused, outdated, add_seconds(spent), results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from jpeg_preproc.openmmlab.place import require_decoder_pixels
 from jpeg_preproc.openmmlab.restore import image_path, restore_loaded
 from jpeg_preproc.openmmlab.source import find_origin, loader_orientation, undo_orientation
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
+from jpeg_preproc.restorers.keeping import KeepingRestorer
 from jpeg_preproc.restorers.quality import validate_strength
 from jpeg_preproc.restorers.weights import weights_path
 
@@ -286,6 +288,8 @@ class JpegRestore(BaseTransform):
             that the original was: into the intervals in which its DCT coefficients lay. Images
             that are not from a JPEG, or not restored by its tables, are restored without it.
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
+        keep: Folder in which restored images are kept, and looked for before they are restored;
+            to be another one for other settings. ``None`` keeps none.
 
     Raises:
         UnknownRestorerError: At construction: there is no such restorer.
@@ -307,6 +311,7 @@ class JpegRestore(BaseTransform):
         color_type: str = "unchanged",
         consistent: bool = False,
         strength: float | None = None,
+        keep: str | None = None,
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
         if dtype not in DTYPES:
@@ -320,6 +325,7 @@ class JpegRestore(BaseTransform):
         self.color_type = color_type
         self.consistent = consistent
         self.strength = None if strength is None else validate_strength(strength)
+        self.keep = keep
         self._engine: JpegRestorer | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -347,7 +353,8 @@ class JpegRestore(BaseTransform):
         """
         if self._engine is None:
             require_device(self.device)
-            self._engine = JpegRestorer(
+            build = JpegRestorer if self.keep is None else partial(KeepingRestorer, self.keep)
+            self._engine = build(
                 self.restorer,
                 self.device,
                 self.dtype,

@@ -32,9 +32,15 @@ class Table:
 
 
 def write_results(
-    out_dir: str | os.PathLike[str], meta: Mapping[str, Any], rows: Rows
+    out_dir: str | os.PathLike[str],
+    meta: Mapping[str, Any],
+    rows: Rows,
+    comparisons: Sequence[ResultRow] = (),
 ) -> dict[str, Path]:
     """Write ``results.json``, ``results.csv`` and ``results.md``, each whole or not at all.
+
+    Comparisons, where there are any, stand beside the rows in the JSON file, behind their tables in
+    the Markdown file, and in ``comparisons.csv``.
 
     JSON knows no infinity: a value that is not finite is ``null`` there, and ``inf``, ``-inf`` or
     ``nan`` in the other two.
@@ -43,21 +49,28 @@ def write_results(
         out_dir: Folder, made if missing.
         meta: What produced the rows; anything JSON can hold.
         rows: Results in the order to be kept; CSV columns appear in the order first met.
+        comparisons: What was made of the results.
 
     Returns:
-        The three paths by ``'json'``, ``'csv'`` and ``'md'``.
+        The paths by ``'json'``, ``'csv'`` and ``'md'``, and ``'comparisons'`` where there are any.
     """
     folder = Path(out_dir)
-    flat = [_flat(row) for row in rows]
+    flat, compared = ([_flat(row) for row in some] for some in (rows, comparisons))
     document = {"meta": dict(meta), "rows": flat}
-    sections = [f"## {table.title}\n\n{markdown_table(table)}" for table in result_tables(rows)]
-    return {
+    tables = [*result_tables(rows), *result_tables(comparisons)]
+    sections = [f"## {table.title}\n\n{markdown_table(table)}" for table in tables]
+    if compared:
+        document["comparisons"] = compared
+    written = {
         "json": write_json_atomic(folder / "results.json", _finite(document)),
         "csv": write_text_atomic(folder / "results.csv", _csv(flat)),
         "md": write_text_atomic(
             folder / "results.md", "\n".join([*sections, _markdown_meta(meta)])
         ),
     }
+    if compared:
+        written["comparisons"] = write_text_atomic(folder / "comparisons.csv", _csv(compared))
+    return written
 
 
 def markdown_table(table: Table) -> str:

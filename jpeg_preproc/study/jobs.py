@@ -1,24 +1,18 @@
-"""Models to measure, prepared by the back end that their configs ask for, and measured."""
+"""Models measured under conditions: what corruption costs them, and what restoring gives back."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from rich.console import Console
-from rich.progress import Progress
-
-from jpeg_preproc.corruptions import Corruption, parse_corruption
+from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.defaults import MODEL_RESTORER
 from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
 from jpeg_preproc.distributed import ALONE, Processes
-from jpeg_preproc.errors import JpegPreprocError, ModelError
-from jpeg_preproc.evaluation.condition_store import ConditionStore
+from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import (
     DEFAULT_QFS,
     Condition,
@@ -27,58 +21,14 @@ from jpeg_preproc.evaluation.conditions import (
     jpeg_at,
     plan,
 )
-from jpeg_preproc.evaluation.config import read_config
-from jpeg_preproc.evaluation.onnx import OnnxTask, is_onnx_config
 from jpeg_preproc.evaluation.rows import DownstreamRow
 from jpeg_preproc.evaluation.run import TaskRun, run_task
 from jpeg_preproc.evaluation.stages import Seconds, Stopwatch, add_seconds
 from jpeg_preproc.evaluation.task import Task
 from jpeg_preproc.report import progress
+from jpeg_preproc.study.prepare import Job, PreparedJobs, RunOptions, bar_of_first, prepare_jobs
 
 DEFAULT_CORRUPTIONS = tuple(jpeg_at(DEFAULT_QFS))
-
-
-@dataclass(frozen=True)
-class Job:
-    """One model to measure.
-
-    Attributes:
-        config: Path of an mmdet, mmseg or ONNX config.
-        checkpoint: Path of its weights, or of its .onnx file.
-        cfg_options: Dotted keys of the config and their new values.
-        data_root: Replaces the root of the test data.
-    """
-
-    config: Path
-    checkpoint: Path
-    cfg_options: Mapping[str, Any] = field(default_factory=dict)
-    data_root: Path | None = None
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How jobs are measured: on which images and devices, in which precision, and what is shown.
-
-    Attributes:
-        out: Folder of finished conditions, predictions and shortened annotations.
-        limit: Evaluate this many images, evenly spaced over the set; ``None`` for all.
-        device: Device of the models, and of restorers that do not run in workers.
-        dtype: Precision of restorers: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
-        where: ``'pipeline'``, or ``'preprocessor'`` to restore in the model's data preprocessor.
-        num_workers: Processes that load, corrupt and restore; 0 does it in this one.
-        show_progress: Whether bars are shown.
-        trust_checkpoint: Whether a checkpoint that holds more than tensors, and runs its code when
-            it is loaded, is loaded.
-    """
-
-    out: Path = Path("work_dirs/eval_downstream")
-    limit: int | None = None
-    device: str = "cpu"
-    dtype: str = "fp32"
-    where: Literal["pipeline", "preprocessor"] = "pipeline"
-    num_workers: int = 0
-    show_progress: bool = True
-    trust_checkpoint: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,26 +172,33 @@ def measure_jobs(
         LauncherError: Another process has ended.
     """
     watch = Stopwatch()
-    given = [parse_corruption(corruption) for corruption in corruptions]
-    for corruption in given:
-        corruption.key()  # where a codec's package is not installed, this raises
-    conditions = plan(given, choose_restorers(restorers, consistent))
-    device = options.device
-    if device == "cuda" and processes.size > 1:
-        device = f"cuda:{processes.local_rank % torch.cuda.device_count()}"
-    # A CUDA restorer cannot run in a forked worker; those restore on the CPU.
-    in_worker = options.num_workers and options.where == "pipeline"
-    settings = RestoreSettings("cpu" if in_worker else device, options.dtype, options.where)
-    tasks = [_prepared(job, options, device, processes) for job in jobs]
-    store = ConditionStore(options.out / "conditions")
-    with _progress("measuring", options, processes) as bar:
+    conditions = plan(corruptions, choose_restorers(restorers, consistent))
+    return measure_prepared(prepare_jobs(jobs, conditions, options, processes), watch)
+
+
+def measure_prepared(prepared: PreparedJobs, watch: Stopwatch) -> JobsRun:
+    """Measure jobs that are ready, and return what came of them; see :func:`measure_jobs`.
+
+    Args:
+        prepared: What :func:`~.prepare.prepare_jobs` returned.
+        watch: Watch that was started when the run began.
+
+    Raises:
+        LauncherError: Another process has ended.
+    """
+    tasks, conditions, settings = prepared.tasks, prepared.conditions, prepared.settings
+    processes = prepared.processes
+    with bar_of_first("measuring", prepared.options, processes) as bar:
         total = sum(task.images for task in tasks) * len(conditions)
         step = bar.add_task("", total=total)
 
         def on_image(title: str) -> None:
             bar.update(step, advance=1, description=title)
 
-        runs = [run_task(task, conditions, store, settings, on_image, processes) for task in tasks]
+        runs = [
+            run_task(task, conditions, prepared.store, settings, on_image, processes)
+            for task in tasks
+        ]
     spent = processes.each(watch.seconds)
     seconds = (sum(wall for wall, _ in spent), sum(cpu for _, cpu in spent))
     return JobsRun(tasks, runs, conditions, settings, watch.started, seconds)
@@ -257,7 +214,7 @@ def demo_jobs(out: Path, options: RunOptions, processes: Processes = ALONE) -> l
     """
 
     def draw() -> None:
-        with _progress("drawing the demo set", options, processes) as bar:
+        with bar_of_first("drawing the demo set", options, processes) as bar:
             make_demo_dataset(out, track=bar.track)
 
     processes.first(draw)
@@ -265,54 +222,3 @@ def demo_jobs(out: Path, options: RunOptions, processes: Processes = ALONE) -> l
         Job(config, checkpoint, demo_cfg_options(out, name))
         for name, (config, checkpoint) in demo_configs().items()
     ]
-
-
-def _prepared(job: Job, options: RunOptions, device: str, processes: Processes) -> Task:
-    """Return a job's model with its test set, whose images are checked."""
-    task_type = _task_type(job, options)
-    with _progress(f"checking the images of {job.config.stem}", options, processes) as bar:
-        step = bar.add_task("", total=None)
-
-        def on_check(name: str, total: int) -> None:
-            bar.update(step, advance=1, total=total, description=name)
-
-        return task_type(
-            job.config,
-            job.checkpoint,
-            options.out,
-            cfg_options=job.cfg_options,
-            data_root=job.data_root,
-            limit=options.limit,
-            device=device,
-            num_workers=options.num_workers,
-            on_check=on_check,
-            processes=processes,
-        )
-
-
-def _task_type(job: Job, options: RunOptions) -> Callable[..., Task]:
-    """Return what measures a job; OpenMMLab is imported for its own configs alone."""
-    if is_onnx_config(read_config(job.config, job.cfg_options)):
-        if options.where != "pipeline":
-            raise ModelError(
-                f"--where {options.where}: {job.config} is of an ONNX model, which has no data "
-                "preprocessor; leave --where out"
-            )
-        return OnnxTask
-    if job.checkpoint.suffix == ".onnx":
-        raise ModelError(
-            f"{job.config} is a config of OpenMMLab, and {job.checkpoint} an ONNX model; give a "
-            "config whose model is an OnnxDetector or OnnxSegmentor, see "
-            "configs/downstream/onnx_yolox_nano_coco.py"
-        )
-    try:
-        from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask
-    except ModuleNotFoundError as error:
-        raise JpegPreprocError(f"{job.config} is a config of OpenMMLab: {error}") from error
-    return partial(OpenMMLabTask, trust_checkpoint=options.trust_checkpoint)
-
-
-def _progress(description: str, options: RunOptions, processes: Processes) -> Progress:
-    """Return a bar, which is shown in the first process alone."""
-    shown = options.show_progress and processes.is_first
-    return progress(description, None if shown else Console(quiet=True))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.stages import breakdown
 from jpeg_preproc.evaluation.task import SEED
 from jpeg_preproc.evaluation.versions import versions
-from jpeg_preproc.report import console, print_tables, result_tables, write_results
+from jpeg_preproc.report import Table, console, print_tables, result_tables, write_results
 from jpeg_preproc.report.plots import plot_metric
 from jpeg_preproc.report.timing import breakdown_table
-from jpeg_preproc.study.jobs import JobsRun, RunOptions
+from jpeg_preproc.study.comparison_rows import ComparisonRow
+from jpeg_preproc.study.jobs import JobsRun
+from jpeg_preproc.study.prepare import RunOptions
+from jpeg_preproc.study.run import Cell
 
 _PROTOCOL = (
     "load, corrupt in memory as stored, restore by what is then known of the image (the last "
@@ -28,19 +32,29 @@ _PROTOCOL = (
 )
 
 
-def write_run(run: JobsRun, options: RunOptions, about: Mapping[str, Any]) -> list[Path]:
+def write_run(
+    run: JobsRun,
+    options: RunOptions,
+    about: Mapping[str, Any],
+    comparisons: Sequence[ComparisonRow] = (),
+    folder: Path | None = None,
+) -> list[Path]:
     """Write a run as JSON, CSV, Markdown and a plot; return the files.
 
     Without matplotlib there is no plot, which is said.
 
     Args:
         run: What came of it.
-        options: How it was measured; the files go to ``options.out``.
+        options: How it was measured.
         about: What else the record is to hold, such as the command.
+        comparisons: What a study makes of it.
+        folder: Folder of the files; ``options.out`` if not given.
     """
-    written = list(write_results(options.out, record(run, options, about), run.rows).values())
+    folder = folder or options.out
+    files = write_results(folder, record(run, options, about), run.rows, comparisons)
+    written = list(files.values())
     try:
-        plot = options.out / "accuracy.png"
+        plot = folder / "accuracy.png"
         title = "Accuracy over the strength of corruption"
         rows = [row for row in run.rows if not row.is_finer]
         written.append(plot_metric(rows, "value", plot, title, "mAP or mIoU (%)"))
@@ -75,14 +89,19 @@ def record(run: JobsRun, options: RunOptions, about: Mapping[str, Any]) -> dict[
     }
 
 
-def print_run(run: JobsRun, alone: Mapping[str, tuple[float, float]] | None = None) -> None:
+def print_run(
+    run: JobsRun,
+    alone: Mapping[str, tuple[float, float]] | None = None,
+    comparisons: Sequence[ComparisonRow] = (),
+) -> None:
     """Print the tables of a run, what took the time, and what was stored already.
 
     Args:
         run: What came of it.
         alone: Seconds of each stage measured alone, to compare with.
+        comparisons: What a study makes of it.
     """
-    tables = result_tables(run.rows)
+    tables = [*result_tables(run.rows), *result_tables(comparisons)]
     print_tables([*tables, breakdown_table(breakdown(run.stages, run.seconds), alone)])
     if run.reused:
         console().print(f"{run.reused} condition(s) were there from an earlier run")
@@ -105,3 +124,30 @@ def print_left_out(run: JobsRun) -> bool:
             text = entry["reason"] if named else f"{entry['file']}: {entry['reason']}"
             notes.print(f"  {text}", markup=False, soft_wrap=True)
     return bool(run.skipped or run.failed)
+
+
+def cell_table(cells: Sequence[Cell]) -> Table:
+    """Return the table of a dry run: the cells, and what all of them will take."""
+    missing = [cell for cell in cells if not cell.stored]
+    lines = [
+        (
+            f"{cell.dataset}: {cell.model}",
+            cell.condition,
+            "stored" if cell.stored else _duration(cell.seconds),
+            cell.note,
+        )
+        for cell in cells
+    ]
+    known = sum(cell.seconds for cell in missing if not math.isnan(cell.seconds))
+    total = (f"{len(cells)} cells", f"{len(missing)} to measure", _duration(known), "")
+    return Table("What is to be done", ("model", "condition", "time", "note"), (*lines, total))
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    if math.isnan(seconds):
+        return "not known"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

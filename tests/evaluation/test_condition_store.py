@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from fake_task import BASE, FakeTask
@@ -25,6 +26,7 @@ OTHER = {
     "device": "cuda",
     "dtype": "bf16",
     "where": "preprocessor",
+    "keep": Path("images"),
     "qf": 11,
     "subsampling": "4:4:4",
     "quality": 31,

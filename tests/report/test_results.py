@@ -178,3 +178,19 @@ def test_a_second_write_replaces_the_first(tmp_path):
     write_results(tmp_path, {}, [restoration("jpeg", qf) for qf in range(1, 50)])
     paths = write_results(tmp_path, {}, [restoration("jpeg", 10)])
     assert len(paths["csv"].read_text().splitlines()) == 2
+
+
+def test_comparisons_have_their_own_csv_and_stand_behind_the_tables(tmp_path):
+    rows = [downstream("original", None, 28.31)]
+    compared = [downstream("base", 10, 25.94, 0.728)]
+    plain = write_results(tmp_path / "plain", {}, rows)
+    assert "comparisons" not in plain
+    assert "comparisons" not in json.loads(plain["json"].read_text())
+    written = write_results(tmp_path / "both", {}, rows, compared)
+    assert written["csv"].read_text() == plain["csv"].read_text()
+    with written["comparisons"].open() as stream:
+        assert [row["restorer"] for row in csv.DictReader(stream)] == ["base"]
+    (entry,) = json.loads(written["json"].read_text())["comparisons"]
+    assert entry["value"] == 25.94
+    text = written["md"].read_text()
+    assert text.index("28.3") < text.index("25.9 (73 %)")

@@ -99,7 +99,8 @@ def shorten_annotations(metric: Any, ids: Collection[Any], folder: Path) -> None
         "images": [entry for entry in full["images"] if entry["id"] in ids],
         "annotations": [entry for entry in full["annotations"] if entry["image_id"] in ids],
     }
-    name = sha256_bytes(json.dumps(sorted(map(str, ids))).encode())[:8]
+    # By its content: two data sets of one study may number their images alike.
+    name = sha256_bytes(json.dumps(kept, sort_keys=True).encode())[:8]
     metric.ann_file = str(write_json_atomic(folder / f"{Path(path).stem}-{name}.json", kept))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jpeg_preproc.corruptions import Geometry
 from jpeg_preproc.errors import PipelineError
+from jpeg_preproc.evaluation.apply import kept_folder
 from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.task import SEED
 from jpeg_preproc.openmmlab.config import leaf_datasets, with_transforms
@@ -46,6 +47,9 @@ def condition_transforms(condition: Condition, settings: RestoreSettings) -> lis
                 **_quality(condition.restorer),
             }
         )
+        keep = kept_folder(condition.restorer, settings)
+        if keep is not None:
+            steps[-1]["keep"] = str(keep)
     return steps
 
 

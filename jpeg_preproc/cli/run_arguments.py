@@ -1,0 +1,104 @@
+"""The options of the tools that measure models, and what all of them do around a run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+
+from jpeg_preproc.cli.arguments import not_negative, positive
+from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED
+from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
+from jpeg_preproc.errors import JpegPreprocError, ReportedElsewhereError
+from jpeg_preproc.report import console, print_error
+from jpeg_preproc.study.prepare import RunOptions
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """Add the options of where and how models are measured.
+
+    Args:
+        parser: What they are added to.
+        out: Default of ``--out``.
+    """
+    parser.add_argument(
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="evaluate N images, evenly spaced over the set",
+    )
+    parser.add_argument("--out", "--work-dir", type=Path, default=Path(out), metavar="DIR")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
+    )
+    parser.add_argument(
+        "--device", help="of the model and, without workers, the restorer; default: cuda if there"
+    )
+    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument(
+        "--num-workers",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help="processes that restore on the CPU",
+    )
+    parser.add_argument(
+        "--where",
+        choices=("pipeline", "preprocessor"),
+        default="pipeline",
+        help="restore behind the image loader, or in the data preprocessor of an OpenMMLab model, "
+        "on its device; default: pipeline",
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="none",
+        help="that has started this command several times, to share the images; pytorch is "
+        "torchrun",
+    )
+    # torch.distributed.launch gives each process its rank this way.
+    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="load checkpoints that hold more than tensors, which runs whatever code they name",
+    )
+
+
+def run_options(args: argparse.Namespace) -> RunOptions:
+    """Return what those options say."""
+    return RunOptions(
+        out=args.out,
+        limit=args.limit,
+        device=args.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        dtype=args.dtype,
+        where=args.where,
+        num_workers=args.num_workers,
+        trust_checkpoint=args.trust_checkpoint,
+    )
+
+
+def run_shared(launcher: str, run: Callable[[Processes], int]) -> int:
+    """Run what several processes may share, tell the user what went wrong, return the exit code.
+
+    Args:
+        launcher: What has started the processes; see
+            :data:`~jpeg_preproc.distributed.LAUNCHERS`.
+        run: Function that does the work as one of the processes and returns an exit code.
+    """
+    try:
+        with joined(launcher) as processes:
+            try:
+                return processes.each(lambda: run(processes))[processes.rank]
+            except KeyboardInterrupt:
+                if processes.is_first:
+                    console(stderr=True).print("Stopped; the same command goes on from here.")
+                return INTERRUPTED
+    except ReportedElsewhereError:
+        return DONE  # a launcher would end the process that is about to report it
+    except JpegPreprocError as error:
+        print_error(error)
+        return REFUSED
