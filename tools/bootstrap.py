@@ -21,7 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-CONSTRAINTS = ROOT / "tools" / "constraints.txt"
+# Every package with the hashes of its files, resolved from tools/constraints.txt and setup.cfg;
+# the first lines of each say by which command.
+LOCKS = ROOT / "tools" / "locks"
 SUPPORTED = ((3, 10), (3, 11), (3, 12))
 
 # Nearly all of mmcv's compiling is debug information, in the flags that Python was built with.
@@ -31,11 +33,6 @@ SCRATCH = VENV / "tmp"
 
 # Tests run in as many processes, each of one thread and at times of 2 GB.
 TEST_PROCESSES = min(os.cpu_count() or 1, 8)
-
-TORCH = ["torch", "torchvision"]
-BUILD_TOOLS = ["setuptools", "wheel", "ninja", "packaging", "psutil"]
-OPENMMLAB = ["onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmsegmentation", "imaug"]
-OWN_EXTRAS = ".[openmmlab,train,report,dev,codecs,video]"
 
 
 def say(text: str) -> None:
@@ -91,9 +88,14 @@ def run(command: Sequence[str], note: str, env: dict[str, str] | None = None) ->
 
 
 def pip(arguments: Sequence[str], note: str, **env: str) -> None:
-    """Install with the environment's pip, under the tested versions."""
+    """Install with the environment's pip."""
     command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
-    run([*command, "-c", str(CONSTRAINTS), *arguments], note, {**os.environ, **env})
+    run([*command, *arguments], note, {**os.environ, **env})
+
+
+def locked(name: str) -> list[str]:
+    """Return what makes pip install a lock file, and nothing whose hash is not in it."""
+    return ["--require-hashes", "--no-build-isolation", "-r", str(LOCKS / name)]
 
 
 def imports(modules: str) -> bool:
@@ -106,36 +108,35 @@ def make_venv() -> None:
     if VENV.exists():
         shutil.rmtree(VENV)
     subprocess.run([find_python(), "-m", "venv", str(VENV)], check=True)
-    pip(["--upgrade", "pip"], "pip")
 
 
 def install_torch() -> None:
-    """Install torch and torchvision of versions that belong together."""
-    pip(TORCH, "torch")
+    """Install torch, torchvision and what compiles mmcv."""
+    pip(locked("torch.txt"), "torch")
 
 
 def install_openmmlab() -> None:
-    """Compile mmcv and install mmengine, mmdet and mmseg."""
+    """Compile mmcv and install mmengine, mmdet, mmseg and all that this package needs."""
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         fail("no C++ compiler, which mmcv needs: install g++ (Debian: apt-get install g++)")
-    pip(BUILD_TOOLS, "build tools")
     SCRATCH.mkdir(exist_ok=True)
     jobs = {"MAX_JOBS": os.environ.get("MAX_JOBS", str(os.cpu_count() or 2))}
     settings = {**jobs, **COMPILER, "TMPDIR": str(SCRATCH)}
-    pip(["--no-build-isolation", *OPENMMLAB], "mmcv (78 files), mmdet, mmseg", **settings)
+    pip(locked("all.txt"), "mmcv (78 files), mmdet, mmseg", **settings)
     if not imports("mmcv.ops"):
         # pip caches a wheel by its version alone: one compiled against another torch is no use.
         say("a cached mmcv does not fit this torch: compiling it anew")
-        again = ["--no-build-isolation", "--no-cache-dir", "--force-reinstall", "--no-deps"]
-        pip([*again, "onedl-mmcv"], "compiling mmcv (78 files)", **settings)
+        uninstall = [str(PYTHON), "-m", "pip", "uninstall", "--yes", "onedl-mmcv"]
+        run(uninstall, "removing it")
+        pip(["--no-cache-dir", *locked("all.txt")], "compiling mmcv (78 files)", **settings)
     if not imports("mmcv.ops, mmdet, mmseg"):
         fail(f"mmcv, mmdet or mmseg does not import; see it with: {PYTHON} -c 'import mmcv.ops'")
     shutil.rmtree(SCRATCH, ignore_errors=True)
 
 
 def install_self() -> None:
-    """Install this package in place, with what the tools and tests need."""
-    pip(["--no-build-isolation", "-e", OWN_EXTRAS], "jpeg_preproc")
+    """Install this package in place."""
+    pip(["--no-build-isolation", "--no-deps", "-e", "."], "jpeg_preproc")
 
 
 STEPS: tuple[tuple[str, str, Callable[[], None]], ...] = (
@@ -146,13 +147,15 @@ STEPS: tuple[tuple[str, str, Callable[[], None]], ...] = (
         "mmengine, mmcv, mmdet, mmseg (compiles mmcv: about 7 minutes on 2 cores, once)",
         install_openmmlab,
     ),
-    ("self", "jpeg_preproc and its own needs", install_self),
+    ("self", "jpeg_preproc", install_self),
 )
 
 
 def fingerprint(name: str) -> str:
     """Return what a step's result depends on, so that a change runs it again."""
-    digest = hashlib.sha256(CONSTRAINTS.read_bytes())
+    digest = hashlib.sha256()
+    for lock in sorted(LOCKS.glob("*.txt")):
+        digest.update(lock.read_bytes())
     if name == "self":
         digest.update((ROOT / "setup.cfg").read_bytes())
         digest.update(str(ROOT).encode())
