@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.errors import StudyError
 from jpeg_preproc.evaluation.conditions import Condition
+from jpeg_preproc.evaluation.judges import judged
+from jpeg_preproc.evaluation.rows import DownstreamRow
 from jpeg_preproc.evaluation.run import TaskRun
 from jpeg_preproc.evaluation.task import Measurement
 from jpeg_preproc.stats.bootstrap import LEVEL
@@ -112,7 +114,7 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class ModelResults:
-    """What was measured of one model, by corruption.
+    """What one judge says of one model, by corruption.
 
     Attributes:
         dataset: Short name of the test data; also of which comparisons over models are made.
@@ -131,19 +133,36 @@ class ModelResults:
     heads: dict[Corruption, tuple[str, tuple[str, float]]]
 
     @classmethod
-    def of(cls, run: TaskRun) -> ModelResults:
-        """Return the results of a task.
+    def of(cls, run: TaskRun) -> list[ModelResults]:
+        """Return the results of a task: by the model's own metric, then by each finer judge.
 
         Raises:
             StudyError: They are not of one protocol: one metric, one number of images and draws.
         """
         first = run.rows[0]
         check_one_protocol(run.results, f"{first.model} on {first.dataset}")
-        rows = {row.corruption: row for row in run.rows}
+        return [
+            cls._of(
+                run.rows,
+                [
+                    (condition, replace(measured, **vars(figure)))
+                    for (condition, measured), figure in zip(run.results, figures, strict=True)
+                ],
+            )
+            for figures in judged(run.results)
+        ]
+
+    @classmethod
+    def _of(
+        cls, of_run: Sequence[DownstreamRow], results: Sequence[tuple[Condition, Measurement]]
+    ) -> ModelResults:
+        """Return results by condition; of the rows, the columns are taken."""
+        first = of_run[0]
+        rows = {row.corruption: row for row in of_run}
         original = None
         corrupted: dict[Corruption, Measurement] = {}
         restored: dict[str, dict[Corruption, Measurement]] = {}
-        for condition, measured in run.results:
+        for condition, measured in results:
             if condition.corruption is None:
                 original = measured
             elif condition.restorer is None:

@@ -79,7 +79,7 @@ def run_study(
     run = measure_prepared(prepared, watch)
     if not processes.is_first:
         return run, []
-    results = [ModelResults.of(one) for one in run.runs if one.rows]
+    results = [result for one in run.runs if one.rows for result in ModelResults.of(one)]
     return run, compare_models(results, study.compare)
 
 

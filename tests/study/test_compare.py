@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def results(cells, model="yolo", dataset="coco"):
         for (restorer, spelling), one in cells.items()
     ]
     rows = downstream_rows(Named(model, dataset), done)
-    return ModelResults.of(TaskRun(rows, [], 0, [], {}, done))
+    (of_metric,) = ModelResults.of(TaskRun(rows, [], 0, [], {}, done))
+    return of_metric
 
 
 CELLS = {
@@ -180,3 +182,29 @@ def test_rows_of_different_protocols_do_not_stand_in_one_table(other, words):
     with pytest.raises(StudyError, match=words):
         check_one_protocol(done, "yolo on coco")
     check_one_protocol(done[:1] * 2, "yolo on coco")
+
+
+def test_finer_judges_have_comparisons_of_their_own():
+    ious = {
+        None: (80.0, 60.0, 70.0),
+        "corrupted": (50.0, 40.0, 60.0),
+        "restored": (62.0, 44.0, 71.0),
+    }
+    jpeg = parse_corruption("jpeg:10")
+    done = [
+        (
+            condition,
+            replace(measured(value, NOISE[0], metric="mIoU", images=3), image_iou=of_images),
+        )
+        for condition, value, of_images in (
+            (Condition(), 30.0, ious[None]),
+            (Condition(jpeg), 20.0, ious["corrupted"]),
+            (Condition(jpeg, CHOICES["base"]), 27.0, ious["restored"]),
+        )
+    ]
+    rows = downstream_rows(Named("deeplab", "voc"), done)
+    found = ModelResults.of(TaskRun(rows, [], 0, [], {}, done))
+    (coarse,), (fine,) = (differences(one) for one in found)
+    assert (coarse.metric, coarse.value) == ("mIoU", 7.0)
+    assert (fine.metric, fine.value) == ("IoU per image", pytest.approx((12 + 4 + 11) / 3))
+    assert fine.low <= fine.value <= fine.high
