@@ -164,7 +164,9 @@ def decode_picture(
             # In one piece: in pieces of 64 KB libjpeg stops and goes on again at each.
             picture.decodermaxblock = len(data)
             picture.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # one error, whatever a damaged file makes Pillow raise
         # Whether libjpeg was built with arithmetic decoding differs between Pillow's builds.
         mend = (
             "its arithmetic coding may be what this build of Pillow lacks; convert it to PNG"
