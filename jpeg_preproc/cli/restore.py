@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
             "A run that was stopped or killed goes on when started again: what is done, from the\n"
             "same source with the same options, is skipped; the results say so themselves.\n"
             "Exit code: 0, or 1 if something was skipped (it is listed), 2 on an error, 130 if\n"
-            "interrupted.\n\n"
+            "interrupted, 143 if terminated.\n\n"
             "examples:\n"
             "  jpeg-preproc restore photo.jpg photo.png\n"
             "  jpeg-preproc restore photos 'more/**/*.jpg' restored --format webp --keep-exif"

@@ -54,22 +54,36 @@ class TaskOutcome(Generic[Task, Result]):
     error: BaseException | None = None
 
 
+class StopRequest:
+    """Whether a signal has asked for an end: true, when called, once one has.
+
+    Attributes:
+        number: Number of that signal; None before.
+    """
+
+    number: int | None = None
+
+    def __call__(self) -> bool:
+        """Return whether one has."""
+        return self.number is not None
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
+def stop_on_signals() -> Iterator[StopRequest]:
     """Give a ``stop`` that Ctrl-C and SIGTERM make true; a second one raises KeyboardInterrupt.
 
     For the main thread, which is the only one that Python lets handle signals.
     """
-    asked = threading.Event()
+    asked = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if asked():
             raise KeyboardInterrupt
-        asked.set()
+        asked.number = number
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked.is_set
+        yield asked
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -194,7 +208,19 @@ def start_worker_server() -> None:
     :func:`rewrite_images`, and once all is imported that the tasks take, it does that meanwhile.
     """
     _context()
-    forkserver.ensure_running()
+    _start_server()
+
+
+def _start_server() -> None:
+    """Start what forks workers, deaf to Ctrl-C: as it starts it would end, and the run with it.
+
+    A signal mask, unlike a handler, is handed on to the programs that a process starts.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _context(*modules: str) -> ForkServerContext:
@@ -236,6 +262,7 @@ class _Pool(Generic[Task, Result]):
         self._executor = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
+        _start_server()
         return ProcessPoolExecutor(
             self._workers,
             self._context,

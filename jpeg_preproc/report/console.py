@@ -21,9 +21,15 @@ from jpeg_preproc.report.tables import Table
 _FILE_COLUMNS = 200
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the caller: rich would end the program as if it had failed."""
+        raise BrokenPipeError
+
+
 def console(stderr: bool = False) -> Console:
     """Return a console that keeps numbers in one colour, and lines whole where output is a file."""
-    output = Console(stderr=stderr, highlight=False)
+    output = _Console(stderr=stderr, highlight=False)
     if not output.is_terminal:
         # Rich would otherwise assume 80 columns and fold tables in logs.
         output.width = _FILE_COLUMNS
