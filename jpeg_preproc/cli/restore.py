@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality, strength
@@ -127,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     """Restore, print what was done, and return the exit code."""
     encoding = _encoding(args)
     # Here, not above: --help and a wrong option need no torch.
-    from jpeg_preproc.files import FileRestorer, plan_jobs, restore_files
+    from jpeg_preproc.files import FileRestorer, output_held, plan_jobs, restore_files
     from jpeg_preproc.restorers import JpegRestorer
 
     plan = plan_jobs(args.inputs, args.out, SUFFIXES[encoding.format], args.follow_links)
@@ -141,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     )
     workers = args.workers or (1 if restorer.device.type == "cpu" else 4)
     settings = FileRestorer(restorer, args.qf, encoding, args.keep_exif, args.overwrite)
-    with progress("restoring") as bar:
+    with output_held(plan.jobs, Path(args.out)), progress("restoring") as bar:
         task = bar.add_task("", total=len(plan.jobs))
         summary = restore_files(
             plan.jobs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from jpeg_preproc.datasets.manifest import Entry, entry_line, parse_line
-from jpeg_preproc.errors import DatasetError
+from jpeg_preproc.errors import DatasetError, ImageReadError
 from jpeg_preproc.io import sha256_bytes, sha256_file, write_bytes_atomic
 from jpeg_preproc.jpeg.image import LoadedImage, load_image
 from jpeg_preproc.jpeg.source import source_bytes
@@ -120,6 +121,10 @@ class ImageWriter:
             try:
                 write_bytes_atomic(target, encoded.data)
             except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:  # the fault of this image alone
+                    raise ImageReadError(
+                        f"{task.source}: the name of its result is too long ({target}); shorten it."
+                    ) from error
                 raise DatasetError(
                     f"{target} cannot be written ({error.strerror}); see to it and run again: "
                     "what is done is kept."

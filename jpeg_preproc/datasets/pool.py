@@ -31,6 +31,9 @@ _Future: TypeAlias = "Future[list[tuple[Result | None, Exception | None]]]"
 # Chunks in flight for each worker: enough that none waits for the parent, few enough that memory
 # and the work lost to a kill stay small.
 _CHUNKS_PER_WORKER = 4
+# So many workers must have died, one after the other, while a task was alone in the pool: others
+# die of what happens outside, as when the system runs out of memory.
+_DEATHS = 3
 
 _worker_index = 0
 
@@ -147,15 +150,17 @@ def _rewrite_in_pool(
     stop: Callable[[], bool],
 ) -> Iterator[TaskOutcome[Task, Result]]:
     in_flight: dict[_Future[Result], list[Task]] = {}
-    # After a crash: the tasks that were in flight. There are some only while none is in flight.
-    suspects: deque[Task] = deque()
+    # After a crash: the tasks that were in flight, and how many workers died on each alone. There
+    # are some only while none is in flight.
+    suspects: deque[tuple[Task, int]] = deque()
+    deaths = 0
     while True:
         isolating = bool(suspects)
         if stop():
             in_flight = {future: some for future, some in in_flight.items() if not future.cancel()}
         elif isolating:
-            suspect = [suspects.popleft()]
-            in_flight[pool.submit(suspect)] = suspect
+            suspect, deaths = suspects.popleft()
+            in_flight[pool.submit([suspect])] = [suspect]
         else:
             while len(in_flight) < window and (some := list(islice(tasks, chunk))):
                 in_flight[pool.submit(some)] = some
@@ -173,10 +178,13 @@ def _rewrite_in_pool(
                     yield TaskOutcome(task, result, failure)
             elif isolating:
                 if isinstance(error, BrokenExecutor):
+                    if deaths + 1 < _DEATHS:
+                        suspects.appendleft((some[0], deaths + 1))
+                        continue
                     error = WorkerCrashError(f"The worker process died: {error}")
                 yield TaskOutcome(some[0], None, error)
             else:
-                suspects.extend(some)
+                suspects.extend((task, 0) for task in some)
 
 
 def outcomes_of(

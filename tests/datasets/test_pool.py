@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pool_functions import (
+    die_twice,
     index_of_worker,
     square,
     square_or_die,
@@ -66,6 +67,14 @@ def test_a_task_that_kills_its_worker_is_the_only_one_lost(chunk):
     crashed = {outcome.task for outcome in outcomes if outcome.error is not None}
     assert crashed == {7, 19}
     assert all(isinstance(outcome.error, WorkerCrashError) for outcome in outcomes if outcome.error)
+
+
+def test_a_task_whose_workers_die_of_something_else_is_not_blamed(tmp_path):
+    tasks = [tmp_path / name for name in ("a", "b.fragile", "c", "d.fragile")]
+    for task in tasks:
+        task.mkdir()
+    outcomes = list(rewrite_images(tasks, die_twice, 2))
+    assert {outcome.result for outcome in outcomes} == {task.name for task in tasks}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
