@@ -73,6 +73,7 @@ def _quality(result: Restored, origin: JpegOrigin, name: str) -> dict[str, Any]:
         "confidence": result.confidence,
         "qtables": result.qtables,
         "restorer": name,
+        "problem": origin.problem,
     }
 
 

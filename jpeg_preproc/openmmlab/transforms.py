@@ -23,7 +23,7 @@ from jpeg_preproc.jpeg import (
 )
 from jpeg_preproc.openmmlab.device import require_device
 from jpeg_preproc.openmmlab.pixels import in_layout_of, rgb_or_grey
-from jpeg_preproc.openmmlab.place import require_decoder_pixels
+from jpeg_preproc.openmmlab.place import as_loaded, require_decoder_pixels
 from jpeg_preproc.openmmlab.restore import image_path, restore_loaded
 from jpeg_preproc.openmmlab.source import find_origin, loader_orientation, undo_orientation
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
@@ -49,7 +49,7 @@ class JpegCompress(BaseTransform):
 
     Required Keys:
 
-    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img (uint8, or the same numbers in float32; (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
 
     Modified Keys:
@@ -109,7 +109,8 @@ class JpegCompress(BaseTransform):
             made = Jpeg(qf, self.subsampling).apply(
                 undo_orientation(rgb_or_grey(image), orientation)
             )
-        results["img"] = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        pixels = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        results["img"] = as_loaded(results, pixels)
         results["jpeg_data"] = made.data
         results["jpeg_quality"] = {
             "qf": qf,
@@ -156,7 +157,7 @@ class JpegCorrupt(BaseTransform):
 
     Required Keys:
 
-    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img (uint8, or the same numbers in float32; (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
 
     Modified Keys:
@@ -208,7 +209,8 @@ class JpegCorrupt(BaseTransform):
                 Path(path).name if path else "",
                 self.seed,
             )
-        results["img"] = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        pixels = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        results["img"] = as_loaded(results, pixels)
         for key in ("img_shape", "ori_shape"):
             if key in results:
                 results[key] = results["img"].shape[:2]
@@ -242,9 +244,14 @@ class JpegRestore(BaseTransform):
     that stands there. A file with an EXIF orientation is restored as stored, where its grid of 8x8
     blocks starts at the corner, and turned again as the loader had turned it.
 
+    What the loader has decoded goes on. An image whose file is refused here (CMYK, truncated,
+    lossless), or whose pixels a transform between has changed, is restored without the file's
+    tables: by what its pixels show, or not at all where they show nothing; ``jpeg_quality`` says
+    so, and why. With ``strict`` it is an error.
+
     Required Keys:
 
-    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img (uint8, or the same numbers in float32; (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
     - jpeg_quality (optional; left by ``JpegCompress`` or ``JpegCorrupt``, and then used instead of
       the file's)
@@ -261,8 +268,9 @@ class JpegRestore(BaseTransform):
       or those of ``JpegCompress``; ``'earlier'``: an earlier compression than the file's;
       ``'grid'``: a compression whose grid starts elsewhere than at the corner; ``'estimated'``:
       from pixels; ``'blind'``), ``confidence`` (0-1, or ``None`` when blind), ``qtables``
-      ((T, 8, 8) in natural order or ``None``) and ``restorer``. To find it in the data samples,
-      add it to ``meta_keys`` of ``PackDetInputs`` or ``PackSegInputs``.
+      ((T, 8, 8) in natural order or ``None``), ``restorer`` and ``problem`` (why the file's tables
+      were not used, or ``None``). To find it in the data samples, add it to ``meta_keys`` of
+      ``PackDetInputs`` or ``PackSegInputs``.
 
     The network is loaded when the first image comes, once in each process, and is not pickled, so
     dataloader workers get their own under ``fork`` and ``spawn`` alike. Same input, same output.
@@ -286,13 +294,14 @@ class JpegRestore(BaseTransform):
             that the original was: into the intervals in which its DCT coefficients lay. Images
             that are not from a JPEG, or not restored by its tables, are restored without it.
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
+        strict: Refuse an image whose file's tables cannot be used, instead of letting it pass.
 
     Raises:
         UnknownRestorerError: At construction: there is no such restorer.
         QualityError: At construction: ``qf`` is none of the above, or ``strength`` outside 0-1.
         PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like, an
             image of another dtype or number of channels, or a device that cannot be used.
-        ImageReadError: The file is corrupt or truncated.
+        ImageReadError: The file is missing; with ``strict``, also corrupt, truncated or CMYK.
         WeightsError: The weights file is damaged.
     """
 
@@ -307,6 +316,7 @@ class JpegRestore(BaseTransform):
         color_type: str = "unchanged",
         consistent: bool = False,
         strength: float | None = None,
+        strict: bool = False,
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
         if dtype not in DTYPES:
@@ -320,6 +330,7 @@ class JpegRestore(BaseTransform):
         self.color_type = color_type
         self.consistent = consistent
         self.strength = None if strength is None else validate_strength(strength)
+        self.strict = strict
         self._engine: JpegRestorer | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -332,10 +343,12 @@ class JpegRestore(BaseTransform):
             self.backend_args,
             self.color_type,
             with_data=self.consistent,
+            strict=self.strict,
         )
-        ((results["img"], results["jpeg_quality"]),) = restore_loaded(
+        ((pixels, results["jpeg_quality"]),) = restore_loaded(
             self.engine(), [image], [origin], self.qf, self.restorer, [image_path(results)]
         )
+        results["img"] = as_loaded(results, pixels)
         return results
 
     def engine(self) -> JpegRestorer:
@@ -365,5 +378,5 @@ class JpegRestore(BaseTransform):
             f"{type(self).__name__}(restorer={self.restorer!r}, qf={self.qf!r}, "
             f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
             f"backend_args={self.backend_args}, color_type={self.color_type!r}, "
-            f"consistent={self.consistent}, strength={self.strength})"
+            f"consistent={self.consistent}, strength={self.strength}, strict={self.strict})"
         )

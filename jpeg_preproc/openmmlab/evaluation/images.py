@@ -11,11 +11,11 @@ import cv2
 import mmengine.fileio as fileio
 from mmengine.registry import TRANSFORMS
 
-from jpeg_preproc.errors import AnnotationError, ImageReadError, PipelineError
+from jpeg_preproc.errors import AnnotationError, ImageReadError
 from jpeg_preproc.evaluation.testset import ImageFiles, read_mask
 from jpeg_preproc.io import sha256_bytes
 from jpeg_preproc.jpeg import is_jpeg, read_jpeg_info
-from jpeg_preproc.openmmlab.config import loader_index
+from jpeg_preproc.openmmlab.config import loader_backend, loader_index
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
 
 _MEND = "check that it is an image and undamaged, or take it out of the annotations"
@@ -29,12 +29,7 @@ class ImageCheck:
     def __init__(self, leaf: Any) -> None:
         step = leaf.pipeline[loader_index(leaf.pipeline)]
         self.load = TRANSFORMS.build(step)
-        if getattr(self.load, "to_float32", False):
-            raise PipelineError(
-                "LoadImageFromFile gives float32 in the test pipeline; set to_float32=False, JPEG "
-                "compresses uint8"
-            )
-        self.backend_args = getattr(self.load, "backend_args", None)
+        self.backend_args = loader_backend(step)
         self.root = _root(leaf)
 
     def __call__(self, record: Mapping[str, Any]) -> ImageFiles:

@@ -10,7 +10,7 @@ import toysets
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from jpeg_preproc.errors import AnnotationError, PipelineError
+from jpeg_preproc.errors import AnnotationError
 from jpeg_preproc.openmmlab.config import leaf_datasets, load_config, metric_configs
 from jpeg_preproc.openmmlab.evaluation.selection import select_images
 
@@ -170,10 +170,10 @@ def test_no_usable_image_is_an_error(tmp_path, coco):
         select(toysets.detector_config(tmp_path, coco), tmp_path)
 
 
-def test_a_float_loader_is_refused_with_the_mend(tmp_path, coco):
+def test_a_float_loader_is_taken(tmp_path, coco):
     load = "dict(type='LoadImageFromFile', to_float32=True)"
-    with pytest.raises(PipelineError, match="to_float32=False"):
-        select(toysets.detector_config(tmp_path, coco, pipeline=load), tmp_path)
+    _, selection = select(toysets.detector_config(tmp_path, coco, pipeline=load), tmp_path)
+    assert (selection.images, selection.skipped) == (6, ())
 
 
 def test_images_of_a_concatenation_are_chosen_from_all_parts(tmp_path, coco):
