@@ -32,8 +32,8 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with os.fdopen(handle, "wb") as stream:
             yield stream
         os.replace(temporary, target)  # noqa: PTH105 - Path is slow where files are small
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        _give_up(error, temporary, target)
         raise
 
 
@@ -98,6 +98,13 @@ def _open_beside(target: str) -> tuple[int, str]:
             made = True
 
 
+def _give_up(error: BaseException, temporary: str, target: str) -> None:
+    """Drop a temporary file, and let the error say which file could not be written."""
+    Path(temporary).unlink(missing_ok=True)
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = target  # a full disk says it of no file
+
+
 def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> Path:
     """Write ``data`` to ``path`` and return it; see :func:`open_atomic`."""
     # Not by way of a stream: where files are small, that takes longer than writing them.
@@ -111,8 +118,8 @@ def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> Path:
         finally:
             os.close(handle)
         os.replace(temporary, target)  # noqa: PTH105 - Path is slow where files are small
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        _give_up(error, temporary, target)
         raise
     return Path(path)
 

@@ -47,8 +47,9 @@ def test_a_write_that_fails_leaves_the_old_file_alone(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as error:
             write_bytes_atomic(path, b"new")
+        assert error.value.filename == str(path)
     with pytest.raises(ValueError, match="stopped"), open_atomic(path) as stream:
         stream.write(b"half")
         raise ValueError("stopped")

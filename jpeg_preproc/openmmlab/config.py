@@ -41,6 +41,15 @@ def load_config(
             f"{path} has no {', '.join(lacking)}; give the config of a detector or segmenter that "
             "says how to test it"
         )
+    evaluator = config.test_evaluator
+    if not isinstance(evaluator, (list, tuple)) and evaluator.get("metrics"):
+        if transform_name(evaluator) != "Evaluator":
+            raise JpegPreprocError(
+                f"{path}: test_evaluator is a {transform_name(evaluator)}, which judges several "
+                "data sets at once; evaluate one at a time: set test_dataloader.dataset to it and "
+                "test_evaluator to its metric"
+            )
+        config.test_evaluator = evaluator.metrics
     for dataset in leaf_datasets(config):
         if not dataset.get("pipeline"):
             raise JpegPreprocError(
