@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from jpeg_preproc.cli.arguments import add_max_pixels
 from jpeg_preproc.cli.ending import GO_ON, ended
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, SOME_SKIPPED, TERMINATED
 from jpeg_preproc.datasets import (
@@ -109,6 +110,7 @@ def dataset_parser(description: str | None, example: str) -> argparse.ArgumentPa
         help="ray: images are written by the workers of the Ray cluster that RAY_ADDRESS names or "
         "that was started here; SRC, OUT and weights must be at the same path on all its machines",
     )
+    add_max_pixels(parser)
     # torch.distributed.launch gives each process its rank this way.
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
@@ -139,7 +141,7 @@ def _run(args: argparse.Namespace, command: DatasetCommand, processes: Processes
     workers = args.workers
     if workers is None:
         workers = 0 if args.executor == "ray" else command.workers(processes)
-    execution = Execution(workers, executor=args.executor)
+    execution = Execution(workers, executor=args.executor, max_pixels=args.max_pixels)
     summary, signalled = _rewrite(command, tree, execution, processes)
     if not processes.is_first:
         return DONE

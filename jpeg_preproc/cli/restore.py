@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality, strength
+from jpeg_preproc.cli.arguments import QF_METAVAR, add_max_pixels, positive, quality, strength
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError
@@ -115,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also take what symbolic links in a folder point to outside of it",
     )
+    add_max_pixels(result)
     result.add_argument(
         "--workers",
         type=positive,
@@ -139,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
         args.tile,
         consistent=args.consistent,
         strength=args.strength,
+        max_pixels=args.max_pixels,
     )
     workers = args.workers or (1 if restorer.device.type == "cpu" else 4)
     settings = FileRestorer(restorer, args.qf, encoding, args.keep_exif, args.overwrite)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import PIL
 from PIL import Image
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.codec import check_pixel_count, decode_picture
 from jpeg_preproc.jpeg.exif import apply_orientation, parse_orientation
@@ -50,7 +51,8 @@ IMAGE_FORMATS = (
     "JPEG2000",
 )
 
-#: warnings.catch_warnings swaps state of the whole process: one thread at a time.
+#: warnings.catch_warnings swaps state of the whole process, and so does a change of Pillow's limit
+#: on pixels: one thread at a time.
 WARNINGS_LOCK = threading.Lock()
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
@@ -84,7 +86,9 @@ class LoadedImage:
         return np.array(self.picture)
 
 
-def load_image(source: Source, name: str | None = None) -> LoadedImage:
+def load_image(
+    source: Source, name: str | None = None, max_pixels: int | None = MAX_PIXELS
+) -> LoadedImage:
     """Read an image file as uint8 RGB or grey, in stored orientation.
 
     Palettes are looked up, 1-bit images become 0 and 255, an alpha channel is dropped (colours
@@ -95,10 +99,11 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     Args:
         source: A file's path, or its bytes.
         name: What an error calls bytes that came from a file; by default the path.
+        max_pixels: Most pixels that are decoded; ``None`` for any number.
 
     Raises:
         ImageReadError: The file is missing, no image, corrupt or truncated, CMYK, of more than 8
-            bits per channel, or over Pillow's limit on pixels. The message names the file and the
+            bits per channel, or of more than ``max_pixels``. The message names the file and the
             mend.
 
     >>> stream = io.BytesIO()
@@ -110,9 +115,10 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     name = source_name(source) if name is None else name
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if is_jpeg(data):
-        picture, info = decode_picture(data, name)
+        picture, info = decode_picture(data, name, max_pixels=max_pixels)
         return LoadedImage(picture, info, info.orientation, path, data, name)
     with opened_picture(io.BytesIO(data), name) as opened:
+        check_pixel_count(*opened.size, name, max_pixels)
         picture, orientation = _read_with_pillow(opened, data, name)
     return LoadedImage(picture, None, orientation, path, data, name)
 
@@ -126,22 +132,18 @@ def opened_picture(stream: IO[bytes], name: str) -> Iterator[Image.Image]:
         name: What an error calls it.
 
     Raises:
-        ImageReadError: The file is of none of :data:`IMAGE_FORMATS`, or too large, or Pillow raises
-            anything else, here or in the block, but that memory is out.
+        ImageReadError: The file is of none of :data:`IMAGE_FORMATS`, or Pillow raises anything
+            else, here or in the block, but that memory is out.
     """
     with WARNINGS_LOCK, warnings.catch_warnings():
         # Pillow warns of damaged metadata and of images that are merely large; neither matters.
         warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the caller has its own
         try:
             with Image.open(stream, formats=_known_formats()) as picture:
                 yield picture
         except (ImageReadError, MemoryError):
             raise
-        except Image.DecompressionBombError as error:
-            raise ImageReadError(
-                f"{name} is over Pillow's safety limit on pixels ({error}); if you trust it, raise "
-                "PIL.Image.MAX_IMAGE_PIXELS."
-            ) from None
         except PIL.UnidentifiedImageError:
             raise ImageReadError(
                 f"{name} is no image that is opened here ({', '.join(_known_formats())}); check "
@@ -151,6 +153,8 @@ def opened_picture(stream: IO[bytes], name: str) -> Iterator[Image.Image]:
             raise ImageReadError(
                 f"{name} is corrupt or truncated ({error}); fetch or export the file again."
             ) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 @lru_cache(maxsize=1)
@@ -161,7 +165,6 @@ def _known_formats() -> tuple[str, ...]:
 
 
 def _read_with_pillow(picture: Image.Image, data: bytes, name: str) -> tuple[Image.Image, int]:
-    check_pixel_count(*picture.size, name)
     _refuse_unsupported(picture, data, name)
     # An APNG's or GIF's later frames are left alone; only TIFF turns itself on loading.
     picture.load()

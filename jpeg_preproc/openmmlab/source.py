@@ -102,10 +102,10 @@ def find_origin(
             colour,
             data if with_data else None,
         )
-        decoded = None if data is None else decode_jpeg(data).pixels
+        decoded = None if data is None else decode_jpeg(data, max_pixels=None).pixels
     elif (path := results.get("img_path")) and (data := read_jpeg(str(path), backend_args)):
         try:
-            jpeg = decode_jpeg(data, name=str(path))
+            jpeg = decode_jpeg(data, str(path), max_pixels=None)
         except ImageReadError as error:
             if strict:
                 raise
@@ -211,7 +211,7 @@ def loader_orientation(
         is_stored = image.shape[:2] == (info.height, info.width)
         if is_stored and info.orientation == 1 and _XMP_ORIENTATION not in data:
             return 1  # as most files are: nothing to find out
-        jpeg = decode_jpeg(data, name=str(path))
+        jpeg = decode_jpeg(data, str(path), max_pixels=None)
     except ImageReadError:
         return 1
     return loaded_orientation(image, jpeg.pixels, jpeg.info.orientation, f"{who} ({path})")

@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
-from jpeg_preproc.defaults import MODEL_RESTORER, TILE
+from jpeg_preproc.defaults import MAX_PIXELS, MODEL_RESTORER, TILE
 from jpeg_preproc.errors import PipelineError, QualityError, errors_named
 from jpeg_preproc.jpeg import (
     SUBSAMPLINGS,
@@ -267,9 +267,10 @@ class JpegRestore(BaseTransform):
       when blind), ``source`` (``'file'``: the file's own tables; ``'given'``: the config's ``qf``
       or those of ``JpegCompress``; ``'earlier'``: an earlier compression than the file's;
       ``'grid'``: a compression whose grid starts elsewhere than at the corner; ``'estimated'``:
-      from pixels; ``'blind'``), ``confidence`` (0-1, or ``None`` when blind), ``qtables``
-      ((T, 8, 8) in natural order or ``None``), ``restorer`` and ``problem`` (why the file's tables
-      were not used, or ``None``). To find it in the data samples, add it to ``meta_keys`` of
+      from pixels; ``'blind'``; ``'unrestored'``: it is larger than ``max_pixels``),
+      ``confidence`` (0-1, or ``None`` when blind), ``qtables`` ((T, 8, 8) in natural order or
+      ``None``), ``restorer`` and ``problem`` (why the file's tables were not used, or ``None``). To
+      find it in the data samples, add it to ``meta_keys`` of
       ``PackDetInputs`` or ``PackSegInputs``.
 
     The network is loaded when the first image comes, once in each process, and is not pickled, so
@@ -295,6 +296,7 @@ class JpegRestore(BaseTransform):
             that are not from a JPEG, or not restored by its tables, are restored without it.
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
         strict: Refuse an image whose file's tables cannot be used, instead of letting it pass.
+        max_pixels: An image of more pixels is left as it is; ``None`` restores any.
 
     Raises:
         UnknownRestorerError: At construction: there is no such restorer.
@@ -317,6 +319,7 @@ class JpegRestore(BaseTransform):
         consistent: bool = False,
         strength: float | None = None,
         strict: bool = False,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
         if dtype not in DTYPES:
@@ -331,6 +334,7 @@ class JpegRestore(BaseTransform):
         self.consistent = consistent
         self.strength = None if strength is None else validate_strength(strength)
         self.strict = strict
+        self.max_pixels = max_pixels
         self._engine: JpegRestorer | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -346,7 +350,7 @@ class JpegRestore(BaseTransform):
             strict=self.strict,
         )
         ((pixels, results["jpeg_quality"]),) = restore_loaded(
-            self.engine(), [image], [origin], self.qf, self.restorer, [image_path(results)]
+            self.engine(), [image], [origin], [image_path(results)], self.qf, self.restorer
         )
         results["img"] = as_loaded(results, pixels)
         return results
@@ -367,6 +371,7 @@ class JpegRestore(BaseTransform):
                 self.tile,
                 consistent=self.consistent,
                 strength=self.strength,
+                max_pixels=self.max_pixels,
             )
         return self._engine
 
@@ -378,5 +383,6 @@ class JpegRestore(BaseTransform):
             f"{type(self).__name__}(restorer={self.restorer!r}, qf={self.qf!r}, "
             f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
             f"backend_args={self.backend_args}, color_type={self.color_type!r}, "
-            f"consistent={self.consistent}, strength={self.strength}, strict={self.strict})"
+            f"consistent={self.consistent}, strength={self.strength}, strict={self.strict}, "
+            f"max_pixels={self.max_pixels})"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -275,13 +276,36 @@ def test_empty_and_missing_files_are_named(tmp_path: Path) -> None:
         load_image(tmp_path / "absent.png")
 
 
-def test_large_images_pass_and_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = saved(Image.new("L", (100, 60)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
-    assert load_image(data).pixels.shape == (60, 100)  # Pillow warns here, we do not
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2999)
-    with pytest.raises(ImageReadError, match="MAX_IMAGE_PIXELS"):
-        load_image(data)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_large_images_pass_and_larger_ones_are_refused(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = saved(Image.new("L", (100, 60)), kind)
+    # Ours is the limit, and Pillow's is as it was afterwards.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    for limit in (6000, None):
+        assert load_image(data, max_pixels=limit).pixels.shape[:2] == (60, 100)
+    with pytest.raises(ImageReadError, match=r"100x60 pixels, more than the 5999.*--max-pixels"):
+        load_image(data, "a", max_pixels=5999)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def claiming(width: int, height: int, scans: int = 1) -> bytes:
+    """A progressive JPEG whose header claims a size, and whose first scan comes so many times."""
+    data = saved(Image.new("L", (8, 8)), "JPEG", progressive=True)
+    frame = data.index(b"\xff\xc2")
+    data = data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
+    start = data.index(b"\xff\xda")
+    return data[:start] + data[start:-2] * scans + data[-2:]
+
+
+def test_a_few_bytes_that_claim_much_are_refused_by_the_header() -> None:
+    begin = time.perf_counter()
+    with pytest.raises(ImageReadError, match=r"13000x13000 pixels, more than the 100000000"):
+        load_image(claiming(13000, 13000))
+    with pytest.raises(ImageReadError, match=r"has \d+ scans of 9000x9000 pixels"):
+        load_image(claiming(9000, 9000, 60))
+    assert time.perf_counter() - begin < 2
 
 
 def test_reading_in_threads_leaves_the_warning_filters_alone(photo: np.ndarray) -> None:

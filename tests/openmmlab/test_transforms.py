@@ -412,6 +412,17 @@ def test_pixels_that_an_unknown_transform_has_changed_are_not_restored_by_the_fi
         run([*steps[:2], steps[2] | dict(strict=True)], path)
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_an_image_that_is_too_large_is_left_as_it_is(photo, grey):
+    image = photo[..., 0] if grey else photo
+    restore = JpegRestore("nano", max_pixels=image.shape[0] * image.shape[1] - 1)
+    result = restore(array_results(image))
+    np.testing.assert_array_equal(result["img"], image)
+    quality = result["jpeg_quality"]
+    assert (quality["source"], quality["qf"], quality["qtables"]) == ("unrestored", None, None)
+    assert "184x120 pixels are more than max_pixels=22079" in quality["problem"]
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -483,7 +494,7 @@ def test_repr_shows_every_setting(weights):
     assert repr(JpegRestore(weights, qf="blind", tile=None)) == (
         f"JpegRestore(restorer={weights!r}, qf='blind', device='cpu', dtype='fp32', tile=None, "
         "backend_args=None, color_type='unchanged', consistent=False, strength=None, "
-        "strict=False)"
+        "strict=False, max_pixels=100000000)"
     )
 
 
