@@ -125,8 +125,11 @@ def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> Path:
 
 
 def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
-    """Write ``text`` as UTF-8, atomically; see :func:`write_bytes_atomic`."""
-    return write_bytes_atomic(path, text.encode("utf-8"))
+    r"""Write ``text`` as UTF-8, atomically; see :func:`write_bytes_atomic`.
+
+    Bytes of file names that are no UTF-8 become ``\udcXX``, which JSON reads as what they were.
+    """
+    return write_bytes_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json_atomic(path: str | os.PathLike[str], value: Any) -> Path:

@@ -129,13 +129,13 @@ def _run(args: argparse.Namespace) -> int:
         notes.print("Stopped; what was timed by then is written.")
         code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     for line in failed:
-        notes.print(f"not timed: {line}", markup=False, soft_wrap=True, style="red")
+        notes.print_line(f"not timed: {line}", style="red")
     if not rows:
         return code or REFUSED
     rows = with_shares(rows)
     print_tables(result_tables(rows))
     for path in _write(args, rows, failed):
-        output.print(f"wrote {path}", markup=False, soft_wrap=True)
+        output.print_line(f"wrote {path}")
     return code or (SOME_SKIPPED if failed else DONE)
 
 
@@ -196,7 +196,7 @@ def _write(
             )
         )
     except JpegPreprocError as error:
-        console(stderr=True).print(f"no plot: {error}", markup=False)
+        console(stderr=True).print_line(f"no plot: {error}")
     return written
 
 

@@ -197,7 +197,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
     written = write_run(run, options, about)
     print_run(run, about.get("alone"))
     for path in written:
-        console().print(f"wrote {path}", markup=False, soft_wrap=True)
+        console().print_line(f"wrote {path}")
     return SOME_SKIPPED if print_left_out(run) else DONE
 
 

@@ -114,17 +114,17 @@ def _run(args: argparse.Namespace) -> int:
     written = _write(args, corruptions, run, published)
     print_tables(result_tables(run.rows))
     for path in written:
-        console().print(f"wrote {path}", markup=False, soft_wrap=True)
+        console().print_line(f"wrote {path}")
     notes = console(stderr=True)
     if run.outdated:
         notes.print("Stored values that hold no longer were measured again:")
         for line in run.outdated:
-            notes.print(f"  {line}", markup=False, soft_wrap=True)
+            notes.print_line(f"  {line}")
     if run.skipped:
         notes.print(f"Skipped {len(run.skipped)} image(s), which no row includes:")
         for path, reason in run.skipped:
             text = reason if str(path) in reason else f"{path}: {reason}"
-            notes.print(f"  {text}", markup=False, soft_wrap=True)
+            notes.print_line(f"  {text}")
         return SOME_SKIPPED
     return DONE
 
@@ -177,7 +177,7 @@ def _write(
             title = "PSNR over the strength of corruption"
             written.append(plot_metric(rows, "psnr", plot, title, "PSNR (dB)"))
         except JpegPreprocError as error:
-            console(stderr=True).print(f"no plot: {error}", markup=False)
+            console(stderr=True).print_line(f"no plot: {error}")
     return written
 
 

@@ -208,13 +208,13 @@ def _print(
         f"files copied; {tree.left_out} files left out."
     )
     for path in written:
-        output.print(f"wrote {path}", markup=False, soft_wrap=True)
+        output.print_line(f"wrote {path}")
     if summary.interrupted:
         notes.print(f"Stopped; {GO_ON}.")
     if summary.skipped:
         notes.print(f"Skipped {len(summary.skipped)}:")
         for problem in summary.skipped:
-            notes.print(f"  {problem.reason}", markup=False, soft_wrap=True)
+            notes.print_line(f"  {problem.reason}")
 
 
 def _count(text: str) -> int:

@@ -66,7 +66,7 @@ def ended(work: Callable[[], int], go_on: str = GO_ON) -> int:
         _discard_output()
         return BROKEN_PIPE
     except KeyboardInterrupt as error:
-        console(stderr=True).print(f"Stopped; {go_on}.", markup=False, soft_wrap=True)
+        console(stderr=True).print_line(f"Stopped; {go_on}.")
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
 
 

@@ -53,12 +53,13 @@ def run(args: argparse.Namespace) -> int:
         try:
             found = describe_image(path, args.history, args.max_pixels)
         except ImageReadError as error:
-            notes.print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+            notes.print_line(f"error: {error}", style="red")
             code = SOME_SKIPPED
             continue
         described.append(found.as_json())
         if not args.json:
-            output.print("\n".join(_lines(found)), markup=False, soft_wrap=True)
+            for line in _lines(found):
+                output.print_line(line)
     if args.json:
         print(json.dumps(described, indent=2))
     return code

@@ -162,11 +162,7 @@ def _print(summary: RestoreSummary) -> None:
         (only,) = summary.done
         state = "restored" if only.is_new else "found done"
         quality = "blind" if only.qf is None else f"QF {only.qf} ({_FROM[only.quality_source]})"
-        output.print(
-            f"{only.job.source} -> {only.job.target}: {state}, {quality}",
-            markup=False,
-            soft_wrap=True,
-        )
+        output.print_line(f"{only.job.source} -> {only.job.target}: {state}, {quality}")
     elif summary.done:
         origins = ", ".join(
             f"{count} {_FROM[origin]}" for origin, count in summary.quality_counts().most_common()
@@ -183,7 +179,7 @@ def _print_skipped(problems: Sequence[Problem]) -> int:
     notes = console(stderr=True)
     notes.print(f"Skipped {len(problems)}:")
     for problem in problems:
-        notes.print(f"  {problem.reason}", markup=False, soft_wrap=True)
+        notes.print_line(f"  {problem.reason}")
     return SOME_SKIPPED
 
 

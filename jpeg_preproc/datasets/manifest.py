@@ -138,7 +138,7 @@ class TreeManifest:
             line: What :func:`entry_line` makes of its entry.
         """
         self._lines[path] = line
-        self._journal.write(f"{line}\n".encode())
+        self._journal.write(f"{line}\n".encode("utf-8", "backslashreplace"))
 
     def adopt(self, lines: Mapping[str, str]) -> None:
         """Add lines, by their images' paths, that another process has written down."""

@@ -171,7 +171,7 @@ def _check_metrics(config: Config, sets: Sequence[tuple[str, set[Any]]]) -> None
 
     Args:
         config: The config.
-        sets: Of each test set the annotation file, and the ids of the images that are tested.
+        sets: Annotation file of each test set, and ids of its images that are tested.
     """
     for metric in metric_configs(config):
         if transform_name(metric) != "CocoMetric":
