@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessP
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
 from types import FrameType
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
@@ -224,6 +224,7 @@ def _start_server() -> None:
 
     A signal mask, unlike a handler, is handed on to the programs that a process starts.
     """
+    resource_tracker.ensure_running()  # of its own, which would lift the mask again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()

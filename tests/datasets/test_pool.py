@@ -106,6 +106,30 @@ def test_the_first_signal_asks_and_the_second_insists():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_does_not_reach_what_starts_workers(tmp_path):
+    script = (
+        "import os, signal\n"
+        "from multiprocessing import forkserver\n"
+        "from pathlib import Path\n"
+        "from jpeg_preproc.datasets.pool import start_worker_server\n"
+        "start_worker_server()\n"
+        "pid = forkserver._forkserver._forkserver_pid\n"
+        "lines = Path(f'/proc/{pid}/status').read_text().splitlines()\n"
+        "blocked = next(line for line in lines if line.startswith('SigBlk'))\n"
+        "print(int(blocked.split()[1], 16) >> (signal.SIGINT - 1) & 1)\n"
+        "print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))\n"
+    )
+    paths = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["1", "False"], done.stderr
+
+
 def test_workers_do_not_outlive_a_killed_parent(tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
