@@ -4,6 +4,10 @@
 #: sees, a tile takes some 400 MB while it is restored, and a larger one is hardly faster.
 TILE = 768
 
+#: Images of more pixels are refused unless a caller allows them: a file of a few hundred bytes can
+#: claim any number, and each pixel takes some 20 bytes while an image is restored.
+MAX_PIXELS = 100_000_000
+
 #: Weights that restore images to be looked at.
 IMAGE_RESTORER = "base"
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+# What open_atomic calls its temporary files.
+_TEMPORARY = re.compile(r"(?P<prefix>\.(?P<name>.+)\.)[0-9a-f]{8}")
+# Bytes of a file's name, in all file systems that are in use.
+_NAME_MAX = 255
 
 
 @contextmanager
@@ -25,9 +32,49 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with os.fdopen(handle, "wb") as stream:
             yield stream
         os.replace(temporary, target)  # noqa: PTH105 - Path is slow where files are small
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        _give_up(error, temporary, target)
         raise
+
+
+def temporary_prefix(name: str) -> str:
+    """Return what the temporary files of a file start with; eight hexadecimal digits follow.
+
+    Args:
+        name: The file's name, without its folder. Of one that is nearly as long as names can be
+            the hash stands for it.
+
+    >>> temporary_prefix("a.png")
+    '.a.png.'
+    """
+    raw = os.fsencode(name)
+    return f".{name}." if len(raw) <= _NAME_MAX - 10 else f".{sha256_bytes(raw)[:32]}."
+
+
+def remove_temporary_files(
+    names: Iterable[str], folder: Path, is_ours: Callable[[str], bool] = lambda name: False
+) -> None:
+    """Remove what killed runs were writing in a folder and have left there.
+
+    Args:
+        names: Files that are written, relative to ``folder``, with forward slashes.
+        folder: Folder that nobody else writes to.
+        is_ours: Tells of other names, directly in ``folder``, whether they are written too.
+    """
+    expected = set(names)
+    prefixes: dict[str, set[str]] = {"": set()}  # by the folder that they are in
+    for name in expected:
+        place, own = posixpath.split(name)
+        prefixes.setdefault(place, set()).add(temporary_prefix(own))
+    for place, known in prefixes.items():
+        if not (folder / place).is_dir():
+            continue
+        for path in (folder / place).iterdir():
+            match = _TEMPORARY.fullmatch(path.name)
+            if match is None or posixpath.join(place, path.name) in expected:
+                continue
+            if match["prefix"] in known or (not place and is_ours(match["name"])):
+                path.unlink(missing_ok=True)
 
 
 def _open_beside(target: str) -> tuple[int, str]:
@@ -36,9 +83,10 @@ def _open_beside(target: str) -> tuple[int, str]:
     ``tempfile`` would make it private, and changing that back takes more time than writing it.
     """
     folder, name = os.path.split(target)
+    prefix = temporary_prefix(name)
     made = False
     while True:
-        temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}")  # noqa: PTH118
+        temporary = os.path.join(folder, prefix + os.urandom(4).hex())  # noqa: PTH118
         try:
             return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), temporary
         except FileExistsError:
@@ -48,6 +96,13 @@ def _open_beside(target: str) -> tuple[int, str]:
                 raise
             Path(folder).mkdir(parents=True, exist_ok=True)
             made = True
+
+
+def _give_up(error: BaseException, temporary: str, target: str) -> None:
+    """Drop a temporary file, and let the error say which file could not be written."""
+    Path(temporary).unlink(missing_ok=True)
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = target  # a full disk says it of no file
 
 
 def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> Path:
@@ -63,15 +118,18 @@ def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> Path:
         finally:
             os.close(handle)
         os.replace(temporary, target)  # noqa: PTH105 - Path is slow where files are small
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        _give_up(error, temporary, target)
         raise
     return Path(path)
 
 
 def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
-    """Write ``text`` as UTF-8, atomically; see :func:`write_bytes_atomic`."""
-    return write_bytes_atomic(path, text.encode("utf-8"))
+    r"""Write ``text`` as UTF-8, atomically; see :func:`write_bytes_atomic`.
+
+    Bytes of file names that are no UTF-8 become ``\udcXX``, which JSON reads as what they were.
+    """
+    return write_bytes_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json_atomic(path: str | os.PathLike[str], value: Any) -> Path:

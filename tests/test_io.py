@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jpeg_preproc.io import open_atomic, write_bytes_atomic
+from jpeg_preproc.io import (
+    open_atomic,
+    remove_temporary_files,
+    temporary_prefix,
+    write_bytes_atomic,
+)
 
 
 def test_missing_folders_are_made_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -42,10 +47,39 @@ def test_a_write_that_fails_leaves_the_old_file_alone(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as error:
             write_bytes_atomic(path, b"new")
+        assert error.value.filename == str(path)
     with pytest.raises(ValueError, match="stopped"), open_atomic(path) as stream:
         stream.write(b"half")
         raise ValueError("stopped")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["a" * 246, "a" * 255, "ü" * 127])
+def test_names_as_long_as_they_can_be_are_written(tmp_path: Path, name: str) -> None:
+    path = write_bytes_atomic(tmp_path / name, b"new")
+    with open_atomic(path) as stream:
+        stream.write(b"newer")
+    assert path.read_bytes() == b"newer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    long = "b" * 250
+    names = ["a.png", f"deep/{long}", "deep/.c.png.0123abcd"]
+    kept = [
+        "a.png",
+        ".x.png.0123abcd",
+        ".a.png.012",
+        "deep/.c.png.0123abcd",
+        "other/.a.png.0123abcd",
+    ]
+    left = [".a.png.0123abcd", f"deep/{temporary_prefix(long)}00000000", ".ours.0123abcd"]
+    for name in (*kept, *left):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    remove_temporary_files([*names, "absent/a.png"], tmp_path, lambda name: name == "ours")
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == set(kept)

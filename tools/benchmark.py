@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import stop_during_imports
+
+    stop_during_imports("start again")
+
 import argparse
 import itertools
 import os
@@ -13,6 +18,8 @@ from typing import Any
 
 import torch
 
+from jpeg_preproc.cli.ending import Terminated, ended
+from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED, TERMINATED
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.benchmark import Case, in_fresh_process, measure_restorer
 from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
@@ -20,8 +27,6 @@ from jpeg_preproc.report.timing import plot_psnr_vs_time, with_shares
 from jpeg_preproc.restorers.engine import DTYPES
 from jpeg_preproc.restorers.weights import read_manifest, shipped_names, weights_path
 
-# Exit codes beside 0.
-_SOME_FAILED, _REFUSED, _INTERRUPTED = 1, 2, 130
 _PLOTTED_QF = "10"
 
 _EPILOG = """\
@@ -100,10 +105,16 @@ def _size(text: str) -> tuple[int, int]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure every case and return the exit code."""
     args = parse_args(argv)
+    return ended(lambda: _run(args), "start again")
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Measure, write what was measured, also where it was stopped, and return the exit code."""
     output, notes = console(), console(stderr=True)
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     cases = _cases(args)
+    code = DONE
     try:
         with progress("timing") as bar:
             step = bar.add_task("", total=len(cases))
@@ -114,19 +125,18 @@ def main(argv: Sequence[str] | None = None) -> int:
                 except (JpegPreprocError, torch.cuda.OutOfMemoryError) as error:
                     failed.append(f"{case.subject}: {error}")
                 bar.advance(step)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         notes.print("Stopped; what was timed by then is written.")
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     for line in failed:
-        notes.print(f"not timed: {line}", markup=False, soft_wrap=True, style="red")
+        notes.print_line(f"not timed: {line}", style="red")
     if not rows:
-        return _REFUSED
+        return code or REFUSED
     rows = with_shares(rows)
     print_tables(result_tables(rows))
     for path in _write(args, rows, failed):
-        output.print(f"wrote {path}", markup=False, soft_wrap=True)
-    if len(rows) + len(failed) < len(cases):
-        return _INTERRUPTED
-    return _SOME_FAILED if failed else 0
+        output.print_line(f"wrote {path}")
+    return code or (SOME_SKIPPED if failed else DONE)
 
 
 def _cases(args: argparse.Namespace) -> list[tuple[Callable[[Case], dict[str, Any]], Case]]:
@@ -186,7 +196,7 @@ def _write(
             )
         )
     except JpegPreprocError as error:
-        console(stderr=True).print(f"no plot: {error}", markup=False)
+        console(stderr=True).print_line(f"no plot: {error}")
     return written
 
 

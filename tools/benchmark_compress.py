@@ -9,6 +9,11 @@ that they can be compared also where something else keeps the cores busy.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import stop_during_imports
+
+    stop_during_imports("start again")
+
 import argparse
 import ctypes
 import os
@@ -23,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from jpeg_preproc.cli.arguments import positive
-from jpeg_preproc.cli.exit_codes import DONE, REFUSED
-from jpeg_preproc.errors import FileError, JpegPreprocError
+from jpeg_preproc.cli.ending import ended
+from jpeg_preproc.cli.exit_codes import DONE
+from jpeg_preproc.errors import FileError
 from jpeg_preproc.jpeg.image import JPEG_SUFFIXES
-from jpeg_preproc.report import print_error, print_tables, result_tables, write_results
+from jpeg_preproc.report import print_tables, result_tables, write_results
 
 _TOOL = Path(__file__).resolve().with_name("compress_dataset.py")
 _PR_SET_CHILD_SUBREAPER = 36
@@ -84,12 +90,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table, and return the exit code."""
     args = parse_args(argv)
-    try:
-        with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
-            rows = _measure(args, Path(scratch))
-    except JpegPreprocError as error:
-        print_error(error)
-        return REFUSED
+    return ended(lambda: _run(args), "start again")
+
+
+def _run(args: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
+        rows = _measure(args, Path(scratch))
     print_tables(result_tables(rows))
     if args.out:
         meta = {"tool": "benchmark_compress", "qfs": args.qf, "repeats": args.repeats}

@@ -10,6 +10,11 @@ name, such as OUT/webp_30.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import stop_during_imports
+
+    stop_during_imports()
+
 import argparse
 import sys
 from collections.abc import Sequence

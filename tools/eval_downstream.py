@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import stop_during_imports
+
+    stop_during_imports()
+
 import argparse
 import shlex
 import sys
@@ -14,7 +19,6 @@ from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.cli.run_arguments import add_run_arguments, run_options, run_shared
 from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
 from jpeg_preproc.distributed import Processes
-from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report import console
 from jpeg_preproc.study.jobs import demo_jobs, measure_jobs
 from jpeg_preproc.study.prepare import Job
@@ -45,8 +49,8 @@ cuda is then one GPU for each.
 
 Below the results stands what took the time. "model" goes from pixels to detections or labels, the
 config's own resizing included; "rest" is imports, progress, and waiting for other processes.
-Exit code: 0, or 1 if images or conditions were left out (they are listed), or 2 on an error; with
-a launcher, that of the first process.
+Exit code: 0, 1 if images or conditions were left out (they are listed), 2 on an error, 130 if
+interrupted, 143 if terminated; with a launcher, that of the first process.
 
 examples:
   python tools/eval_downstream.py
@@ -119,30 +123,27 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
         jobs = demo_jobs(args.out / "demo", options, processes)
     else:
         jobs = [Job(args.config, args.checkpoint, args.cfg_options or {}, args.data_root)]
-    try:
-        run = measure_jobs(
-            jobs,
-            corruptions,
-            args.restorers,
-            consistent=args.consistent,
-            options=options,
-            processes=processes,
-        )
-        if not processes.is_first:
-            return DONE
-        arguments = map(str, sys.argv[1:] if argv is None else argv)
-        about: dict[str, Any] = {
-            "tool": "eval_downstream",
-            "command": shlex.join(["python", "tools/eval_downstream.py", *arguments]),
-        }
-        if args.alone:
-            about["alone"] = run.stages_alone()
-        written = write_run(run, options, about)
-    except OSError as error:  # --out cannot be written, disk full
-        raise JpegPreprocError(str(error)) from error
+    run = measure_jobs(
+        jobs,
+        corruptions,
+        args.restorers,
+        consistent=args.consistent,
+        options=options,
+        processes=processes,
+    )
+    if not processes.is_first:
+        return DONE
+    arguments = map(str, sys.argv[1:] if argv is None else argv)
+    about: dict[str, Any] = {
+        "tool": "eval_downstream",
+        "command": shlex.join(["python", "tools/eval_downstream.py", *arguments]),
+    }
+    if args.alone:
+        about["alone"] = run.stages_alone()
+    written = write_run(run, options, about)
     print_run(run, about.get("alone"))
     for path in written:
-        console().print(f"wrote {path}", markup=False, soft_wrap=True)
+        console().print_line(f"wrote {path}")
     return SOME_SKIPPED if print_left_out(run) else DONE
 
 

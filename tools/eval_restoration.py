@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import stop_during_imports
+
+    stop_during_imports()
+
 import argparse
 import platform
 import sys
@@ -9,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jpeg_preproc.cli.corruption_arguments import add_corruption_arguments, chosen_corruptions
-from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
+from jpeg_preproc.cli.ending import ended
+from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import (
@@ -23,7 +29,6 @@ from jpeg_preproc.evaluation.restoration import RestorationRun, evaluate_restora
 from jpeg_preproc.evaluation.versions import result_versions
 from jpeg_preproc.report import (
     console,
-    print_error,
     print_tables,
     progress,
     result_tables,
@@ -95,34 +100,32 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation and return the exit code."""
     args = parse_args(argv)
-    try:
-        corruptions = chosen_corruptions(args)
-        run = _evaluate(args, corruptions)
-        published = (
-            published_rows(args.published, run.rows, args.protocol.startswith("grey"), args.methods)
-            if args.published and run.rows
-            else []
-        )
-        written = _write(args, corruptions, run, published)
-    except JpegPreprocError as error:
-        print_error(error)
-        return REFUSED
-    except KeyboardInterrupt:
-        console(stderr=True).print("Stopped; the same command goes on from here.")
-        return INTERRUPTED
+    return ended(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Do what the arguments ask for and return the exit code."""
+    corruptions = chosen_corruptions(args)
+    run = _evaluate(args, corruptions)
+    published = (
+        published_rows(args.published, run.rows, args.protocol.startswith("grey"), args.methods)
+        if args.published and run.rows
+        else []
+    )
+    written = _write(args, corruptions, run, published)
     print_tables(result_tables(run.rows))
     for path in written:
-        console().print(f"wrote {path}", markup=False, soft_wrap=True)
+        console().print_line(f"wrote {path}")
     notes = console(stderr=True)
     if run.outdated:
         notes.print("Stored values that hold no longer were measured again:")
         for line in run.outdated:
-            notes.print(f"  {line}", markup=False, soft_wrap=True)
+            notes.print_line(f"  {line}")
     if run.skipped:
         notes.print(f"Skipped {len(run.skipped)} image(s), which no row includes:")
         for path, reason in run.skipped:
             text = reason if str(path) in reason else f"{path}: {reason}"
-            notes.print(f"  {text}", markup=False, soft_wrap=True)
+            notes.print_line(f"  {text}")
         return SOME_SKIPPED
     return DONE
 
@@ -175,7 +178,7 @@ def _write(
             title = "PSNR over the strength of corruption"
             written.append(plot_metric(rows, "psnr", plot, title, "PSNR (dB)"))
         except JpegPreprocError as error:
-            console(stderr=True).print(f"no plot: {error}", markup=False)
+            console(stderr=True).print_line(f"no plot: {error}")
     return written
 
 

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from jpeg_preproc.cli.exit_codes import DONE, REFUSED
-from jpeg_preproc.errors import FileError
-from jpeg_preproc.report import print_error, progress
+from jpeg_preproc.cli.ending import ended
+from jpeg_preproc.cli.exit_codes import DONE
+from jpeg_preproc.report import progress
 from jpeg_preproc.training.photos import fetch_photos, read_photos
 
 _TABLE = Path(__file__).resolve().parents[1] / "configs" / "restorers" / "debian_photos.csv"
@@ -40,17 +40,17 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Fetch, say where, and return the exit code."""
     args = parse_args(argv)
-    try:
+
+    def work() -> int:
         photos = read_photos(args.table)
         with tempfile.TemporaryDirectory() as scratch, progress("fetching") as bar:
             task = bar.add_task("photographs", total=len(photos))
             for photo in fetch_photos(photos, args.out, args.packages or scratch):
                 bar.update(task, advance=1, description=photo.file)
-    except FileError as error:
-        print_error(error)
-        return REFUSED
-    print(f"{len(photos)} photographs: {args.out}")
-    return DONE
+        print(f"{len(photos)} photographs: {args.out}")
+        return DONE
+
+    return ended(work)
 
 
 if __name__ == "__main__":

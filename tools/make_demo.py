@@ -7,9 +7,12 @@ trained on its train split by tools/train_demo.py, without JPEG in any form.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from jpeg_preproc.cli.ending import ended
+from jpeg_preproc.cli.exit_codes import DONE
 from jpeg_preproc.demo import make_demo_dataset
 from jpeg_preproc.demo.layout import SPLIT_SIZES
 from jpeg_preproc.report import progress
@@ -32,17 +35,22 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Generate what is missing and say where it is."""
+def main() -> int:
+    """Generate what is missing, say where it is, and return the exit code."""
     args = parse_args()
-    with progress("drawing") as bar:
 
-        def track(indices: Iterable[int]) -> Iterator[int]:
-            yield from bar.track(indices, total=SPLIT_SIZES[args.split], description="")
+    def work() -> int:
+        with progress("drawing") as bar:
 
-        root = make_demo_dataset(args.out, args.split, track=track)
-    print(f"COCO layout: {root / 'coco'}\nVOC layout: {root / 'voc'}")
+            def track(indices: Iterable[int]) -> Iterator[int]:
+                yield from bar.track(indices, total=SPLIT_SIZES[args.split], description="")
+
+            root = make_demo_dataset(args.out, args.split, track=track)
+        print(f"COCO layout: {root / 'coco'}\nVOC layout: {root / 'voc'}")
+        return DONE
+
+    return ended(work)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

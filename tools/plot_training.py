@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jpeg_preproc.cli.exit_codes import DONE, REFUSED
-from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report import print_error
+from jpeg_preproc.cli.ending import ended
+from jpeg_preproc.cli.exit_codes import DONE
 from jpeg_preproc.report.curves import plot_training
 
 
@@ -30,15 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Draw, say where, and return the exit code."""
     args = parse_args(argv)
     work_dir = Path(args.work_dir)
-    try:
+
+    def work() -> int:
         path = plot_training(
             work_dir, args.out or work_dir / "curves.png", args.title or work_dir.resolve().name
         )
-    except JpegPreprocError as error:
-        print_error(error)
-        return REFUSED
-    print(f"curves: {path}")
-    return DONE
+        print(f"curves: {path}")
+        return DONE
+
+    return ended(work, "start again")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,11 @@ then needs img_suffix='.png', and mmdet's VOC and LVIS loaders do not find the i
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import stop_during_imports
+
+    stop_during_imports()
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import GO_ON_TRAINING, stop_during_imports
+
+    stop_during_imports(GO_ON_TRAINING)
+
 import argparse
 import os
 import sys
@@ -11,10 +16,9 @@ from typing import Any
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
-from jpeg_preproc.cli.exit_codes import DONE, REFUSED
+from jpeg_preproc.cli.ending import GO_ON_TRAINING, ended
+from jpeg_preproc.cli.exit_codes import DONE
 from jpeg_preproc.distributed import LAUNCHERS
-from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report import print_error
 from jpeg_preproc.training.run import build_runner
 
 
@@ -26,7 +30,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         epilog=(
             "examples:\n  python tools/train.py "
             "configs/restorers/gridunet/gridunet_nano_cpu_24k.py --resume\n"
-            "  torchrun --nproc-per-node 2 tools/train.py CONFIG --launcher pytorch"
+            "  torchrun --nproc-per-node 2 tools/train.py CONFIG --launcher pytorch\n\n"
+            "Exit code: 0, 2 on an error, 130 if interrupted, 143 if terminated."
         ),
     )
     parser.add_argument("config", help="an mmengine config of configs/restorers")
@@ -57,20 +62,20 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Build the runner, train, and return the exit code."""
     args = parse_args(argv)
-    try:
-        runner = build_runner(
-            args.config,
-            args.work_dir,
-            resume=args.resume,
-            bf16=args.amp,
-            launcher=args.launcher,
-            cfg_options=args.cfg_options,
-            trust_checkpoint=args.trust_checkpoint,
-        )
-        runner.train()
-    except JpegPreprocError as error:
-        print_error(error)
-        return REFUSED
+    return ended(lambda: _train(args), GO_ON_TRAINING)
+
+
+def _train(args: argparse.Namespace) -> int:
+    runner = build_runner(
+        args.config,
+        args.work_dir,
+        resume=args.resume,
+        bf16=args.amp,
+        launcher=args.launcher,
+        cfg_options=args.cfg_options,
+        trust_checkpoint=args.trust_checkpoint,
+    )
+    runner.train()
     if is_main_process():
         _list_skipped(runner)
         print(f"checkpoints and logs: {runner.work_dir}")

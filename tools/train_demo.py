@@ -6,9 +6,17 @@ machine in its last figures. Copy the two .pth to jpeg_preproc/demo/weights to s
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import stop_during_imports
+
+    stop_during_imports()
+
 import argparse
+import sys
 from pathlib import Path
 
+from jpeg_preproc.cli.ending import ended
+from jpeg_preproc.cli.exit_codes import DONE
 from jpeg_preproc.demo.training import train_demo_model
 
 
@@ -34,12 +42,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Train in the order in which one model starts from the other."""
+def main() -> int:
+    """Train in the order in which one model starts from the other, and return the exit code."""
     args = parse_args()
-    for name in [args.only] if args.only else ["segmenter", "detector"]:
-        print(f"{name}: {train_demo_model(name, args.data, args.out)}")
+
+    def work() -> int:
+        for name in [args.only] if args.only else ["segmenter", "detector"]:
+            print(f"{name}: {train_demo_model(name, args.data, args.out)}")
+        return DONE
+
+    return ended(work)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.ending import stop_during_imports
+
+    stop_during_imports()
+
 import argparse
 import os
 import sys
@@ -11,9 +16,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from jpeg_preproc.cli.exit_codes import DONE, REFUSED, SOME_SKIPPED
-from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report import print_error
+from jpeg_preproc.cli.ending import ended
+from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.training.data import ImageFolder
 from jpeg_preproc.training.half_hour import PACKED_VARIABLE, Stage, pack, train_stages
 
@@ -61,11 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Pack or train, say where it is, and return the exit code."""
     started = time.monotonic()
     args = parse_args(argv)
-    try:
-        return _pack(args) if args.command == "pack" else _train(args, started)
-    except JpegPreprocError as error:
-        print_error(error)
-        return REFUSED
+    return ended(lambda: _pack(args) if args.command == "pack" else _train(args, started))
 
 
 def _pack(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import QualityError
 from jpeg_preproc.jpeg.tables import QF_WORDS, QfChoice, validate_quality
 
@@ -28,6 +29,18 @@ def strength(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
     return value
+
+
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """Add ``--max-pixels``."""
+    parser.add_argument(
+        "--max-pixels",
+        type=positive,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="images of more are not read, since a small file can claim any number; default: "
+        "%(default)s",
+    )
 
 
 def positive(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,9 @@ from typing import Any
 
 from rich.console import Console
 
-from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
+from jpeg_preproc.cli.arguments import add_max_pixels
+from jpeg_preproc.cli.ending import GO_ON, ended
+from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, SOME_SKIPPED, TERMINATED
 from jpeg_preproc.datasets import (
     LAYOUTS,
     DatasetTree,
@@ -22,7 +25,7 @@ from jpeg_preproc.datasets import (
     stop_on_signals,
 )
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
-from jpeg_preproc.errors import JpegPreprocError, LauncherError, ReportedElsewhereError
+from jpeg_preproc.errors import LauncherError
 from jpeg_preproc.report import console, print_tables, progress, result_tables, write_results
 
 _SECONDS_A_STEP = 0.2
@@ -60,7 +63,7 @@ def dataset_parser(description: str | None, example: str) -> argparse.ArgumentPa
             "A run that was stopped or killed goes on when started again with the same OUT, also\n"
             "with another number of processes.\n"
             "Exit code: 0, or 1 if something was skipped (it is listed), 2 on an error, 130 if\n"
-            "interrupted; with a launcher, that of the first process.\n\n"
+            "interrupted, 143 if terminated; with a launcher, that of the first process.\n\n"
             f"example:\n  {example}"
         ),
     )
@@ -107,6 +110,7 @@ def dataset_parser(description: str | None, example: str) -> argparse.ArgumentPa
         help="ray: images are written by the workers of the Ray cluster that RAY_ADDRESS names or "
         "that was started here; SRC, OUT and weights must be at the same path on all its machines",
     )
+    add_max_pixels(parser)
     # torch.distributed.launch gives each process its rank this way.
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
@@ -114,22 +118,16 @@ def dataset_parser(description: str | None, example: str) -> argparse.ArgumentPa
 
 def run_dataset_command(args: argparse.Namespace, command: DatasetCommand) -> int:
     """Run the command and return the exit code."""
-    notes = console(stderr=True)
-    try:
+
+    def work() -> int:
         if args.executor == "ray" and args.launcher != "none":
             raise LauncherError(
                 f"--executor ray shares the work itself; leave --launcher {args.launcher} away."
             )
         with joined(args.launcher) as processes:
             return _run(args, command, processes)
-    except ReportedElsewhereError:
-        return DONE  # a launcher would end the process that is about to report it
-    except JpegPreprocError as error:
-        notes.print(f"error: {error}", markup=False, style="red", soft_wrap=True)
-        return REFUSED
-    except KeyboardInterrupt:
-        notes.print("Stopped; the same command goes on from here.")
-        return INTERRUPTED
+
+    return ended(work)
 
 
 def _run(args: argparse.Namespace, command: DatasetCommand, processes: Processes) -> int:
@@ -143,19 +141,21 @@ def _run(args: argparse.Namespace, command: DatasetCommand, processes: Processes
     workers = args.workers
     if workers is None:
         workers = 0 if args.executor == "ray" else command.workers(processes)
-    summary = _rewrite(command, tree, Execution(workers, executor=args.executor), processes)
+    execution = Execution(workers, executor=args.executor, max_pixels=args.max_pixels)
+    summary, signalled = _rewrite(command, tree, execution, processes)
     if not processes.is_first:
         return DONE
     written = [] if summary.interrupted else _write(args, command, tree, summary)
     _print(command, tree, summary, written)
     if summary.interrupted:
-        return INTERRUPTED
+        return TERMINATED if signalled == signal.SIGTERM else INTERRUPTED
     return SOME_SKIPPED if summary.skipped else DONE
 
 
 def _rewrite(
     command: DatasetCommand, tree: DatasetTree, how: Execution, processes: Processes
-) -> RewriteSummary:
+) -> tuple[RewriteSummary, int | None]:
+    """Return what was done, and the signal that stopped it, if one did."""
     whose = "" if processes.size == 1 else f" of the first of {processes.size} processes"
     output = None if processes.is_first else Console(quiet=True)
     with stop_on_signals() as stop, progress(command.doing, output) as bar:
@@ -175,7 +175,7 @@ def _rewrite(
                 shown = now
 
         how = replace(how, stop=stop, on_progress=on_progress, processes=processes)
-        return command.rewrite(tree, how)
+        return command.rewrite(tree, how), stop.number
 
 
 def _write(
@@ -208,13 +208,13 @@ def _print(
         f"files copied; {tree.left_out} files left out."
     )
     for path in written:
-        output.print(f"wrote {path}", markup=False, soft_wrap=True)
+        output.print_line(f"wrote {path}")
     if summary.interrupted:
-        notes.print("Stopped; the same command goes on from here.")
+        notes.print(f"Stopped; {GO_ON}.")
     if summary.skipped:
         notes.print(f"Skipped {len(summary.skipped)}:")
         for problem in summary.skipped:
-            notes.print(f"  {problem.reason}", markup=False, soft_wrap=True)
+            notes.print_line(f"  {problem.reason}")
 
 
 def _count(text: str) -> int:

@@ -1,8 +1,9 @@
 """Tell how images were compressed.
 
-Of a JPEG: size, sampling, quantisation tables, the libjpeg quality that is nearest to them, and a
-hint where the pixels carry an earlier, stronger compression. Of any other image: whether its
-pixels show that it was a JPEG once, at which quality, and where its 8x8 grid starts.
+Of a JPEG: size, sampling, quantisation tables and the libjpeg quality that is nearest to them, from
+its header alone; with --history also a hint where the pixels carry an earlier, stronger
+compression. Of any other image: whether its pixels show that it was a JPEG once, at which quality,
+and where its 8x8 grid starts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from jpeg_preproc.cli.arguments import add_max_pixels
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.describe import Description, describe_image
@@ -28,10 +30,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=(
             "Exit code: 0, or 1 if a file could not be read (it is named), 2 on a wrong command.\n"
-            "\nexample:\n  jpeg-preproc info photo.jpg"
+            "\nexamples:\n  jpeg-preproc info photo.jpg\n  jpeg-preproc info --history photo.jpg"
         ),
     )
     result.add_argument("files", nargs="+", metavar="FILE", help="image files")
+    result.add_argument(
+        "--history",
+        action="store_true",
+        help="of a JPEG: decode it too, and hint at an earlier, stronger compression",
+    )
+    add_max_pixels(result)
     result.add_argument("--json", action="store_true", help="print a JSON list, one item a file")
     return result
 
@@ -43,14 +51,15 @@ def run(args: argparse.Namespace) -> int:
     described = []
     for path in args.files:
         try:
-            found = describe_image(path)
+            found = describe_image(path, args.history, args.max_pixels)
         except ImageReadError as error:
-            notes.print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+            notes.print_line(f"error: {error}", style="red")
             code = SOME_SKIPPED
             continue
         described.append(found.as_json())
         if not args.json:
-            output.print("\n".join(_lines(found)), markup=False, soft_wrap=True)
+            for line in _lines(found):
+                output.print_line(line)
     if args.json:
         print(json.dumps(described, indent=2))
     return code

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib import import_module, metadata
-from types import FrameType
+from collections.abc import Sequence
+from importlib import import_module
 
-from jpeg_preproc.cli.exit_codes import INTERRUPTED, REFUSED
-from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report.console import console, print_error
+from jpeg_preproc.cli.ending import ended
+from jpeg_preproc.jpeg.versions import package_version
 
 # Each is a module beside this one, imported only when asked for: two of them need torch.
 _COMMANDS = {
@@ -27,17 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Subparsers would not take options between positional arguments, as in IN --qf 10 OUT.
     name = _parse_name(arguments[:1])
-    command = import_module(f"jpeg_preproc.cli.{name}")
-    args = command.parser().parse_intermixed_args(arguments[1:])
-    try:
-        with _terminated_as_interrupted():
-            return int(command.run(args))
-    except JpegPreprocError as error:
-        print_error(error)
-        return REFUSED
-    except KeyboardInterrupt:
-        console(stderr=True).print("Stopped; the same command goes on from here.")
-        return INTERRUPTED
+
+    def work() -> int:
+        command = import_module(f"jpeg_preproc.cli.{name}")
+        args = command.parser().parse_intermixed_args(arguments[1:])
+        return int(command.run(args))
+
+    return ended(work)
 
 
 def _parse_name(arguments: Sequence[str]) -> str:
@@ -50,22 +42,6 @@ def _parse_name(arguments: Sequence[str]) -> str:
         + "".join(f"  {name:10}{what}\n" for name, what in _COMMANDS.items())
         + "\n`jpeg-preproc COMMAND --help` says more, with an example.",
     )
-    parser.add_argument(
-        "--version", action="version", version=f"jpeg_preproc {metadata.version('jpeg_preproc')}"
-    )
+    parser.add_argument("--version", action="version", version=f"jpeg_preproc {package_version()}")
     parser.add_argument("command", choices=_COMMANDS, metavar="COMMAND", help="see below")
     return str(parser.parse_args(arguments).command)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end things as Ctrl-C does: half-written files are removed."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jpeg_preproc.cli.arguments import QF_METAVAR, positive, quality, strength
+from jpeg_preproc.cli.arguments import QF_METAVAR, add_max_pixels, positive, quality, strength
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
             "A run that was stopped or killed goes on when started again: what is done, from the\n"
             "same source with the same options, is skipped; the results say so themselves.\n"
             "Exit code: 0, or 1 if something was skipped (it is listed), 2 on an error, 130 if\n"
-            "interrupted.\n\n"
+            "interrupted, 143 if terminated.\n\n"
             "examples:\n"
             "  jpeg-preproc restore photo.jpg photo.png\n"
             "  jpeg-preproc restore photos 'more/**/*.jpg' restored --format webp --keep-exif"
@@ -114,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also take what symbolic links in a folder point to outside of it",
     )
+    add_max_pixels(result)
     result.add_argument(
         "--workers",
         type=positive,
@@ -127,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     """Restore, print what was done, and return the exit code."""
     encoding = _encoding(args)
     # Here, not above: --help and a wrong option need no torch.
-    from jpeg_preproc.files import FileRestorer, plan_jobs, restore_files
+    from jpeg_preproc.files import FileRestorer, output_held, plan_jobs, restore_files
     from jpeg_preproc.restorers import JpegRestorer
 
     plan = plan_jobs(args.inputs, args.out, SUFFIXES[encoding.format], args.follow_links)
@@ -138,10 +140,11 @@ def run(args: argparse.Namespace) -> int:
         args.tile,
         consistent=args.consistent,
         strength=args.strength,
+        max_pixels=args.max_pixels,
     )
     workers = args.workers or (1 if restorer.device.type == "cpu" else 4)
     settings = FileRestorer(restorer, args.qf, encoding, args.keep_exif, args.overwrite)
-    with progress("restoring") as bar:
+    with output_held(plan.jobs, Path(args.out)), progress("restoring") as bar:
         task = bar.add_task("", total=len(plan.jobs))
         summary = restore_files(
             plan.jobs,
@@ -159,11 +162,7 @@ def _print(summary: RestoreSummary) -> None:
         (only,) = summary.done
         state = "restored" if only.is_new else "found done"
         quality = "blind" if only.qf is None else f"QF {only.qf} ({_FROM[only.quality_source]})"
-        output.print(
-            f"{only.job.source} -> {only.job.target}: {state}, {quality}",
-            markup=False,
-            soft_wrap=True,
-        )
+        output.print_line(f"{only.job.source} -> {only.job.target}: {state}, {quality}")
     elif summary.done:
         origins = ", ".join(
             f"{count} {_FROM[origin]}" for origin, count in summary.quality_counts().most_common()
@@ -180,7 +179,7 @@ def _print_skipped(problems: Sequence[Problem]) -> int:
     notes = console(stderr=True)
     notes.print(f"Skipped {len(problems)}:")
     for problem in problems:
-        notes.print(f"  {problem.reason}", markup=False, soft_wrap=True)
+        notes.print_line(f"  {problem.reason}")
     return SOME_SKIPPED
 
 

@@ -10,10 +10,8 @@ import torch
 from mmengine.config import DictAction
 
 from jpeg_preproc.cli.arguments import not_negative, positive
-from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED
+from jpeg_preproc.cli.ending import ended, system_errors_described
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
-from jpeg_preproc.errors import JpegPreprocError, ReportedElsewhereError
-from jpeg_preproc.report import console, print_error
 from jpeg_preproc.study.prepare import RunOptions
 
 
@@ -89,16 +87,14 @@ def run_shared(launcher: str, run: Callable[[Processes], int]) -> int:
             :data:`~jpeg_preproc.distributed.LAUNCHERS`.
         run: Function that does the work as one of the processes and returns an exit code.
     """
-    try:
+
+    def work() -> int:
         with joined(launcher) as processes:
-            try:
-                return processes.each(lambda: run(processes))[processes.rank]
-            except KeyboardInterrupt:
-                if processes.is_first:
-                    console(stderr=True).print("Stopped; the same command goes on from here.")
-                return INTERRUPTED
-    except ReportedElsewhereError:
-        return DONE  # a launcher would end the process that is about to report it
-    except JpegPreprocError as error:
-        print_error(error)
-        return REFUSED
+
+            def share() -> int:
+                with system_errors_described():  # so that the other processes hear of them
+                    return run(processes)
+
+            return processes.each(share)[processes.rank]
+
+    return ended(work)

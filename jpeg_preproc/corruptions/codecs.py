@@ -15,7 +15,6 @@ from PIL import Image
 from jpeg_preproc.corruptions.contract import Coded, Coding, Corruption, Draws, Reshaping
 from jpeg_preproc.errors import CorruptionError
 from jpeg_preproc.jpeg.codec import SUBSAMPLINGS, compress_jpeg, decode_jpeg
-from jpeg_preproc.jpeg.image import load_image
 from jpeg_preproc.jpeg.versions import encoder_versions, import_library
 
 
@@ -152,8 +151,9 @@ class _QualityCodec(Codec):
 
     def decode(self, data: bytes, is_grey: bool) -> Coded:
         """Return what is in a file, as grey or RGB pixels."""
-        picture = load_image(data, self._name).picture
-        return Coded(np.array(picture.convert("L" if is_grey else "RGB")), data)
+        # Not load_image: what was just written here may be of a format that is not read from files.
+        with Image.open(io.BytesIO(data)) as picture:
+            return Coded(np.array(picture.convert("L" if is_grey else "RGB")), data)
 
     def _saved(self, pixels: npt.NDArray[np.uint8], format_: str, **options: Any) -> bytes:
         """Return what Pillow writes; a format that knows no grey gets three equal channels."""

@@ -5,26 +5,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import posixpath
-import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jpeg_preproc.datasets.manifest import is_reserved
 from jpeg_preproc.datasets.names import rename_in_annotation
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.errors import AnnotationError, DatasetError
 from jpeg_preproc.io import open_atomic, write_bytes_atomic
 
-# What open_atomic calls its temporary files.
-_TEMPORARY = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}")
-
 _LOCK = ".jpeg_preproc.lock"
 # What a file system without locks answers; there it is left to the user not to run twice.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EBADF)
 
 
 @dataclass(frozen=True)
@@ -134,6 +128,23 @@ def locked(folder: Path, shared: bool = False) -> Iterator[Callable[[], None]]:
         yield lambda: _lock(handle.fileno(), fcntl.LOCK_SH, folder)
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold an existing folder against other runs, as :func:`locked` does, and leave no file in it.
+
+    Where a file system locks files alone, it is not held.
+
+    Raises:
+        DatasetError: Another run holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle, fcntl.LOCK_EX, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _lock(handle: int, kind: int, folder: Path) -> None:
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
@@ -150,16 +161,3 @@ def make_folders(tree: DatasetTree, folder: Path) -> None:
     """Make every folder of a dataset in ``folder``, empty ones too."""
     for name in tree.folders:
         (folder / name).mkdir(parents=True, exist_ok=True)
-
-
-def remove_temporary_files(names: Iterable[str], folder: Path) -> None:
-    """Remove what a killed run was writing in ``folder``: temporary forms of these names."""
-    expected = set(names)
-    for place in {"", *(posixpath.dirname(name) for name in expected)}:
-        for path in (folder / place).iterdir():
-            match = _TEMPORARY.fullmatch(path.name)
-            if match is None or posixpath.join(place, path.name) in expected:
-                continue
-            target = posixpath.join(place, match["target"])
-            if target in expected or is_reserved(target):
-                path.unlink()

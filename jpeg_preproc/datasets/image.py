@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from jpeg_preproc.datasets.manifest import Entry, entry_line, parse_line
-from jpeg_preproc.errors import DatasetError
+from jpeg_preproc.defaults import MAX_PIXELS
+from jpeg_preproc.errors import DatasetError, ImageReadError
 from jpeg_preproc.io import sha256_bytes, sha256_file, write_bytes_atomic
 from jpeg_preproc.jpeg.image import LoadedImage, load_image
 from jpeg_preproc.jpeg.source import source_bytes
@@ -93,9 +95,11 @@ class ImageWriter:
 
     Attributes:
         variants: Trees that each image goes into.
+        max_pixels: Most pixels of an image that is read; ``None`` for any number.
     """
 
     variants: tuple[Variant, ...]
+    max_pixels: int | None = MAX_PIXELS
 
     def __call__(self, task: ImageTask) -> list[Written]:
         """Write one image and return its lines in the variants' manifests.
@@ -115,11 +119,15 @@ class ImageWriter:
             if known is not None and _is_in_place(parse_line(known), source_sha256, target):
                 written.append(Written(known, is_new=False))
                 continue
-            image = image or load_image(source, name=task.source)
+            image = image or load_image(source, task.source, self.max_pixels)
             encoded = variant.encode(image, task.name)
             try:
                 write_bytes_atomic(target, encoded.data)
             except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:  # the fault of this image alone
+                    raise ImageReadError(
+                        f"{task.source}: the name of its result is too long ({target}); shorten it."
+                    ) from error
                 raise DatasetError(
                     f"{target} cannot be written ({error.strerror}); see to it and run again: "
                     "what is done is kept."

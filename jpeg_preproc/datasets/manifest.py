@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.errors import DatasetError
-from jpeg_preproc.io import write_text_atomic
+from jpeg_preproc.io import remove_temporary_files, write_text_atomic
 
 MANIFEST = "manifest.json"
 JOURNAL = "manifest.jsonl"
@@ -60,6 +60,12 @@ def totals(entries: Sequence[Entry]) -> dict[str, int | float | None]:
     }
 
 
+def _holds_others_files(folder: Path) -> bool:
+    """Tell whether there is anything but what a run leaves that is killed as it begins."""
+    remove_temporary_files((), folder, is_reserved)
+    return any(folder.iterdir())
+
+
 class TreeManifest:
     """The manifest of one rewritten tree.
 
@@ -94,7 +100,7 @@ class TreeManifest:
             self._read_manifest()
             for journal in journals:
                 self._read_journal(journal)
-        elif rank == 0 and any(folder.iterdir()):
+        elif rank == 0 and _holds_others_files(folder):
             raise DatasetError(
                 f"{folder} is not empty and was not made by this tool (no {MANIFEST}); give "
                 "another output folder, or empty this one."
@@ -132,7 +138,7 @@ class TreeManifest:
             line: What :func:`entry_line` makes of its entry.
         """
         self._lines[path] = line
-        self._journal.write(f"{line}\n".encode())
+        self._journal.write(f"{line}\n".encode("utf-8", "backslashreplace"))
 
     def adopt(self, lines: Mapping[str, str]) -> None:
         """Add lines, by their images' paths, that another process has written down."""

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessP
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
 from types import FrameType
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
@@ -31,6 +31,9 @@ _Future: TypeAlias = "Future[list[tuple[Result | None, Exception | None]]]"
 # Chunks in flight for each worker: enough that none waits for the parent, few enough that memory
 # and the work lost to a kill stay small.
 _CHUNKS_PER_WORKER = 4
+# So many workers must have died, one after the other, while a task was alone in the pool: others
+# die of what happens outside, as when the system runs out of memory.
+_DEATHS = 3
 
 _worker_index = 0
 
@@ -54,22 +57,36 @@ class TaskOutcome(Generic[Task, Result]):
     error: BaseException | None = None
 
 
+class StopRequest:
+    """Whether a signal has asked for an end: true, when called, once one has.
+
+    Attributes:
+        number: Number of that signal; None before.
+    """
+
+    number: int | None = None
+
+    def __call__(self) -> bool:
+        """Return whether one has."""
+        return self.number is not None
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
+def stop_on_signals() -> Iterator[StopRequest]:
     """Give a ``stop`` that Ctrl-C and SIGTERM make true; a second one raises KeyboardInterrupt.
 
     For the main thread, which is the only one that Python lets handle signals.
     """
-    asked = threading.Event()
+    asked = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if asked():
             raise KeyboardInterrupt
-        asked.set()
+        asked.number = number
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked.is_set
+        yield asked
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -133,15 +150,17 @@ def _rewrite_in_pool(
     stop: Callable[[], bool],
 ) -> Iterator[TaskOutcome[Task, Result]]:
     in_flight: dict[_Future[Result], list[Task]] = {}
-    # After a crash: the tasks that were in flight. There are some only while none is in flight.
-    suspects: deque[Task] = deque()
+    # After a crash: the tasks that were in flight, and how many workers died on each alone. There
+    # are some only while none is in flight.
+    suspects: deque[tuple[Task, int]] = deque()
+    deaths = 0
     while True:
         isolating = bool(suspects)
         if stop():
             in_flight = {future: some for future, some in in_flight.items() if not future.cancel()}
         elif isolating:
-            suspect = [suspects.popleft()]
-            in_flight[pool.submit(suspect)] = suspect
+            suspect, deaths = suspects.popleft()
+            in_flight[pool.submit([suspect])] = [suspect]
         else:
             while len(in_flight) < window and (some := list(islice(tasks, chunk))):
                 in_flight[pool.submit(some)] = some
@@ -159,10 +178,13 @@ def _rewrite_in_pool(
                     yield TaskOutcome(task, result, failure)
             elif isolating:
                 if isinstance(error, BrokenExecutor):
+                    if deaths + 1 < _DEATHS:
+                        suspects.appendleft((some[0], deaths + 1))
+                        continue
                     error = WorkerCrashError(f"The worker process died: {error}")
                 yield TaskOutcome(some[0], None, error)
             else:
-                suspects.extend(some)
+                suspects.extend((task, 0) for task in some)
 
 
 def outcomes_of(
@@ -194,7 +216,20 @@ def start_worker_server() -> None:
     :func:`rewrite_images`, and once all is imported that the tasks take, it does that meanwhile.
     """
     _context()
-    forkserver.ensure_running()
+    _start_server()
+
+
+def _start_server() -> None:
+    """Start what forks workers, deaf to Ctrl-C: as it starts it would end, and the run with it.
+
+    A signal mask, unlike a handler, is handed on to the programs that a process starts.
+    """
+    resource_tracker.ensure_running()  # of its own, which would lift the mask again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _context(*modules: str) -> ForkServerContext:
@@ -236,6 +271,7 @@ class _Pool(Generic[Task, Result]):
         self._executor = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
+        _start_server()
         return ProcessPoolExecutor(
             self._workers,
             self._context,

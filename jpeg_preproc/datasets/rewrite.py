@@ -11,15 +11,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jpeg_preproc.datasets.carry import locked, make_folders, remove_temporary_files
+from jpeg_preproc.datasets.carry import locked, make_folders
 from jpeg_preproc.datasets.image import Variant
-from jpeg_preproc.datasets.manifest import TreeManifest
+from jpeg_preproc.datasets.manifest import TreeManifest, is_reserved
 from jpeg_preproc.datasets.names import target_names
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.share import Execution, Share, Work, writing
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.distributed import Processes
 from jpeg_preproc.errors import DatasetError
+from jpeg_preproc.io import remove_temporary_files
 
 
 @dataclass
@@ -111,7 +112,8 @@ def _prepare(
         for variant, manifest in zip(variants, manifests, strict=True):
             make_folders(tree, variant.folder)
             if manifest.resumed:
-                remove_temporary_files([*targets.values(), *tree.carried], variant.folder)
+                names = [*targets.values(), *tree.carried]
+                remove_temporary_files(names, variant.folder, is_reserved)
         if processes.size > 1:
             admit_others()
     return manifests

@@ -14,6 +14,7 @@ from jpeg_preproc.datasets.manifest import TreeManifest
 from jpeg_preproc.datasets.pool import TaskOutcome, WorkerCrashError, rewrite_images
 from jpeg_preproc.datasets.scan import DatasetTree
 from jpeg_preproc.datasets.tree import Problem
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import DatasetError, DeviceError, JpegPreprocError, WeightsError
 
@@ -40,6 +41,7 @@ class Execution:
             :func:`~jpeg_preproc.datasets.cluster.rewrite_on_cluster`; ``'processes'`` for this
             machine's.
         gpus: How many of the cluster's GPUs each of its workers has.
+        max_pixels: Images of more pixels are skipped; ``None`` for none.
     """
 
     workers: int = 0
@@ -48,6 +50,7 @@ class Execution:
     processes: Processes = ALONE
     executor: Literal["processes", "ray"] = "processes"
     gpus: float = 0
+    max_pixels: int | None = MAX_PIXELS
 
 
 @dataclass
@@ -105,7 +108,7 @@ class Work:
         """Write every image into every variant, and its entry into every manifest."""
         names = self.execution.processes.share(self.tree.images)
         tasks = (self._image_task(name, targets[name]) for name in names)
-        write = ImageWriter(tuple(self.variants))
+        write = ImageWriter(tuple(self.variants), self.execution.max_pixels)
         run = self._run("images", tasks, write, len(names), self.chunk)
         with closing(run) as outcomes:
             for outcome in outcomes:

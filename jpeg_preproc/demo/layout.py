@@ -27,7 +27,12 @@ from PIL import Image
 
 from jpeg_preproc.demo.scene import IMAGE_SIZE, Scene, render_scene
 from jpeg_preproc.demo.surfaces import CLASSES
-from jpeg_preproc.io import write_bytes_atomic, write_json_atomic, write_text_atomic
+from jpeg_preproc.io import (
+    remove_temporary_files,
+    write_bytes_atomic,
+    write_json_atomic,
+    write_text_atomic,
+)
 
 GENERATOR_VERSION = 2
 """Raised whenever a scene changes; a set on disk of another version is made again."""
@@ -182,6 +187,8 @@ def make_demo_dataset(
     if not _is_complete(root, split, stamp):
         stamp_file = root / f"demo-{split}.json"
         stamp_file.unlink(missing_ok=True)
+        names = [path.relative_to(root).as_posix() for path in _expected(root, split, count)]
+        remove_temporary_files([stamp_file.name, *names], root)
         _write_split(root, split, count, track)
         write_json_atomic(stamp_file, stamp)
     return root

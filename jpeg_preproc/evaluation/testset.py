@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ImageReadError, PipelineError
+from jpeg_preproc.jpeg.image import opened_picture
 
 
 def evenly(total: int, limit: int | None) -> list[int]:
@@ -129,11 +129,11 @@ def read_mask(data: bytes, path: str, shape: tuple[int, int]) -> np.ndarray:
         AnnotationError: It cannot be decoded, or has another shape.
     """
     try:
-        with Image.open(io.BytesIO(data)) as mask:
+        with opened_picture(io.BytesIO(data), path) as mask:
             mask.load()
             size = mask.size[::-1]
             labels = np.array(mask)
-    except (OSError, SyntaxError, ValueError) as error:
+    except ImageReadError as error:
         raise AnnotationError(f"{path}: the mask cannot be decoded: {error}") from error
     if size != shape:
         raise AnnotationError(f"{path}: the mask is {size}, its image {shape} (H, W)")

@@ -6,23 +6,15 @@ import importlib
 import importlib.util
 import platform
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import packages_distributions, version
 
-from jpeg_preproc.jpeg.versions import encoder_versions
+from jpeg_preproc.jpeg.versions import encoder_versions, package_version
 
 #: Packages that every result depends on, and those of models of OpenMMLab and under onnxruntime.
 #: OpenMMLab's are found by import, since the maintained forks go by other names.
 COMMON = ("torch", "numpy", "cv2", "pycocotools")
 OPENMMLAB = ("mmengine", "mmcv", "mmdet", "mmseg")
 ONNX = ("onnxruntime",)
-
-
-def package_version() -> str:
-    """Return this package's version; ``'unknown'`` where it is used without being installed."""
-    try:
-        return version("jpeg_preproc")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def result_versions(packages: Iterable[str] = ()) -> dict[str, str]:

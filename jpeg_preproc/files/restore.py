@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from jpeg_preproc.datasets.carry import held
 from jpeg_preproc.datasets.tree import Problem
 from jpeg_preproc.errors import FileError, ImageReadError
 from jpeg_preproc.files.plan import Job
-from jpeg_preproc.io import sha256_file, write_bytes_atomic
+from jpeg_preproc.io import remove_temporary_files, sha256_file, write_bytes_atomic
 from jpeg_preproc.jpeg.encode import Encoding, encode_image, read_note
 from jpeg_preproc.jpeg.exif import upright_exif
 from jpeg_preproc.jpeg.metadata import read_metadata
@@ -101,7 +105,7 @@ class FileRestorer:
             FileError: The result cannot be written.
         """
         settings = self._settings(job.source)
-        if job.target.exists():
+        if _exists(job):
             known = _parse_note(read_note(job.target))
             if known is None and not self.overwrite:
                 raise ImageReadError(
@@ -122,6 +126,8 @@ class FileRestorer:
         try:
             write_bytes_atomic(job.target, data)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise _too_long(job) from error
             raise FileError(
                 f"{job.target} cannot be written ({error.strerror}); see to it and run again: what "
                 "is done is kept."
@@ -149,6 +155,28 @@ class FileRestorer:
             **({"consistent": True} if self.restorer.consistent else {}),
             **({} if self.restorer.strength is None else {"strength": self.restorer.strength}),
         }
+
+
+@contextmanager
+def output_held(jobs: Sequence[Job], out: Path) -> Iterator[None]:
+    """Hold a folder of results against other runs, and clear away what killed ones have left.
+
+    Args:
+        jobs: What is going to be written.
+        out: The folder; made if missing. A single output file is not held: any number of these may
+            be written beside one another.
+
+    Raises:
+        DatasetError: Another run writes to the folder.
+    """
+    names = [os.path.relpath(job.target, out) for job in jobs if job.target != out]
+    if not names:
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with held(out):
+        remove_temporary_files(names, out)
+        yield
 
 
 def restore_files(
@@ -241,6 +269,22 @@ class _Meter:
             self._parts.pop(job, None)
             self._done += 1
             self._on_progress(self._done + sum(self._parts.values()), job.source)
+
+
+def _exists(job: Job) -> bool:
+    try:
+        return job.target.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _too_long(job) from error
+        raise
+
+
+def _too_long(job: Job) -> ImageReadError:
+    return ImageReadError(
+        f"{job.source}: the name of its result is too long ({job.target}); shorten it, or give an "
+        "output file."
+    )
 
 
 def _parse_note(note: str | None) -> dict[str, Any] | None:

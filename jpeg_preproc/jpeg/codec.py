@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, JpegImagePlugin
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import ImageReadError, QualityError
 from jpeg_preproc.jpeg.exif import orientation_exif
 from jpeg_preproc.jpeg.header import JpegInfo, read_jpeg_info
@@ -21,6 +22,8 @@ from jpeg_preproc.jpeg.tables import validate_qf
 #: What ``subsampling`` may be; ``'grey'`` stores luma alone.
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "grey")
 
+# So many scans may the largest image have, and a smaller one more: encoders write about ten.
+_MOST_SCANS = 20
 # libjpeg's JPEG_MAX_DIMENSION; the format itself allows 65535.
 _MAX_SIDE = 65500
 
@@ -111,7 +114,9 @@ def roundtrip(
         return np.array(picture)
 
 
-def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
+def decode_jpeg(
+    source: Source, name: str | None = None, max_pixels: int | None = MAX_PIXELS
+) -> JpegImage:
     """Decode a JPEG to the pixels that Pillow and OpenCV give, in stored orientation.
 
     EXIF, colour profiles and further images in the file do not touch the pixels.
@@ -119,6 +124,7 @@ def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
     Args:
         source: A file's path, or its bytes.
         name: What an error calls bytes that came from a file; by default the path.
+        max_pixels: Most pixels that are decoded; ``None`` for any number.
 
     Raises:
         ImageReadError: See :func:`~jpeg_preproc.jpeg.header.read_jpeg_info`; or the file is
@@ -129,12 +135,15 @@ def decode_jpeg(source: Source, name: str | None = None) -> JpegImage:
     (9, 7, 3)
     """
     name = source_name(source) if name is None else name
-    picture, info = decode_picture(source_bytes(source), name)
+    picture, info = decode_picture(source_bytes(source), name, max_pixels=max_pixels)
     return JpegImage(pixels=np.array(picture), info=info)
 
 
 def decode_picture(
-    data: bytes, name: str, draft: tuple[str, int] | None = None
+    data: bytes,
+    name: str,
+    draft: tuple[str, int] | None = None,
+    max_pixels: int | None = MAX_PIXELS,
 ) -> tuple[Image.Image, JpegInfo]:
     """Decode a JPEG into Pillow's memory: :func:`decode_jpeg` without a copy.
 
@@ -143,6 +152,7 @@ def decode_picture(
         name: What an error calls the file.
         draft: Mode to decode to instead, ``'L'`` or ``'YCbCr'``, which leaves libjpeg's conversion
             to RGB out, and 1, or 2 for half the size.
+        max_pixels: Most pixels that are decoded; ``None`` for any number.
 
     Returns:
         A picture of mode RGB or L, or that of ``draft``, with nothing in its ``info``, and the
@@ -152,7 +162,7 @@ def decode_picture(
         ImageReadError: See :func:`decode_jpeg`.
     """
     info = read_jpeg_info(data, name=name)
-    refuse_undecodable(info, name)
+    refuse_undecodable(info, name, max_pixels)
     # The plugin's class, not Image.open: that one also warns of large images and parses the index
     # of further images; a damaged EXIF block is taken away for the same reason.
     try:
@@ -164,7 +174,9 @@ def decode_picture(
             # In one piece: in pieces of 64 KB libjpeg stops and goes on again at each.
             picture.decodermaxblock = len(data)
             picture.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # one error, whatever a damaged file makes Pillow raise
         # Whether libjpeg was built with arithmetic decoding differs between Pillow's builds.
         mend = (
             "its arithmetic coding may be what this build of Pillow lacks; convert it to PNG"
@@ -176,25 +188,25 @@ def decode_picture(
     return picture, info
 
 
-def check_pixel_count(width: int, height: int, name: str) -> None:
-    """Refuse what Pillow calls a decompression bomb: over twice ``Image.MAX_IMAGE_PIXELS``.
+def check_pixel_count(width: int, height: int, name: str, max_pixels: int | None) -> None:
+    """Refuse an image that is larger than is allowed.
 
     Raises:
-        ImageReadError: The image is larger than the limit, 179 megapixels by default.
+        ImageReadError: It has more than ``max_pixels``.
     """
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and width * height > 2 * limit:
+    if max_pixels is not None and width * height > max_pixels:
         raise ImageReadError(
-            f"{name} has {width}x{height} pixels, over the safety limit of {2 * limit}; "
-            "if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
+            f"{name} has {width}x{height} pixels, more than the {max_pixels} that are allowed; if "
+            "you trust it, allow more (--max-pixels, in Python and in configs max_pixels)."
         )
 
 
-def refuse_undecodable(info: JpegInfo, name: str) -> None:
+def refuse_undecodable(info: JpegInfo, name: str, max_pixels: int | None = MAX_PIXELS) -> None:
     """Refuse a JPEG of a kind that is not supported, by its header.
 
     Raises:
-        ImageReadError: The file is truncated, CMYK, of more than 8 bits, or too large.
+        ImageReadError: The file is truncated, CMYK, of more than 8 bits, larger than
+            ``max_pixels``, or of so many scans that decoding it takes minutes.
     """
     if info.truncated:
         raise ImageReadError(
@@ -214,7 +226,13 @@ def refuse_undecodable(info: JpegInfo, name: str) -> None:
             f"{name} has {info.precision} bits per sample, and 8 are supported; convert it first: "
             f"magick {shlex.quote(name)} -depth 8 OUT.png"
         )
-    check_pixel_count(info.width, info.height, name)
+    check_pixel_count(info.width, info.height, name, max_pixels)
+    if max_pixels and (info.scans or 1) * info.width * info.height > _MOST_SCANS * max_pixels:
+        raise ImageReadError(
+            f"{name} has {info.scans} scans of {info.width}x{info.height} pixels, and each is "
+            "decoded one over the other; if you trust it, allow more pixels (--max-pixels, in "
+            "Python and in configs max_pixels), or save it anew."
+        )
 
 
 def check_image_array(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

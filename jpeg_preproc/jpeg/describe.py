@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.codec import refuse_undecodable
 from jpeg_preproc.jpeg.exif import parse_orientation
@@ -61,10 +62,17 @@ class Description:
         return {**common, **(_jpeg_json(self, self.jpeg) if self.jpeg else _grid_json(self.grid))}
 
 
-def describe_image(path: str | os.PathLike[str]) -> Description:
+def describe_image(
+    path: str | os.PathLike[str], history: bool = True, max_pixels: int | None = MAX_PIXELS
+) -> Description:
     """Return what a file and its pixels tell about how the picture was compressed.
 
     For a JPEG whose pixels cannot be read (truncated, CMYK and so on) that is the header alone.
+
+    Args:
+        path: Path of the file.
+        history: Whether a JPEG's pixels are looked at too, for an earlier compression.
+        max_pixels: Most pixels that are decoded; ``None`` for any number.
 
     Raises:
         ImageReadError: The file is missing or no image, or its header is damaged.
@@ -72,7 +80,7 @@ def describe_image(path: str | os.PathLike[str]) -> Description:
     data, name = source_bytes(path), os.fspath(path)
     metadata = read_metadata(path)
     if not is_jpeg(data):
-        pixels = load_image(path).pixels
+        pixels = load_image(path, max_pixels=max_pixels).pixels
         return Description(
             path=name,
             bytes=len(data),
@@ -83,12 +91,13 @@ def describe_image(path: str | os.PathLike[str]) -> Description:
             grid=estimate_grid(pixels),
         )
     info = read_jpeg_info(data, name=name)
-    earlier, reason = None, ""
+    earlier, reason = None, "" if history else "give --history (in Python history=True)"
     try:
-        refuse_undecodable(info, name)
-        if info.colour_space == "RGB":
-            raise ImageReadError(f"{name} codes RGB, where the hint is looked for in luma.")
-        earlier = find_earlier_compression(data, info, name)
+        if history:
+            refuse_undecodable(info, name, max_pixels)
+            if info.colour_space == "RGB":
+                raise ImageReadError(f"{name} codes RGB, where the hint is looked for in luma.")
+            earlier = find_earlier_compression(data, info, name)
     except ImageReadError as error:
         reason = str(error)
     return Description(

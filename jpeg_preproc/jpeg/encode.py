@@ -6,9 +6,7 @@ import html
 import io
 import os
 import re
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +15,8 @@ from PIL import Image, PngImagePlugin
 from jpeg_preproc.errors import ImageReadError, QualityError
 from jpeg_preproc.jpeg.codec import check_image_array
 from jpeg_preproc.jpeg.exif import EXIF_PREFIX
-from jpeg_preproc.jpeg.image import READING_ERRORS, WARNINGS_LOCK
+from jpeg_preproc.jpeg.image import opened_picture
+from jpeg_preproc.jpeg.source import open_source, source_name
 from jpeg_preproc.jpeg.tables import validate_qf
 
 #: Formats that are written, and the suffix of their files. PNG and WebP are lossless here.
@@ -124,15 +123,11 @@ def read_note(source: str | os.PathLike[str] | bytes) -> str | None:
     Raises:
         ImageReadError: The file cannot be opened.
     """
-    opened = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-    with WARNINGS_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with open_source(source) as stream:
         try:
-            with Image.open(opened) as picture:
+            with opened_picture(stream, source_name(source)) as picture:
                 found = {**picture.info, "format": picture.format}
-        except PermissionError as error:
-            raise ImageReadError(f"{source!s} cannot be read; check its permissions.") from error
-        except (Image.DecompressionBombError, *READING_ERRORS):
+        except ImageReadError:
             return None
     if found["format"] == "WEBP":
         match = _XMP_NOTE.search(found.get("xmp", b"").decode("utf-8", "replace"))

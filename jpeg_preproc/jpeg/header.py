@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +17,9 @@ from jpeg_preproc.jpeg.exif import EXIF_PREFIX, parse_orientation
 from jpeg_preproc.jpeg.segments import EndOfStreamError, SegmentReader
 from jpeg_preproc.jpeg.source import Source, open_source, source_name
 from jpeg_preproc.jpeg.tables import ZIGZAG, QfMatch, nearest_qf
+
+# A profile of 16 MB takes 255 segments; of small ones a file could hold millions.
+_MOST_SEGMENTS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +144,9 @@ def _walk(reader: SegmentReader, header: _Header, scans: bool) -> JpegInfo:
     truncated: bool | None = None
     marker = reader.next_marker()
     try:
-        while True:
+        for count in itertools.count():
+            if count > _MOST_SEGMENTS:
+                raise header.corrupt(f"it has more than {_MOST_SEGMENTS} marker segments")
             if marker is None:
                 raise EndOfStreamError
             if marker == segments.EOI:

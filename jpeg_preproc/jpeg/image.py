@@ -5,19 +5,21 @@ from __future__ import annotations
 import io
 import os
 import shlex
-import struct
 import threading
 import warnings
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import PIL
 from PIL import Image
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.codec import check_pixel_count, decode_picture
 from jpeg_preproc.jpeg.exif import apply_orientation, parse_orientation
@@ -33,23 +35,24 @@ IMAGE_SUFFIXES = JPEG_SUFFIXES.union(
     (".bmp", ".gif", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 
-#: What Pillow's readers raise on damaged files, beside its own errors (which are OSErrors).
-READING_ERRORS = (
-    AttributeError,
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
+#: What is opened, by content and whatever the name: Pillow's names of the formats. Not among them
+#: are those that start other programs (EPS), run what a file says, or are kept for games and icons.
+IMAGE_FORMATS = (
+    "PNG",
+    "JPEG",
+    "MPO",
+    "BMP",
+    "DIB",
+    "GIF",
+    "PPM",
+    "TIFF",
+    "WEBP",
+    "AVIF",
+    "JPEG2000",
 )
 
-#: warnings.catch_warnings swaps state of the whole process: one thread at a time.
+#: warnings.catch_warnings swaps state of the whole process, and so does a change of Pillow's limit
+#: on pixels: one thread at a time.
 WARNINGS_LOCK = threading.Lock()
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
@@ -83,7 +86,9 @@ class LoadedImage:
         return np.array(self.picture)
 
 
-def load_image(source: Source, name: str | None = None) -> LoadedImage:
+def load_image(
+    source: Source, name: str | None = None, max_pixels: int | None = MAX_PIXELS
+) -> LoadedImage:
     """Read an image file as uint8 RGB or grey, in stored orientation.
 
     Palettes are looked up, 1-bit images become 0 and 255, an alpha channel is dropped (colours
@@ -94,10 +99,11 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     Args:
         source: A file's path, or its bytes.
         name: What an error calls bytes that came from a file; by default the path.
+        max_pixels: Most pixels that are decoded; ``None`` for any number.
 
     Raises:
         ImageReadError: The file is missing, no image, corrupt or truncated, CMYK, of more than 8
-            bits per channel, or over Pillow's limit on pixels. The message names the file and the
+            bits per channel, or of more than ``max_pixels``. The message names the file and the
             mend.
 
     >>> stream = io.BytesIO()
@@ -109,46 +115,67 @@ def load_image(source: Source, name: str | None = None) -> LoadedImage:
     name = source_name(source) if name is None else name
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if is_jpeg(data):
-        picture, info = decode_picture(data, name)
+        picture, info = decode_picture(data, name, max_pixels=max_pixels)
         return LoadedImage(picture, info, info.orientation, path, data, name)
-    with WARNINGS_LOCK, warnings.catch_warnings():
-        # Pillow warns of damaged metadata and of images that are merely large; neither matters.
-        warnings.simplefilter("ignore")
-        picture, orientation = _read_with_pillow(data, name)
+    with opened_picture(io.BytesIO(data), name) as opened:
+        check_pixel_count(*opened.size, name, max_pixels)
+        picture, orientation = _read_with_pillow(opened, data, name)
     return LoadedImage(picture, None, orientation, path, data, name)
 
 
-def _read_with_pillow(data: bytes, name: str) -> tuple[Image.Image, int]:
-    try:
-        picture = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as error:
-        raise ImageReadError(
-            f"{name} is over Pillow's safety limit on pixels ({error}); if you trust it, raise "
-            "PIL.Image.MAX_IMAGE_PIXELS."
-        ) from None
-    except PIL.UnidentifiedImageError:
-        raise ImageReadError(
-            f"{name} is no image that Pillow {PIL.__version__} can read; check that it is an image "
-            "and undamaged, or convert it to PNG."
-        ) from None
-    except READING_ERRORS as error:
-        raise _damaged(name, error) from error
-    with picture:
-        check_pixel_count(*picture.size, name)
-        _refuse_unsupported(picture, data, name)
+@contextmanager
+def opened_picture(stream: IO[bytes], name: str) -> Iterator[Image.Image]:
+    """Open a file with Pillow, for as long as the block lasts, without its warnings.
+
+    Args:
+        stream: Seekable stream of the file.
+        name: What an error calls it.
+
+    Raises:
+        ImageReadError: The file is of none of :data:`IMAGE_FORMATS`, or Pillow raises anything
+            else, here or in the block, but that memory is out.
+    """
+    with WARNINGS_LOCK, warnings.catch_warnings():
+        # Pillow warns of damaged metadata and of images that are merely large; neither matters.
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the caller has its own
         try:
-            # An APNG's or GIF's later frames are left alone; only TIFF turns itself on loading.
-            picture.load()
-            grey = picture.mode in _GREY_MODES
-            # RGBa holds colours multiplied by alpha, and only by way of RGBA does that go.
-            if picture.mode in ("RGBa", "La"):
-                upright = picture.convert("RGBA" if picture.mode == "RGBa" else "LA")
-            else:
-                upright = picture
-            plain = upright.convert("L" if grey else "RGB")
-        except READING_ERRORS as error:
-            raise _damaged(name, error) from error
-        exif = picture.info.get("exif")
+            with Image.open(stream, formats=_known_formats()) as picture:
+                yield picture
+        except (ImageReadError, MemoryError):
+            raise
+        except PIL.UnidentifiedImageError:
+            raise ImageReadError(
+                f"{name} is no image that is opened here ({', '.join(_known_formats())}); check "
+                "that it is an image and undamaged, or convert it to PNG."
+            ) from None
+        except Exception as error:  # what Pillow's readers raise on damaged files has no bounds
+            raise ImageReadError(
+                f"{name} is corrupt or truncated ({error}); fetch or export the file again."
+            ) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@lru_cache(maxsize=1)
+def _known_formats() -> tuple[str, ...]:
+    """Return those of :data:`IMAGE_FORMATS` that this build of Pillow has."""
+    Image.init()
+    return tuple(name for name in IMAGE_FORMATS if name in Image.OPEN)
+
+
+def _read_with_pillow(picture: Image.Image, data: bytes, name: str) -> tuple[Image.Image, int]:
+    _refuse_unsupported(picture, data, name)
+    # An APNG's or GIF's later frames are left alone; only TIFF turns itself on loading.
+    picture.load()
+    grey = picture.mode in _GREY_MODES
+    # RGBa holds colours multiplied by alpha, and only by way of RGBA does that go.
+    if picture.mode in ("RGBa", "La"):
+        upright = picture.convert("RGBA" if picture.mode == "RGBa" else "LA")
+    else:
+        upright = picture
+    plain = upright.convert("L" if grey else "RGB")
+    exif = picture.info.get("exif")
     plain.info.clear()
     return plain, parse_orientation(exif) if isinstance(exif, bytes) else 1
 
@@ -181,13 +208,8 @@ def _bits_per_channel(picture: Image.Image, data: bytes) -> int:
     if picture.format == "PNG":
         return data[24]  # the bit depth in IHDR, which is always the first chunk
     for codec, _, _, arguments in getattr(picture, "tile", ()):
-        if codec == "SGI16" or (codec.startswith("ppm") and arguments[1] > 255):
+        # Of a plain bitmap there is a mode alone, not a mode and the largest value.
+        if codec.startswith("ppm") and isinstance(arguments, tuple) and arguments[1] > 255:
             return 16
     depths = getattr(picture, "tag_v2", {}).get(258, (8,))  # TIFF's BitsPerSample
     return max(depths) if isinstance(depths, tuple) else int(depths)
-
-
-def _damaged(name: str, error: Exception) -> ImageReadError:
-    return ImageReadError(
-        f"{name} is corrupt or truncated ({error}); fetch or export the file again."
-    )

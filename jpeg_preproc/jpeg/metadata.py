@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import os
-import warnings
 from dataclasses import dataclass
-
-from PIL import Image
 
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import segments
 from jpeg_preproc.jpeg.exif import EXIF_PREFIX
-from jpeg_preproc.jpeg.image import READING_ERRORS, WARNINGS_LOCK
+from jpeg_preproc.jpeg.image import opened_picture
 from jpeg_preproc.jpeg.segments import EndOfStreamError, SegmentReader
 from jpeg_preproc.jpeg.source import Source, open_source, source_name
 
@@ -41,6 +36,8 @@ def read_metadata(source: Source) -> Metadata:
     Raises:
         ImageReadError: The file is missing, or no image.
 
+    >>> import io
+    >>> from PIL import Image
     >>> stream = io.BytesIO()
     >>> Image.new("L", (8, 8)).save(stream, "PNG", icc_profile=b"a profile")
     >>> read_metadata(stream.getvalue())
@@ -50,23 +47,14 @@ def read_metadata(source: Source) -> Metadata:
         reader = SegmentReader(stream, source_name(source))
         if reader.starts_with_soi():
             return _of_jpeg(reader)
-    opened = source if isinstance(source, (str, os.PathLike)) else io.BytesIO(source)
-    with WARNINGS_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(opened) as picture:
-                # Not that of TIFF, whose EXIF is the file's own structure.
-                exif = picture.info.get("exif")
-                return Metadata(
-                    format=picture.format or "unknown",
-                    exif=_prefixed(exif) if isinstance(exif, bytes) else b"",
-                    icc=picture.info.get("icc_profile") or b"",
-                )
-        except (Image.DecompressionBombError, *READING_ERRORS) as error:
-            raise ImageReadError(
-                f"{source_name(source)} is no image that Pillow can read ({error}); check that "
-                "it is an image and undamaged."
-            ) from error
+    with open_source(source) as stream, opened_picture(stream, source_name(source)) as picture:
+        # Not that of TIFF, whose EXIF is the file's own structure.
+        exif = picture.info.get("exif")
+        return Metadata(
+            format=picture.format or "unknown",
+            exif=_prefixed(exif) if isinstance(exif, bytes) else b"",
+            icc=picture.info.get("icc_profile") or b"",
+        )
 
 
 def _of_jpeg(reader: SegmentReader) -> Metadata:

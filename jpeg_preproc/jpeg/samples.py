@@ -82,7 +82,7 @@ def read_samples(source: Source, name: str | None = None) -> FileSamples | None:
 
 
 def _decoded(data: bytes, name: str, mode: str, divisor: int = 1) -> npt.NDArray[np.uint8]:
-    picture, _ = decode_picture(data, name, (mode, divisor))
+    picture, _ = decode_picture(data, name, (mode, divisor), None)
     return np.asarray(picture)
 
 

@@ -20,6 +20,14 @@ OPTIONAL_LIBRARIES = {
 }
 
 
+def package_version() -> str:
+    """Return this package's version; ``'unknown'`` where it is used without being installed."""
+    try:
+        return metadata.version("jpeg_preproc")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def encoder_versions(*libraries: str) -> dict[str, str]:
     """Return what encodes, decodes or resizes, by name and version.
 

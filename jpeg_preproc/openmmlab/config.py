@@ -41,6 +41,15 @@ def load_config(
             f"{path} has no {', '.join(lacking)}; give the config of a detector or segmenter that "
             "says how to test it"
         )
+    evaluator = config.test_evaluator
+    if not isinstance(evaluator, (list, tuple)) and evaluator.get("metrics"):
+        if transform_name(evaluator) != "Evaluator":
+            raise JpegPreprocError(
+                f"{path}: test_evaluator is a {transform_name(evaluator)}, which judges several "
+                "data sets at once; evaluate one at a time: set test_dataloader.dataset to it and "
+                "test_evaluator to its metric"
+            )
+        config.test_evaluator = evaluator.metrics
     for dataset in leaf_datasets(config):
         if not dataset.get("pipeline"):
             raise JpegPreprocError(
@@ -106,8 +115,45 @@ def with_transforms(config: Config, transforms: Sequence[Mapping[str, Any]]) -> 
     """
     edited = copy.deepcopy(config)
     for dataset in leaf_datasets(edited):
-        dataset.pipeline = insert_transforms(dataset.get("pipeline", ()), transforms)
+        dataset.setdefault("pipeline", [])
+        holder, key = loading_level(dataset, "pipeline")
+        holder[key] = insert_transforms(holder[key], transforms)
     return edited
+
+
+def loading_level(holder: Any, key: str) -> tuple[Any, str]:
+    """Return where the pipeline ``holder[key]`` loads its image: there, or inside a wrapper.
+
+    A wrapper is a transform with transforms of its own, such as the ``TransformBroadcaster`` that
+    trackers load the frames of a video in.
+
+    Returns:
+        The mapping, and its key, that hold the list in which the loader stands; those given, if
+        there is no loader.
+    """
+    for step in holder[key] or ():
+        if _is_loader(transform_name(step)):
+            break
+        inner = step.get("transforms") if isinstance(step, Mapping) else None
+        if isinstance(inner, (list, tuple)) and all(isinstance(one, Mapping) for one in inner):
+            found, found_key = loading_level(step, "transforms")
+            if any(_is_loader(transform_name(one)) for one in found[found_key]):
+                return found, found_key
+    return holder, key
+
+
+def _is_loader(name: str) -> bool:
+    return name.startswith("LoadImage") or name == "InferencerLoader"
+
+
+def loader_backend(load: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return ``backend_args`` of an image loader, also of one that has them in their old form."""
+    if load.get("backend_args"):
+        return dict(load["backend_args"])
+    old = dict(load.get("file_client_args") or {})
+    if old.get("backend") == "disk":  # what the local file system was called then
+        return None
+    return old or None
 
 
 def insert_transforms(
@@ -157,7 +203,7 @@ def loader_index(pipeline: Sequence[Any]) -> int:
     """
     names = [transform_name(step) for step in pipeline]
     for index, name in enumerate(names):
-        if name.startswith("LoadImage") or name == "InferencerLoader":
+        if _is_loader(name):
             return index
     raise PipelineError(
         f"the pipeline ({', '.join(names) or 'empty'}) has no LoadImageFromFile, behind which the "

@@ -17,7 +17,9 @@ from jpeg_preproc.openmmlab.config import (
     decoded_index,
     insert_transforms,
     leaves,
+    loader_backend,
     loader_index,
+    loading_level,
 )
 from jpeg_preproc.openmmlab.place import check_pipeline, transform_name
 
@@ -40,13 +42,15 @@ def with_jpeg_restore(
     consistent: bool = False,
     compile: bool = False,
     strength: float | None = None,
+    strict: bool = False,
     train: bool = False,
 ) -> Config:
     """Return a copy of a config of mmdet or mmseg whose images are restored before anything else.
 
     Changed are the datasets of ``val_dataloader`` and ``test_dataloader``, inside wrappers such
     as ``ConcatDataset`` too, the variables ``val_pipeline``, ``test_pipeline`` and
-    ``tta_pipeline``, which the inference functions read, and ``custom_imports``. A
+    ``tta_pipeline``, which the inference functions read, and ``custom_imports``. A loader inside a
+    wrapper such as ``TransformBroadcaster`` has the restorer behind it in there. A
     ``JpegCompress`` behind the loader stays before the restorer. The result can be dumped, and
     run by the tools of mmdet and mmseg.
 
@@ -70,6 +74,8 @@ def with_jpeg_restore(
         compile: Run the restorer through ``torch.compile``; with ``'preprocessor'`` alone, since
             every worker of a dataloader would compile it again.
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
+        strict: Refuse an image whose file's tables cannot be used, as
+            :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore` does.
         train: Change ``train_dataloader``, ``train_pipeline`` and the pipelines that hooks
             switch to as well.
 
@@ -109,13 +115,20 @@ def with_jpeg_restore(
             f"{config.filename or 'the config'} has no pipeline to test with (val_dataloader, "
             "test_dataloader, test_pipeline); give a config that says how to test, or train=True"
         )
-    for holder, key in holders:
+    for outer, outer_key in holders:
+        holder, key = loading_level(outer, outer_key)
         pipeline = holder[key]
         load = pipeline[loader_index(pipeline)]
+        backend_args = loader_backend(load)
+        if load.get("file_client_args"):
+            # One way for both, and so one connection: some stores are not opened twice.
+            load.pop("file_client_args")
+            load["backend_args"] = backend_args
         loading = {
-            "backend_args": load.get("backend_args"),
+            "backend_args": backend_args,
             "color_type": load.get("color_type", _COLOUR.get(transform_name(load), "unchanged")),
             "consistent": consistent,
+            **({"strict": True} if strict else {}),
         }
         if where == "pipeline":
             holder[key] = insert_transforms(pipeline, [step | loading], _KEEP)

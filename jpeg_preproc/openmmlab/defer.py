@@ -30,6 +30,7 @@ class DeferredImage(BaseDataElement):
         steps: The transforms, built, that are still to run, the packing one last.
         origin: The JPEG that the image was decoded from.
         layout: Shape of the image as it was loaded, (H, W, C) or (H, W).
+        dtype: Its dtype as it was loaded, uint8 or float32.
         views: How many augmented views of the image there are; 1 without ``TestTimeAug``.
     """
 
@@ -37,6 +38,7 @@ class DeferredImage(BaseDataElement):
     steps: list[Any]
     origin: JpegOrigin
     layout: tuple[int, ...]
+    dtype: np.dtype[Any]
     views: int
 
     @property
@@ -80,7 +82,7 @@ class JpegDefer(BaseTransform):
 
     Required Keys:
 
-    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img (uint8, or the same numbers in float32; (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
     - jpeg_quality (optional; left by ``JpegCompress`` or ``JpegCorrupt``, and then used instead of
       the file's)
@@ -101,12 +103,13 @@ class JpegDefer(BaseTransform):
             leaves grey, gets three equal channels as a grey file does.
         consistent: Hand the JPEG itself on as well, so that the result is made consistent with it;
             see :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore`.
+        strict: Refuse an image whose file's tables cannot be used; see there.
 
     Raises:
         PipelineError: At construction: a JPEG transform, or nothing, among ``transforms``. At a
             place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like, or an image of
             another dtype or number of channels.
-        ImageReadError: The file is corrupt or truncated.
+        ImageReadError: The file is missing; with ``strict``, also corrupt, truncated or CMYK.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class JpegDefer(BaseTransform):
         backend_args: dict[str, Any] | None = None,
         color_type: str = "unchanged",
         consistent: bool = False,
+        strict: bool = False,
     ) -> None:
         names = [transform_name(step) for step in transforms]
         if inside := [name for name in names if name in JPEG_TRANSFORMS]:
@@ -131,6 +135,7 @@ class JpegDefer(BaseTransform):
         self.backend_args = dict(backend_args) if backend_args else None
         self.color_type = color_type
         self.consistent = consistent
+        self.strict = strict
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the image, unchanged, and what is to be done to it; see the class for keys."""
@@ -142,6 +147,7 @@ class JpegDefer(BaseTransform):
             self.backend_args,
             self.color_type,
             with_data=self.consistent,
+            strict=self.strict,
         )
         pixels = image[..., None] if image.ndim == 2 else image
         inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
@@ -156,6 +162,7 @@ class JpegDefer(BaseTransform):
                     "steps": self._needed(steps, rest),
                     "origin": origin,
                     "layout": image.shape,
+                    "dtype": results["img"].dtype,
                     "views": len(views),
                 }
             )
@@ -206,7 +213,8 @@ def finish(sample: DeferredImage, image: np.ndarray, quality: dict[str, Any]) ->
     Raises:
         PipelineError: The transforms do not pack the image.
     """
-    results: dict[str, Any] | None = {**sample.results, "img": image, "jpeg_quality": quality}
+    pixels = image.astype(sample.dtype, copy=False)
+    results: dict[str, Any] | None = {**sample.results, "img": pixels, "jpeg_quality": quality}
     for step in sample.steps:
         results = step(results)
         if results is None:

@@ -128,7 +128,10 @@ def _is_compose(value: object) -> bool:
 
 
 def require_decoder_pixels(results: Mapping[str, Any], name: str) -> np.ndarray:
-    """Return ``results['img']`` if it is what a decoder gave: uint8, not resized, moved or padded.
+    """Return ``results['img']`` as the decoder gave it: uint8, not resized, moved or padded.
+
+    Loaders with ``to_float32=True`` give the same numbers in float32; :func:`as_loaded` makes
+    float32 of a result again.
 
     Args:
         results: The dictionary of an OpenMMLab pipeline.
@@ -159,10 +162,13 @@ def require_decoder_pixels(results: Mapping[str, Any], name: str) -> np.ndarray:
             f"{name}{where}: the image is {image.shape[:2]} but was loaded as "
             f"{tuple(original[:2])} (H, W): it was cropped, resized or padded before; {_MOVE}"
         )
+    if image.dtype == np.float32:  # what loaders with to_float32=True make of uint8
+        whole = np.clip(np.nan_to_num(image), 0, 255).astype(np.uint8)
+        image = whole if np.array_equal(whole, image) else image
     if image.dtype != np.uint8:
         raise PipelineError(
-            f"{name}{where}: the image is {image.dtype}; give uint8 as decoded: set "
-            "to_float32=False (and for 16-bit files color_type='color') in LoadImageFromFile"
+            f"{name}{where}: the image is {image.dtype}; give uint8 as decoded, or whole numbers "
+            "of 0-255 in float32: for 16-bit files set color_type='color' in LoadImageFromFile"
         )
     channels = image.shape[2:] or (1,)
     if image.ndim not in (2, 3) or channels[0] not in (1, 3) or not image.size:
@@ -172,6 +178,11 @@ def require_decoder_pixels(results: Mapping[str, Any], name: str) -> np.ndarray:
             "image[..., :3]"
         )
     return image
+
+
+def as_loaded(results: Mapping[str, Any], pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 ``pixels`` in the dtype of ``results['img']``, which they are to replace."""
+    return pixels.astype(results["img"].dtype, copy=False)
 
 
 def _kind(value: object) -> str:

@@ -140,9 +140,9 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
                     for image, sample in zip(inputs, samples, strict=True)
                 ],
                 [sample.origin for sample in samples],
+                [sample.path for sample in samples],
                 self.qf,
                 self.restorer,
-                [sample.path for sample in samples],
             )
         if not all(sample.views > 1 for sample in samples):
             self._views = []

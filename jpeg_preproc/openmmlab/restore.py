@@ -18,9 +18,9 @@ def restore_loaded(
     engine: JpegRestorer,
     images: Sequence[np.ndarray],
     origins: Sequence[JpegOrigin],
+    paths: Sequence[str | None],
     qf: QfChoice,
     name: str,
-    paths: Sequence[str | None],
 ) -> list[tuple[np.ndarray, dict[str, Any]]]:
     """Restore images as their files store them, those of equal shape together.
 
@@ -28,9 +28,9 @@ def restore_loaded(
         engine: What restores.
         images: Images as loaded: uint8, each (H, W, 3) BGR, (H, W) or (H, W, 1) grey.
         origins: The JPEG that each was decoded from.
+        paths: File of each image, for messages.
         qf: Quality to restore by; see :meth:`~jpeg_preproc.restorers.JpegRestorer.restore`.
         name: Name of the restorer, for the record.
-        paths: File of each image, for messages.
 
     Returns:
         Each image restored, in its own orientation and layout, and its ``jpeg_quality``; see
@@ -40,17 +40,27 @@ def restore_loaded(
     Raises:
         QualityError: ``qf`` is not a quality, or the network needs one and was left blind.
     """
-    decoded = [
-        _as_stored(image, origin, qf, path)
-        for image, origin, path in zip(images, origins, paths, strict=True)
-    ]
-    return [
-        (
-            _laid_out(apply_orientation(result.image, origin.orientation), image, origin.colour),
-            _quality(result, origin, name),
-        )
-        for result, origin, image in zip(engine.restore(decoded, qf), origins, images, strict=True)
-    ]
+    results: dict[int, tuple[np.ndarray, dict[str, Any]]] = {}
+    for number, image in enumerate(images):
+        if engine.max_pixels is not None and image.shape[0] * image.shape[1] > engine.max_pixels:
+            results[number] = _left_alone(image, origins[number], engine, name)
+    rest = [number for number in range(len(images)) if number not in results]
+    decoded = [_as_stored(images[number], origins[number], qf, paths[number]) for number in rest]
+    for number, result in zip(rest, engine.restore(decoded, qf) if rest else (), strict=True):
+        image, origin = images[number], origins[number]
+        upright = apply_orientation(result.image, origin.orientation)
+        results[number] = _laid_out(upright, image, origin.colour), _quality(result, origin, name)
+    return [results[number] for number in range(len(images))]
+
+
+def _left_alone(
+    image: np.ndarray, origin: JpegOrigin, engine: JpegRestorer, name: str
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return an image that is too large to be restored, and the ``jpeg_quality`` that says so."""
+    pixels = _laid_out(rgb_or_grey(image), image, origin.colour)
+    said = f"{image.shape[1]}x{image.shape[0]} pixels are more than max_pixels={engine.max_pixels}"
+    nothing = dict.fromkeys(("qf", "confidence", "qtables"))
+    return pixels, {"source": "unrestored", **nothing, "restorer": name, "problem": said}
 
 
 def _as_stored(
@@ -73,6 +83,7 @@ def _quality(result: Restored, origin: JpegOrigin, name: str) -> dict[str, Any]:
         "confidence": result.confidence,
         "qtables": result.qtables,
         "restorer": name,
+        "problem": origin.problem,
     }
 
 

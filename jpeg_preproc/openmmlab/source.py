@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import mmengine.fileio as fileio
 import numpy as np
 
 from jpeg_preproc.errors import ImageReadError, PipelineError
-from jpeg_preproc.jpeg import JpegInfo, apply_orientation, decode_jpeg, is_jpeg, read_jpeg_info
+from jpeg_preproc.jpeg import apply_orientation, decode_jpeg, is_jpeg, read_jpeg_info
+from jpeg_preproc.openmmlab.pixels import rgb_or_grey
 
 # Orientations 6 and 8 turn a quarter one way and the other; all others undo themselves.
 _UNDO = {6: 8, 8: 6}
 # ITU-R BT.601, red, green, blue.
 _LUMA = np.array([0.299, 0.587, 0.114])
+# Decoders and their roundings differ by less, a transform that changes an image by more, on
+# average over a channel.
+_SAME_PIXELS = 1.0
+_XMP_ORIENTATION = b"tiff:Orientation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,8 @@ class JpegOrigin:
         orientation: EXIF orientation that the loader applied; 1 for none.
         colour: Whether the transforms behind want three channels of a grey image too.
         data: The JPEG's bytes, where they were asked for; they are not compared.
+        problem: Why the file's tables are not known, or do not hold for the image; ``None`` where
+            they do, and for an image that is not from a JPEG.
     """
 
     qtables: np.ndarray | None = None
@@ -37,12 +44,13 @@ class JpegOrigin:
     orientation: int = 1
     colour: bool = False
     data: bytes | None = None
+    problem: str | None = None
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, JpegOrigin)
-            and (self.source, self.orientation, self.colour)
-            == (other.source, other.orientation, other.colour)
+            and (self.source, self.orientation, self.colour, self.problem)
+            == (other.source, other.orientation, other.colour, other.problem)
             and np.array_equal(self.qtables, other.qtables)  # type: ignore[arg-type]
         )
 
@@ -54,8 +62,13 @@ def find_origin(
     backend_args: dict[str, Any] | None = None,
     color_type: str = "unchanged",
     with_data: bool = False,
+    strict: bool = False,
 ) -> JpegOrigin:
     """Tell from which JPEG an image is: what ``JpegCompress`` or ``JpegCorrupt`` says, or its file.
+
+    The image is compared with what its JPEG decodes to. Where that cannot be decoded here although
+    the loader has, or a transform between has changed the pixels, the tables say nothing of them:
+    the origin has none then, and names the problem.
 
     Args:
         results: The dictionary of an OpenMMLab pipeline; ``jpeg_quality``, ``jpeg_data`` and
@@ -65,12 +78,15 @@ def find_origin(
         backend_args: Settings of the file backend, as in ``LoadImageFromFile``.
         color_type: The loader's setting; ``'color'`` sets :attr:`JpegOrigin.colour`.
         with_data: Whether :attr:`JpegOrigin.data` is wanted.
+        strict: Raise where there is a problem.
 
     Raises:
-        PipelineError: The image was restored before, or is not what the decoder gave.
-        ImageReadError: The file is missing, corrupt or truncated, or CMYK.
+        PipelineError: The image was restored or resized before; with ``strict``, also changed.
+        ImageReadError: The file is missing; with ``strict``, also corrupt, truncated or CMYK.
     """
     colour = color_type.startswith("color")
+    where = f" ({results['img_path']})" if results.get("img_path") else ""
+    origin, decoded = JpegOrigin(colour=colour), None
     compressed = results.get("jpeg_quality")
     if compressed is not None:
         if "restorer" in compressed:
@@ -78,25 +94,39 @@ def find_origin(
                 f"{who} ({results.get('img_path')}): the image was restored before, by "
                 f"{compressed['restorer']!r}; keep one JpegRestore in the pipeline"
             )
-        return JpegOrigin(
+        data = results.get("jpeg_data")
+        origin = JpegOrigin(
             compressed["qtables"],
             "file" if compressed.get("source") in ("file", "estimated") else "given",
             compressed.get("orientation", 1),
             colour,
-            results.get("jpeg_data") if with_data else None,
+            data if with_data else None,
         )
-    path = results.get("img_path")
-    found = read_source(str(path), backend_args) if path else None
-    if found is None:
-        return JpegOrigin(colour=colour)
-    data, info = found
-    orientation = loaded_orientation(image, data, info, str(path), who)
-    return JpegOrigin(info.qtables, "file", orientation, colour, data if with_data else None)
+        decoded = None if data is None else decode_jpeg(data, max_pixels=None).pixels
+    elif (path := results.get("img_path")) and (data := read_jpeg(str(path), backend_args)):
+        try:
+            jpeg = decode_jpeg(data, str(path), max_pixels=None)
+        except ImageReadError as error:
+            if strict:
+                raise
+            return replace(origin, problem=str(error))
+        decoded = jpeg.pixels
+        orientation = loaded_orientation(image, decoded, jpeg.info.orientation, who + where)
+        origin = JpegOrigin(
+            jpeg.info.qtables, "file", orientation, colour, data if with_data else None
+        )
+    if decoded is None or _difference(image, decoded, origin.orientation) < _SAME_PIXELS:
+        return origin
+    problem = (
+        f"{who}{where}: the image is not what its JPEG decodes to: a transform before {who} has "
+        f"changed it; move {who} directly behind LoadImageFromFile"
+    )
+    if strict:
+        raise PipelineError(problem)
+    return replace(origin, qtables=None, data=None, problem=problem)
 
 
-def read_source(
-    path: str, backend_args: dict[str, Any] | None = None
-) -> tuple[bytes, JpegInfo] | None:
+def read_jpeg(path: str, backend_args: dict[str, Any] | None = None) -> bytes | None:
     """Read the JPEG that an image was loaded from, through mmengine's file backends.
 
     Args:
@@ -104,10 +134,10 @@ def read_source(
         backend_args: Settings of the file backend; ``None`` chooses it by the path's prefix.
 
     Returns:
-        The file's bytes and its header, or ``None`` where it is no JPEG.
+        The file's bytes, or ``None`` where it is no JPEG.
 
     Raises:
-        ImageReadError: The file is missing, unreadable, corrupt or truncated, or CMYK.
+        ImageReadError: The file is missing or unreadable.
     """
     try:
         data = bytes(fileio.get(path, backend_args=backend_args))
@@ -115,55 +145,39 @@ def read_source(
         raise ImageReadError(
             f"{path} cannot be read: {error}; check the path and backend_args"
         ) from error
-    if not is_jpeg(data):
-        return None
-    info = read_jpeg_info(data, name=path)
-    if info.components == 4:
-        raise ImageReadError(
-            f"{path} is a CMYK JPEG, which no restorer here takes; convert it to RGB first"
-        )
-    if info.truncated:
-        raise ImageReadError(
-            f"{path} is truncated: it ends before its end marker; fetch or export it again"
-        )
-    return data, info
+    return data if is_jpeg(data) else None
 
 
-def loaded_orientation(
-    image: np.ndarray, data: bytes, info: JpegInfo, path: str, who: str = "JpegRestore"
-) -> int:
-    """Return the EXIF orientation that the loader applied to ``image``: 1 if it applied none.
+def loaded_orientation(image: np.ndarray, decoded: np.ndarray, stated: int, who: str) -> int:
+    """Return the orientation that the loader applied to ``image``: 1 if it applied none.
 
     Loaders differ: OpenCV and Pillow turn the image with ``color_type='color'``, not with
-    ``'unchanged'`` or ``'color_ignore_orientation'``, and turbojpeg never does. The transform is
-    not told which one ran, so the image itself is asked: by its shape, and where the stored and
-    the turned image have the same shape, by which of the two it equals.
+    ``'unchanged'`` or ``'color_ignore_orientation'``; turbojpeg never does, and Pillow also goes
+    by an orientation that only XMP states. The transform is not told which one ran, so the image
+    itself is asked: which way of turning the stored pixels comes nearest to it.
 
     Args:
-        image: The image as loaded: uint8, (H, W, 3) BGR or (H, W) grey.
-        data: The file's bytes.
-        info: The file's header.
-        path: For the message.
-        who: Name of the transform that asks, for the message.
+        image: The image as loaded: uint8, (H, W, 3) BGR or grey.
+        decoded: The file's pixels as they are stored: uint8, (H, W, 3) RGB or (H, W) grey.
+        stated: Orientation that EXIF states, 1-8.
+        who: Name of the transform that asks, and of the file, for the message.
 
     Raises:
-        PipelineError: ``image`` has neither shape, so it was resized or cropped.
-        ImageReadError: The file had to be decoded for this, and cannot be.
+        PipelineError: ``image`` has the file's shape in no orientation, so it was resized or
+            cropped.
     """
-    stored = (info.height, info.width)
-    turned = stored[::-1] if info.orientation >= 5 else stored
-    if image.shape[:2] not in (stored, turned):
+    for turns in ((1, stated), range(1, 9)):
+        differences = {turn: _difference(image, decoded, turn) for turn in turns}
+        found = min(differences, key=lambda turn: differences[turn])  # of equal ones the first
+        if differences[found] < _SAME_PIXELS:
+            return found
+    if differences[found] == float("inf"):
         raise PipelineError(
-            f"{who} ({path}): the image is {image.shape[:2]} but its file is {stored} (H, W): it "
-            f"was resized, cropped or padded before; move {who} directly behind LoadImageFromFile"
+            f"{who}: the image is {image.shape[:2]} but its file is {decoded.shape[:2]} (H, W): it "
+            f"was resized, cropped or padded before; move {who.split()[0]} directly behind "
+            "LoadImageFromFile"
         )
-    if info.orientation == 1 or stored != turned:
-        return info.orientation if image.shape[:2] == turned else 1
-    decoded = decode_jpeg(data, name=path).pixels
-    loaded, as_stored = _grey(image[..., ::-1] if image.ndim == 3 else image), _grey(decoded)
-    as_turned = apply_orientation(as_stored, info.orientation)
-    differs = [np.abs(loaded - other).mean() for other in (as_stored, as_turned)]
-    return info.orientation if differs[1] < differs[0] else 1
+    return found
 
 
 def loader_orientation(
@@ -172,9 +186,9 @@ def loader_orientation(
     who: str,
     backend_args: dict[str, Any] | None = None,
 ) -> int:
-    """Return the EXIF orientation that the loader applied to a pipeline's image.
+    """Return the orientation that the loader applied to a pipeline's image.
 
-    It is 1 for an image that is not from a JPEG, or from one whose header cannot be read: how its
+    It is 1 for an image that is not from a JPEG, or from one that cannot be decoded here: how its
     pixels lie in the file is not known then.
 
     Args:
@@ -190,15 +204,40 @@ def loader_orientation(
     if not path:
         return 1
     try:
-        found = read_source(str(path), backend_args)
-        return 1 if found is None else loaded_orientation(image, *found, str(path), who)
+        data = read_jpeg(str(path), backend_args)
+        if data is None:
+            return 1
+        info = read_jpeg_info(data, scans=False, name=str(path))
+        is_stored = image.shape[:2] == (info.height, info.width)
+        if is_stored and info.orientation == 1 and _XMP_ORIENTATION not in data:
+            return 1  # as most files are: nothing to find out
+        jpeg = decode_jpeg(data, str(path), max_pixels=None)
     except ImageReadError:
         return 1
+    return loaded_orientation(image, jpeg.pixels, jpeg.info.orientation, f"{who} ({path})")
 
 
 def undo_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turn upright ``pixels`` (H, W, ...) back to how a file of this orientation stores them."""
     return apply_orientation(pixels, _UNDO.get(orientation, orientation))
+
+
+def _difference(image: np.ndarray, decoded: np.ndarray, orientation: int) -> float:
+    """Return by how much a loaded image differs from its file's pixels, turned like it.
+
+    It is the mean absolute difference of the channel in which that is largest; infinite where the
+    shapes differ. Where one of them is grey, luma is compared.
+    """
+    turned = apply_orientation(decoded, orientation)
+    loaded = rgb_or_grey(image)
+    if loaded.shape[:2] != turned.shape[:2]:
+        return float("inf")
+    if loaded.ndim != turned.ndim:
+        # Luma in the file, and that of its colours clipped to 0-255, differ by more.
+        return float(np.abs(_grey(loaded) - _grey(turned)).mean()) / 4
+    if np.array_equal(loaded, turned):
+        return 0.0
+    return float(np.abs(loaded.astype(np.float32) - turned).mean(axis=(0, 1)).max())
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:

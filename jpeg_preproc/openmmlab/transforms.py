@@ -12,7 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from jpeg_preproc.corruptions import Corruption, Jpeg, parse_corruption
-from jpeg_preproc.defaults import MODEL_RESTORER, TILE
+from jpeg_preproc.defaults import MAX_PIXELS, MODEL_RESTORER, TILE
 from jpeg_preproc.errors import PipelineError, QualityError, errors_named
 from jpeg_preproc.jpeg import (
     SUBSAMPLINGS,
@@ -24,7 +24,7 @@ from jpeg_preproc.jpeg import (
 )
 from jpeg_preproc.openmmlab.device import require_device
 from jpeg_preproc.openmmlab.pixels import in_layout_of, rgb_or_grey
-from jpeg_preproc.openmmlab.place import require_decoder_pixels
+from jpeg_preproc.openmmlab.place import as_loaded, require_decoder_pixels
 from jpeg_preproc.openmmlab.restore import image_path, restore_loaded
 from jpeg_preproc.openmmlab.source import find_origin, loader_orientation, undo_orientation
 from jpeg_preproc.restorers.engine import DTYPES, JpegRestorer
@@ -51,7 +51,7 @@ class JpegCompress(BaseTransform):
 
     Required Keys:
 
-    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img (uint8, or the same numbers in float32; (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
 
     Modified Keys:
@@ -111,7 +111,8 @@ class JpegCompress(BaseTransform):
             made = Jpeg(qf, self.subsampling).apply(
                 undo_orientation(rgb_or_grey(image), orientation)
             )
-        results["img"] = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        pixels = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        results["img"] = as_loaded(results, pixels)
         results["jpeg_data"] = made.data
         results["jpeg_quality"] = {
             "qf": qf,
@@ -158,7 +159,7 @@ class JpegCorrupt(BaseTransform):
 
     Required Keys:
 
-    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img (uint8, or the same numbers in float32; (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
 
     Modified Keys:
@@ -210,7 +211,8 @@ class JpegCorrupt(BaseTransform):
                 Path(path).name if path else "",
                 self.seed,
             )
-        results["img"] = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        pixels = in_layout_of(image, apply_orientation(made.pixels, orientation))
+        results["img"] = as_loaded(results, pixels)
         for key in ("img_shape", "ori_shape"):
             if key in results:
                 results[key] = results["img"].shape[:2]
@@ -244,9 +246,14 @@ class JpegRestore(BaseTransform):
     that stands there. A file with an EXIF orientation is restored as stored, where its grid of 8x8
     blocks starts at the corner, and turned again as the loader had turned it.
 
+    What the loader has decoded goes on. An image whose file is refused here (CMYK, truncated,
+    lossless), or whose pixels a transform between has changed, is restored without the file's
+    tables: by what its pixels show, or not at all where they show nothing; ``jpeg_quality`` says
+    so, and why. With ``strict`` it is an error.
+
     Required Keys:
 
-    - img (uint8, (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
+    - img (uint8, or the same numbers in float32; (H, W, 3) BGR, (H, W) or (H, W, 1) grey)
     - img_path (optional; absent or ``None`` for an image that is not from a file)
     - jpeg_quality (optional; left by ``JpegCompress`` or ``JpegCorrupt``, and then used instead of
       the file's)
@@ -262,9 +269,11 @@ class JpegRestore(BaseTransform):
       when blind), ``source`` (``'file'``: the file's own tables; ``'given'``: the config's ``qf``
       or those of ``JpegCompress``; ``'earlier'``: an earlier compression than the file's;
       ``'grid'``: a compression whose grid starts elsewhere than at the corner; ``'estimated'``:
-      from pixels; ``'blind'``), ``confidence`` (0-1, or ``None`` when blind), ``qtables``
-      ((T, 8, 8) in natural order or ``None``) and ``restorer``. To find it in the data samples,
-      add it to ``meta_keys`` of ``PackDetInputs`` or ``PackSegInputs``.
+      from pixels; ``'blind'``; ``'unrestored'``: it is larger than ``max_pixels``),
+      ``confidence`` (0-1, or ``None`` when blind), ``qtables`` ((T, 8, 8) in natural order or
+      ``None``), ``restorer`` and ``problem`` (why the file's tables were not used, or ``None``). To
+      find it in the data samples, add it to ``meta_keys`` of
+      ``PackDetInputs`` or ``PackSegInputs``.
 
     The network is loaded when the first image comes, once in each process, and is not pickled, so
     dataloader workers get their own under ``fork`` and ``spawn`` alike. Same input, same output.
@@ -290,13 +299,15 @@ class JpegRestore(BaseTransform):
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
         keep: Folder in which restored images are kept, and looked for before they are restored;
             to be another one for other settings. ``None`` keeps none.
+        strict: Refuse an image whose file's tables cannot be used, instead of letting it pass.
+        max_pixels: An image of more pixels is left as it is; ``None`` restores any.
 
     Raises:
         UnknownRestorerError: At construction: there is no such restorer.
         QualityError: At construction: ``qf`` is none of the above, or ``strength`` outside 0-1.
         PipelineError: At a place behind ``Resize``, ``Crop``, ``Pad``, ``Flip`` and their like, an
             image of another dtype or number of channels, or a device that cannot be used.
-        ImageReadError: The file is corrupt or truncated.
+        ImageReadError: The file is missing; with ``strict``, also corrupt, truncated or CMYK.
         WeightsError: The weights file is damaged.
     """
 
@@ -312,6 +323,8 @@ class JpegRestore(BaseTransform):
         consistent: bool = False,
         strength: float | None = None,
         keep: str | None = None,
+        strict: bool = False,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         weights_path(restorer)  # an unknown name fails here, not in a worker an hour later
         if dtype not in DTYPES:
@@ -326,6 +339,8 @@ class JpegRestore(BaseTransform):
         self.consistent = consistent
         self.strength = None if strength is None else validate_strength(strength)
         self.keep = keep
+        self.strict = strict
+        self.max_pixels = max_pixels
         self._engine: JpegRestorer | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -338,10 +353,12 @@ class JpegRestore(BaseTransform):
             self.backend_args,
             self.color_type,
             with_data=self.consistent,
+            strict=self.strict,
         )
-        ((results["img"], results["jpeg_quality"]),) = restore_loaded(
-            self.engine(), [image], [origin], self.qf, self.restorer, [image_path(results)]
+        ((pixels, results["jpeg_quality"]),) = restore_loaded(
+            self.engine(), [image], [origin], [image_path(results)], self.qf, self.restorer
         )
+        results["img"] = as_loaded(results, pixels)
         return results
 
     def engine(self) -> JpegRestorer:
@@ -361,6 +378,7 @@ class JpegRestore(BaseTransform):
                 self.tile,
                 consistent=self.consistent,
                 strength=self.strength,
+                max_pixels=self.max_pixels,
             )
         return self._engine
 
@@ -372,5 +390,6 @@ class JpegRestore(BaseTransform):
             f"{type(self).__name__}(restorer={self.restorer!r}, qf={self.qf!r}, "
             f"device={self.device!r}, dtype={self.dtype!r}, tile={self.tile}, "
             f"backend_args={self.backend_args}, color_type={self.color_type!r}, "
-            f"consistent={self.consistent}, strength={self.strength})"
+            f"consistent={self.consistent}, strength={self.strength}, strict={self.strict}, "
+            f"max_pixels={self.max_pixels})"
         )

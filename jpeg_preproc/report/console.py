@@ -10,20 +10,34 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table as RichTable
+from rich.text import Text
 
-from jpeg_preproc.report.tables import Table
+from jpeg_preproc.report.tables import Table, printable
 
 _FILE_COLUMNS = 200
 
 
-def console(stderr: bool = False) -> Console:
+class LineConsole(Console):
+    """A console that prints what it did not write itself without being led astray by it."""
+
+    def print_line(self, text: str, style: str | None = None) -> None:
+        """Print text as one line, whole and without markup; see :func:`printable`."""
+        self.print(printable(text), markup=False, soft_wrap=True, style=style)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the caller: rich would end the program as if it had failed."""
+        raise BrokenPipeError
+
+
+def console(stderr: bool = False) -> LineConsole:
     """Return a console that keeps numbers in one colour, and lines whole where output is a file."""
-    output = Console(stderr=stderr, highlight=False)
+    output = LineConsole(stderr=stderr, highlight=False)
     if not output.is_terminal:
         # Rich would otherwise assume 80 columns and fold tables in logs.
         output.width = _FILE_COLUMNS
@@ -32,7 +46,15 @@ def console(stderr: bool = False) -> Console:
 
 def print_error(error: Exception) -> None:
     """Print what is wrong on standard error, on one line that can be copied."""
-    console(stderr=True).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+    console(stderr=True).print_line(f"error: {error}", style="red")
+
+
+class _DescriptionColumn(TextColumn):
+    def render(self, task: Task) -> Text:
+        """Return the description, which often is a file's name, made printable."""
+        text = super().render(task)
+        text.plain = printable(text.plain)
+        return text
 
 
 def progress(description: str, output: Console | None = None) -> Progress:
@@ -55,7 +77,7 @@ def progress(description: str, output: Console | None = None) -> Progress:
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
+        _DescriptionColumn("{task.description}", markup=False),
         console=output or console(stderr=True),
     )
 
@@ -65,7 +87,7 @@ def print_tables(tables: Sequence[Table], output: Console | None = None) -> None
     target = output or console()
     for table in tables:
         # A line of its own: rich folds a title to the width of its table.
-        target.print(f"[bold]{escape(table.title)}[/]")
+        target.print(f"[bold]{escape(printable(table.title))}[/]")
         drawn = RichTable()
         for index, column in enumerate(table.columns):
             # On a narrow terminal a cell of several figures folds; a name stays whole.
@@ -73,5 +95,5 @@ def print_tables(tables: Sequence[Table], output: Console | None = None) -> None
                 escape(column), justify="right" if index else "left", no_wrap=index == 0
             )
         for row in table.rows:
-            drawn.add_row(*(escape(cell) for cell in row))
+            drawn.add_row(*(escape(printable(cell)) for cell in row))
         target.print(drawn)

@@ -11,6 +11,7 @@ import csv
 import io
 import math
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,9 +160,29 @@ def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def printable(text: str) -> str:
+    r"""Return text on one line in which nothing but letters, signs and spaces is left as it is.
+
+    Names of files may hold what moves a terminal's cursor, turns the direction of writing, or is no
+    character at all.
+
+    >>> printable("a\x1b[2J\n\u202egpj.exe")
+    'a\\x1b[2J\\n\\u202egpj.exe'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one
+        if one.isprintable() or unicodedata.category(one) == "Zs"
+        else one.encode("unicode_escape").decode("ascii")
+        for one in text
+    )
+
+
 def _cell(text: str) -> str:
-    """Escape what would end a cell of a pipe table."""
-    return text.replace("|", r"\|").replace("\n", " ")
+    """Escape what would end a cell of a pipe table, and what would be HTML or a link."""
+    text = printable(text.replace("\n", " "))
+    return text.replace("|", r"\|").replace("<", "&lt;").replace("](", r"]\(")
 
 
 def _csv(rows: Sequence[FlatRow]) -> str:

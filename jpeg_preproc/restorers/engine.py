@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
+from jpeg_preproc.defaults import IMAGE_RESTORER, MAX_PIXELS, TILE
 from jpeg_preproc.errors import QualityError, UnknownRestorerError, errors_named
 from jpeg_preproc.jpeg import QfChoice, apply_orientation
 from jpeg_preproc.jpeg.samples import FileSamples, read_samples
@@ -79,6 +79,8 @@ class JpegRestorer:
             it. Without, what the weights' manifest says for an image's quality, else 1.
         compile: Run the network through ``torch.compile``. The first image takes about half a
             minute, and so does the first of a second size; what is compiled then serves all sizes.
+        max_pixels: Most pixels of a file that is read; ``None`` for any number. Pixels that are
+            given are restored whatever their number.
 
     Raises:
         UnknownRestorerError: Unknown name or ``dtype``.
@@ -104,6 +106,7 @@ class JpegRestorer:
         consistent: bool = False,
         compile: bool = False,
         strength: float | None = None,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         if dtype not in DTYPES:
             raise UnknownRestorerError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
@@ -126,6 +129,7 @@ class JpegRestorer:
         self.tile = tile
         self.batch_size = batch_size
         self.consistent = consistent
+        self.max_pixels = max_pixels
 
     @overload
     def __call__(
@@ -171,7 +175,7 @@ class JpegRestorer:
             QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
         """
         items = image if isinstance(image, (list, tuple)) else [image]
-        decoded = [decode_input(item) for item in items]
+        decoded = [decode_input(item, self.max_pixels) for item in items]
         restored = self.restore([item for item, _ in decoded], qf, qtables, on_tile)
         results = [
             replace(result, image=apply_orientation(result.image, orientation))

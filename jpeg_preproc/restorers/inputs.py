@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg import LoadedImage, load_image
 
@@ -40,8 +41,8 @@ class DecodedImage:
         return cls(image.pixels, image.info.qtables, image.data, image.name)
 
 
-def decode_input(item: ImageInput) -> tuple[DecodedImage, int]:
-    """Read a file, or check that what is given is pixels.
+def decode_input(item: ImageInput, max_pixels: int | None = MAX_PIXELS) -> tuple[DecodedImage, int]:
+    """Read a file of at most ``max_pixels``, or check that what is given is pixels.
 
     Returns:
         The image, and the EXIF orientation still to be applied to it, 1-8.
@@ -51,7 +52,7 @@ def decode_input(item: ImageInput) -> tuple[DecodedImage, int]:
             shape.
     """
     if not isinstance(item, np.ndarray):
-        loaded = load_image(item)
+        loaded = load_image(item, max_pixels=max_pixels)
         return DecodedImage.of(loaded), loaded.orientation
     if item.dtype != np.uint8:
         raise ImageReadError(

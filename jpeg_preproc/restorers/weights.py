@@ -25,6 +25,7 @@ from jpeg_preproc.io import sha256_bytes, write_bytes_atomic, write_json_atomic
 from jpeg_preproc.restorers.contract import Restorer
 from jpeg_preproc.restorers.registry import build_restorer
 
+_DICTIONARIES = ("settings", "training", "measured", "strength")
 #: Weights that come with the package.
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -101,13 +102,21 @@ def read_manifest(path: str | os.PathLike[str]) -> WeightsManifest:
     """
     source = Path(path).with_suffix(".json")
     try:
-        return WeightsManifest(**json.loads(source.read_text(encoding="utf-8")))
+        manifest = WeightsManifest(**json.loads(source.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise WeightsError(
             f"{source}: no manifest beside the weights; get the file that came with them"
         ) from None
     except (ValueError, TypeError) as error:
         raise WeightsError(f"{source}: not a manifest of restorer weights: {error}") from error
+    kinds = {"parameters": int, **dict.fromkeys(_DICTIONARIES, dict)}
+    for key, value in vars(manifest).items():
+        if not isinstance(value, kinds.get(key, str)):
+            raise WeightsError(
+                f"{source}: its {key!r} is {value!r}, not of type "
+                f"{kinds.get(key, str).__name__}; get the manifest that came with the weights"
+            )
+    return manifest
 
 
 def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, WeightsManifest]:
@@ -122,7 +131,13 @@ def load_weights(name: str | os.PathLike[str]) -> tuple[Restorer, WeightsManifes
     """
     path = weights_path(name)
     state, manifest = read_state(path)
-    network = build_restorer(manifest.restorer, manifest.preset, **manifest.settings)
+    try:
+        network = build_restorer(manifest.restorer, manifest.preset, **manifest.settings)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path.with_suffix('.json')}: {manifest.restorer} cannot be built with its settings "
+            f"{manifest.settings} ({error}); get the manifest that came with the weights"
+        ) from error
     fill(network, state, source=str(path))
     return network.eval(), manifest
 
@@ -142,9 +157,16 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], WeightsManifest]:
             f"{manifest.sha256[:16]}…; the file is damaged or another one: fetch it again"
         )
     try:
-        return load_safetensors(data), manifest
+        state = load_safetensors(data)
     except SafetensorError as error:
         raise WeightsError(f"{path}: not a safetensors file ({error}); fetch it again") from error
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(
+                f"{path}: its tensor {name} holds NaN or infinite numbers, so that every image "
+                "would come out black or white; take weights from before the training diverged"
+            )
+    return state, manifest
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:

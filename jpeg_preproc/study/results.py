@@ -59,7 +59,7 @@ def write_run(
         rows = [row for row in run.rows if not row.is_finer]
         written.append(plot_metric(rows, "value", plot, title, "mAP or mIoU (%)"))
     except JpegPreprocError as error:
-        console(stderr=True).print(f"no plot: {error}", markup=False)
+        console(stderr=True).print_line(f"no plot: {error}")
     return written
 
 
@@ -109,7 +109,7 @@ def print_run(
     if run.outdated:
         notes.print(f"Measured {len(run.outdated)} condition(s) again, because of what changed:")
     for line in run.outdated:
-        notes.print(f"  {line}", markup=False, soft_wrap=True)
+        notes.print_line(f"  {line}")
 
 
 def print_left_out(run: JobsRun) -> bool:
@@ -122,7 +122,7 @@ def print_left_out(run: JobsRun) -> bool:
         for entry in entries:
             named = entry["file"] in entry["reason"]
             text = entry["reason"] if named else f"{entry['file']}: {entry['reason']}"
-            notes.print(f"  {text}", markup=False, soft_wrap=True)
+            notes.print_line(f"  {text}")
     return bool(run.skipped or run.failed)
 
 

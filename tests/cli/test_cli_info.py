@@ -25,7 +25,7 @@ def jpeg(tmp_path, photo):
 
 
 def test_all_that_a_jpeg_says(command, jpeg):
-    code, output, errors = command("info", jpeg)
+    code, output, errors = command("info", "--history", jpeg)
     assert (code, errors) == (0, "")
     for part in (
         f"{jpeg}: JPEG, 184x120 (upright 120x184), {jpeg.stat().st_size:,} bytes",
@@ -45,7 +45,7 @@ def test_all_that_a_jpeg_says(command, jpeg):
 
 
 def test_json_says_the_same(command, jpeg):
-    code, output, _ = command("info", jpeg, jpeg, "--json")
+    code, output, _ = command("info", jpeg, jpeg, "--json", "--history")
     assert code == 0
     first, second = json.loads(output)
     assert first == second
@@ -74,10 +74,10 @@ def test_json_says_the_same(command, jpeg):
 def test_an_earlier_compression_is_a_hint(command, tmp_path, photo):
     image = np.tile(photo, (2, 2, 1))
     (tmp_path / "twice.jpg").write_bytes(compress_jpeg(roundtrip(image, 50), 85))
-    _, output, _ = command("info", tmp_path / "twice.jpg")
+    _, output, _ = command("info", tmp_path / "twice.jpg", "--history")
     pattern = r"probably compressed before, at about QF (49|50|51): restore with --qf \1"
     assert re.search(pattern, output)
-    _, output, _ = command("info", tmp_path / "twice.jpg", "--json")
+    _, output, _ = command("info", "--history", tmp_path / "twice.jpg", "--json")
     (found,) = json.loads(output)
     assert found["earlier_qf"] in (49, 50, 51)
     assert found["earlier_gain_nats_per_block"] > 1
@@ -111,7 +111,7 @@ def test_files_whose_pixels_cannot_be_read_still_say_what_they_can(command, tmp_
     Image.fromarray(photo).convert("CMYK").save(tmp_path / "cmyk.jpg")
     Image.fromarray(photo).save(tmp_path / "rgb.jpg", keep_rgb=True)
     code, output, _ = command(
-        "info", *(tmp_path / f"{name}.jpg" for name in ("cut", "cmyk", "rgb"))
+        "info", "--history", *(tmp_path / f"{name}.jpg" for name in ("cut", "cmyk", "rgb"))
     )
     assert code == 0
     assert "TRUNCATED" in output
@@ -127,3 +127,22 @@ def test_what_is_no_image_is_named_and_the_rest_is_shown(command, tmp_path, jpeg
     assert "QF 30" in output
     assert "text.jpg" in errors
     assert "absent.jpg does not exist" in errors
+
+
+def test_a_jpeg_is_decoded_only_if_its_history_is_asked_for(command, jpeg, monkeypatch):
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", lambda self: pytest.fail())
+    code, output, _ = command("info", jpeg)
+    assert code == 0
+    assert "not looked for: give --history" in output
+    _, output, _ = command("info", jpeg, "--json")
+    assert "--history" in json.loads(output)[0]["pixels_not_looked_at"]
+
+
+def test_what_is_too_large_is_not_decoded(command, tmp_path, jpeg):
+    Image.new("RGB", (184, 120)).save(tmp_path / "a.png")
+    arguments = ("info", "--history", tmp_path / "a.png", jpeg, "--max-pixels")
+    code, output, errors = command(*arguments, 184 * 120 - 1)
+    assert code == 1
+    for name, said in (("a.png", errors), ("photo.jpg", output)):
+        assert f"{name} has 184x120 pixels, more than the 22079 that are allowed" in said
+    assert command(*arguments, 184 * 120)[0] == 0

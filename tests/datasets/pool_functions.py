@@ -29,6 +29,15 @@ def square_or_die(value: int) -> int:
     return value * value
 
 
+def die_twice(folder: Path) -> str:
+    """Kill the worker for the first two calls with a folder, as if another had taken its memory."""
+    if folder.suffix == ".fragile":
+        (folder / str(os.getpid())).touch()
+        if len(list(folder.iterdir())) <= 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return folder.name
+
+
 def leave_pid_and_linger(folder: Path) -> None:
     (folder / str(os.getpid())).touch()
     time.sleep(60)

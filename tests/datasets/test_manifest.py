@@ -87,3 +87,11 @@ def test_a_damaged_manifest_is_refused(tmp_path, content):
     (tmp_path / MANIFEST).write_text(content)
     with pytest.raises(DatasetError, match="damaged"):
         TreeManifest(tmp_path, SETTINGS)
+
+
+@pytest.mark.parametrize("name", [".manifest.jsonl.0123abcd", ".manifest.json.0123abcd"])
+def test_a_run_that_was_killed_as_it_began_is_begun_anew(tmp_path, name):
+    (tmp_path / name).write_text("half")
+    with TreeManifest(tmp_path, SETTINGS) as manifest:
+        assert not manifest.resumed
+        assert [path.name for path in tmp_path.iterdir()] == [JOURNAL]

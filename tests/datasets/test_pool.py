@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pool_functions import (
+    die_twice,
     index_of_worker,
     square,
     square_or_die,
@@ -68,6 +69,14 @@ def test_a_task_that_kills_its_worker_is_the_only_one_lost(chunk):
     assert all(isinstance(outcome.error, WorkerCrashError) for outcome in outcomes if outcome.error)
 
 
+def test_a_task_whose_workers_die_of_something_else_is_not_blamed(tmp_path):
+    tasks = [tmp_path / name for name in ("a", "b.fragile", "c", "d.fragile")]
+    for task in tasks:
+        task.mkdir()
+    outcomes = list(rewrite_images(tasks, die_twice, 2))
+    assert {outcome.result for outcome in outcomes} == {task.name for task in tasks}
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_stop_ends_an_endless_run_and_loses_no_outcome(workers):
     done: list[int] = []
@@ -95,6 +104,30 @@ def test_the_first_signal_asks_and_the_second_insists():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_does_not_reach_what_starts_workers(tmp_path):
+    script = (
+        "import os, signal\n"
+        "from multiprocessing import forkserver\n"
+        "from pathlib import Path\n"
+        "from jpeg_preproc.datasets.pool import start_worker_server\n"
+        "start_worker_server()\n"
+        "pid = forkserver._forkserver._forkserver_pid\n"
+        "lines = Path(f'/proc/{pid}/status').read_text().splitlines()\n"
+        "blocked = next(line for line in lines if line.startswith('SigBlk'))\n"
+        "print(int(blocked.split()[1], 16) >> (signal.SIGINT - 1) & 1)\n"
+        "print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))\n"
+    )
+    paths = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["1", "False"], done.stderr
 
 
 def test_workers_do_not_outlive_a_killed_parent(tmp_path):

@@ -8,8 +8,8 @@ import torch
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from jpeg_preproc import JpegRestorer
-from jpeg_preproc.errors import FileError
-from jpeg_preproc.files import FileRestorer, Job, restore_files
+from jpeg_preproc.errors import DatasetError, FileError
+from jpeg_preproc.files import FileRestorer, Job, output_held, restore_files
 from jpeg_preproc.files import restore as restore_module
 from jpeg_preproc.jpeg.encode import Encoding
 
@@ -205,3 +205,30 @@ def test_progress_counts_tiles_of_large_images(jobs, restorer):
     assert done[-1] == 2
     assert 0 < done[0] < 1
     assert len({fraction for fraction in done if 0 < fraction < 1}) >= 1
+
+
+def test_a_result_whose_name_is_too_long_skips_that_file_alone(jobs, restorer, tmp_path):
+    name = "n" * 251
+    long = Job(jobs[0].source.rename(tmp_path / f"{name}.jpg"), tmp_path / "out" / f"{name}.webp")
+    settings = FileRestorer(restorer, encoding=Encoding("webp"))
+    summary = restore_files([long, jobs[1]], settings)
+    assert [outcome.job for outcome in summary.done] == [jobs[1]]
+    assert "the name of its result is too long" in summary.skipped[0].reason
+    fits = Job(long.source, long.target.with_suffix(".png"))
+    assert restore_files([fits], FileRestorer(restorer)).new == 1
+
+
+def test_a_folder_is_written_by_one_run_at_a_time_and_cleared_of_what_others_left(jobs, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".a.png.0123abcd").touch()
+    with output_held(jobs, out):
+        assert list(out.iterdir()) == []
+        with pytest.raises(DatasetError, match="out is being written by another process"):
+            output_held(jobs, out).__enter__()
+        single = [Job(jobs[0].source, out / "single.png")]
+        with output_held(single, out / "single.png"):  # a file of its own is not held
+            pass
+    with output_held(jobs, out):
+        pass
+    assert list(out.iterdir()) == []

@@ -356,3 +356,11 @@ def test_is_jpeg_looks_at_the_signature(photo: np.ndarray) -> None:
     assert is_jpeg(compress_jpeg(photo, 50))
     assert not is_jpeg(b"\xff\xd8")
     assert not is_jpeg(b"\x89PNG")
+
+
+def test_a_file_of_millions_of_segments_is_refused(photo: np.ndarray) -> None:
+    data = compress_jpeg(photo, 50)
+    comment = b"\xff\xfe\0\2"
+    assert read_jpeg_info(data[:2] + comment * 9000 + data[2:]).qf == 50
+    with pytest.raises(ImageReadError, match="more than 10000 marker segments"):
+        read_jpeg_info(data[:2] + comment * 100_000 + data[2:])

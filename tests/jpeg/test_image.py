@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,7 +148,6 @@ def rgb16_tiff() -> bytes:
         (rgb16_png(), "png"),
         (rgb16_tiff(), "tif"),
         (b"P6 2 2 65535\n" + bytes(24), "ppm"),
-        (saved(Image.new("RGB", (4, 4)), "SGI", bpc=2), "sgi"),
     ],
 )
 def test_more_than_8_bits_are_refused_with_the_command_that_mends_it(
@@ -212,6 +212,61 @@ def test_a_file_that_is_no_image_is_named(data: bytes, tmp_path: Path) -> None:
         load_image(path)
 
 
+@pytest.mark.parametrize("kind", ["EPS", "ICNS", "BLP", "DDS", "SGI", "TGA", "ICO", "MSP"])
+def test_a_format_on_no_list_is_not_opened_whatever_the_name(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "photo.jpg"
+    mode = {"BLP": "P", "MSP": "1"}.get(kind, "RGB")
+    path.write_bytes(saved(Image.new(mode, (16, 16)), kind))
+    with Image.open(path) as picture:  # Pillow itself would
+        assert picture.format == kind
+    monkeypatch.setitem(Image.OPEN, kind, (lambda *_: pytest.fail("it was opened"), None))
+    with pytest.raises(ImageReadError, match=r"photo\.jpg is no image that is opened here"):
+        load_image(path)
+
+
+def test_every_plain_and_raw_netpbm_format_is_read() -> None:
+    bits = np.array([[0, 255, 0], [255, 255, 0]], np.uint8)
+    grey = np.array([[0, 7, 200], [255, 1, 2]], np.uint8)
+    text = b" ".join(b"%d" % value for value in grey.flat)
+    for data, expected in (
+        (b"P1 3 2\n1 0 1\n0 0 1\n", bits),  # 1 is black
+        (b"P4 3 2\n" + bytes((0b10100000, 0b00100000)), bits),
+        (b"P2 3 2 255\n" + text, grey),
+        (b"P5 3 2 255\n" + grey.tobytes(), grey),
+        (b"P3 2 1 255\n" + text, grey.reshape(1, 2, 3)),
+        (b"P6 2 1 255\n" + grey.tobytes(), grey.reshape(1, 2, 3)),
+    ):
+        np.testing.assert_array_equal(load_image(data).pixels, expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("raised", [ZeroDivisionError, NotImplementedError, AssertionError])
+def test_whatever_a_decoder_raises_is_one_error(
+    kind: str, raised: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "odd.img"
+    path.write_bytes(saved(Image.new("RGB", (8, 8)), kind))
+
+    def load(self: object) -> None:
+        raise raised("inside")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(ImageReadError, match=r"odd\.img (is corrupt|cannot be decoded).*inside"):
+        load_image(path)
+
+
+def test_too_little_memory_is_not_taken_for_a_damaged_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(self: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    for kind in ("PNG", "JPEG"):
+        with pytest.raises(MemoryError):
+            load_image(saved(Image.new("RGB", (8, 8)), kind))
+
+
 def test_empty_and_missing_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "empty.png"
     path.touch()
@@ -221,13 +276,36 @@ def test_empty_and_missing_files_are_named(tmp_path: Path) -> None:
         load_image(tmp_path / "absent.png")
 
 
-def test_large_images_pass_and_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = saved(Image.new("L", (100, 60)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
-    assert load_image(data).pixels.shape == (60, 100)  # Pillow warns here, we do not
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2999)
-    with pytest.raises(ImageReadError, match="MAX_IMAGE_PIXELS"):
-        load_image(data)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_large_images_pass_and_larger_ones_are_refused(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = saved(Image.new("L", (100, 60)), kind)
+    # Ours is the limit, and Pillow's is as it was afterwards.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    for limit in (6000, None):
+        assert load_image(data, max_pixels=limit).pixels.shape[:2] == (60, 100)
+    with pytest.raises(ImageReadError, match=r"100x60 pixels, more than the 5999.*--max-pixels"):
+        load_image(data, "a", max_pixels=5999)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def claiming(width: int, height: int, scans: int = 1) -> bytes:
+    """A progressive JPEG whose header claims a size, and whose first scan comes so many times."""
+    data = saved(Image.new("L", (8, 8)), "JPEG", progressive=True)
+    frame = data.index(b"\xff\xc2")
+    data = data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
+    start = data.index(b"\xff\xda")
+    return data[:start] + data[start:-2] * scans + data[-2:]
+
+
+def test_a_few_bytes_that_claim_much_are_refused_by_the_header() -> None:
+    begin = time.perf_counter()
+    with pytest.raises(ImageReadError, match=r"13000x13000 pixels, more than the 100000000"):
+        load_image(claiming(13000, 13000))
+    with pytest.raises(ImageReadError, match=r"has \d+ scans of 9000x9000 pixels"):
+        load_image(claiming(9000, 9000, 60))
+    assert time.perf_counter() - begin < 2
 
 
 def test_reading_in_threads_leaves_the_warning_filters_alone(photo: np.ndarray) -> None:

@@ -207,6 +207,39 @@ def test_a_loader_given_as_a_class_is_found():
     assert names(with_jpeg_restore(config).test_pipeline) == RESTORED["pipeline"]
 
 
+def test_a_loader_inside_a_wrapper_has_it_behind_itself_there():
+    inner = [LOAD, RESIZE, dict(type="LoadTrackAnnotations")]
+    frames = [dict(type="TransformBroadcaster", transforms=inner), dict(type="PackTrackInputs")]
+    changed = with_jpeg_restore(Config(dict(test_pipeline=frames))).test_pipeline
+    assert names(changed) == ["TransformBroadcaster", "PackTrackInputs"]
+    assert names(changed[0].transforms) == [
+        *("LoadImageFromFile", "JpegRestore", "Resize", "LoadTrackAnnotations")
+    ]
+    assert names(inner) == ["LoadImageFromFile", "Resize", "LoadTrackAnnotations"]
+    with pytest.raises(PipelineError, match="take where='pipeline'"):
+        with_jpeg_restore(config_of(test_pipeline=frames), where="preprocessor")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (dict(backend="lmdb", db_path="d"), dict(backend="lmdb", db_path="d")),
+        (dict(backend="disk"), None),
+    ],
+)
+def test_where_bytes_come_from_is_carried_over_in_its_old_form_too(given, expected):
+    load = dict(type="LoadImageFromFile", file_client_args=given)
+    changed = with_jpeg_restore(Config(dict(test_pipeline=[load, RESIZE]))).test_pipeline
+    assert changed[1].backend_args == changed[0].backend_args == expected
+    assert "file_client_args" not in changed[0]
+
+
+def test_strictness_reaches_the_transform():
+    for where in RESTORED:
+        config = config_of(test_pipeline=[LOAD, RESIZE, PACK])
+        assert with_jpeg_restore(config, where=where, strict=True).test_pipeline[1].strict is True
+
+
 @pytest.mark.parametrize("own", [None, dict(imports="os", allow_failed_imports=True)])
 def test_the_packages_import_is_added(own):
     config = config_of(test_pipeline=[LOAD, PACK], **({"custom_imports": own} if own else {}))

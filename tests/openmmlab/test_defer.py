@@ -153,7 +153,9 @@ def test_wrong_pixels_and_files_are_named(photo_file):
     results = run([LOAD], photo_file)
     photo_file.write_bytes(photo_file.read_bytes()[:-300])
     with pytest.raises(ImageReadError, match=r"photo\.jpg is truncated"):
-        JpegDefer([PACK])(results)
+        JpegDefer([PACK], strict=True)(results)
+    (sample,) = [JpegDefer([PACK])(results)["data_samples"]]
+    assert "is truncated" in sample.origin.problem
     with pytest.raises(PipelineError, match="drop the alpha channel"):
         JpegDefer([PACK])(dict(img=np.zeros((9, 9, 4), np.uint8), img_path=None))
 

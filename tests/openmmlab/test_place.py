@@ -82,6 +82,13 @@ def test_pixels_of_a_loader_pass_unchanged(shape):
     assert require_decoder_pixels(results, "JpegRestore") is results["img"]
 
 
+def test_float32_of_whole_numbers_is_taken_for_the_uint8_it_was():
+    image = np.arange(256, dtype=np.float32).reshape(16, 16)
+    found = require_decoder_pixels(dict(img=image), "JpegRestore")
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, image)
+
+
 @pytest.mark.parametrize(
     "results,words",
     [
@@ -90,7 +97,10 @@ def test_pixels_of_a_loader_pass_unchanged(shape):
         (loaded(pad_shape=(9, 7)), "pad_shape"),
         (loaded(homography_matrix=np.eye(3)), "homography_matrix"),
         ({**loaded(), "ori_shape": (18, 14)}, "cropped, resized or padded"),
-        (loaded(dtype=np.float32), "to_float32=False"),
+        (loaded(dtype=np.float64), "float64"),
+        ({**loaded(), "img": np.full((9, 7, 3), 0.5, np.float32)}, "whole numbers of 0-255"),
+        ({**loaded(), "img": np.full((9, 7, 3), 256, np.float32)}, "whole numbers of 0-255"),
+        ({**loaded(), "img": np.full((9, 7, 3), np.nan, np.float32)}, "whole numbers of 0-255"),
         (loaded(dtype=np.uint16), "uint16"),
         (loaded((9, 7, 4)), "color_type='color'"),
         (dict(img_path="a/b.jpg"), "missing"),

@@ -25,7 +25,7 @@ from jpeg_preproc.errors import (
     UnknownRestorerError,
     WeightsError,
 )
-from jpeg_preproc.jpeg import compress_jpeg, qtables_from_qf
+from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, qtables_from_qf
 from jpeg_preproc.openmmlab import JpegCompress, JpegCorrupt, JpegRestore
 from jpeg_preproc.restorers.engine import JpegRestorer
 
@@ -358,12 +358,85 @@ def test_restoring_twice_is_refused(photo_file, weights):
 # --- bad files
 
 
-def test_a_truncated_file_is_named(photo_file, weights):
-    # OpenCV before 5 fills the rest with grey and says nothing.
-    results = run([LOAD], photo_file)
-    photo_file.write_bytes(photo_file.read_bytes()[:-300])
-    with pytest.raises(ImageReadError, match=r"photo\.jpg is truncated"):
-        JpegRestore(weights)(results)
+def cmyk(photo):
+    stream = io.BytesIO()
+    Image.fromarray(photo).convert("CMYK").save(stream, "JPEG", quality=20)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("backend", ["cv2", "pillow"])
+@pytest.mark.parametrize(
+    "damage,words",
+    [
+        (lambda photo: compress_jpeg(photo, 20)[:-2] + bytes(600), "truncated"),
+        (cmyk, "CMYK"),
+    ],
+    ids=["truncated", "cmyk"],
+)
+def test_a_file_that_the_loader_decodes_goes_on_by_an_estimate(
+    tmp_path, photo, backend, damage, words
+):
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(damage(photo))
+    load = LOAD | dict(imdecode_backend=backend)
+    before = run([load], path)["img"]
+    result = run([load, dict(type="JpegRestore", restorer="nano")], path)
+    quality = result["jpeg_quality"]
+    assert words in quality["problem"] and "bad.jpg" in quality["problem"]
+    assert quality["source"] in ("estimated", "grid")
+    by_pixels = JpegRestore("nano")(array_results(before))
+    np.testing.assert_array_equal(result["img"], by_pixels["img"])
+    assert by_pixels["jpeg_quality"]["problem"] is None
+    with pytest.raises(ImageReadError, match=rf"bad\.jpg.*{words}"):
+        run([load, dict(type="JpegRestore", restorer="nano", strict=True)], path)
+
+
+def test_pixels_that_an_unknown_transform_has_changed_are_not_restored_by_the_files_tables(
+    tmp_path, photo
+):
+    path = tmp_path / "fine.jpg"
+    path.write_bytes(compress_jpeg(photo, 96))
+
+    @TRANSFORMS.register_module(name="ToyCorrupt", force=True)
+    class ToyCorrupt:
+        def __call__(self, results):
+            rgb = np.ascontiguousarray(results["img"][..., ::-1])
+            results["img"] = decode_jpeg(compress_jpeg(rgb, 7)).pixels[..., ::-1]
+            return results
+
+    steps = [LOAD, dict(type="ToyCorrupt"), dict(type="JpegRestore", restorer="nano", qf="file")]
+    quality = run(steps, path)["jpeg_quality"]
+    assert (quality["source"], quality["qf"] < 20) == ("estimated", True)
+    assert "a transform before JpegRestore has changed it" in quality["problem"]
+    with pytest.raises(PipelineError, match=r"fine\.jpg.*has changed it"):
+        run([*steps[:2], steps[2] | dict(strict=True)], path)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_an_image_that_is_too_large_is_left_as_it_is(photo, grey):
+    image = photo[..., 0] if grey else photo
+    restore = JpegRestore("nano", max_pixels=image.shape[0] * image.shape[1] - 1)
+    result = restore(array_results(image))
+    np.testing.assert_array_equal(result["img"], image)
+    quality = result["jpeg_quality"]
+    assert (quality["source"], quality["qf"], quality["qtables"]) == ("unrestored", None, None)
+    assert "184x120 pixels are more than max_pixels=22079" in quality["problem"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [dict(type="JpegRestore", restorer="nano")],
+        [dict(type="JpegCompress", qf=10), dict(type="JpegRestore", restorer="nano")],
+        [dict(type="JpegCorrupt", corruption="jpeg:10")],
+    ],
+    ids=["restore", "both", "corrupt"],
+)
+def test_float32_of_a_loader_stays_float32(photo_file, steps):
+    expected = run([LOAD, *steps], photo_file)["img"]
+    result = run([LOAD | dict(to_float32=True), *steps], photo_file)["img"]
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, expected)
 
 
 def test_a_16_bit_png_says_what_to_set(tmp_path, weights):
@@ -420,7 +493,8 @@ def test_repr_shows_every_setting(weights):
     )
     assert repr(JpegRestore(weights, qf="blind", tile=None)) == (
         f"JpegRestore(restorer={weights!r}, qf='blind', device='cpu', dtype='fp32', tile=None, "
-        "backend_args=None, color_type='unchanged', consistent=False, strength=None)"
+        "backend_args=None, color_type='unchanged', consistent=False, strength=None, "
+        "strict=False, max_pixels=100000000)"
     )
 
 

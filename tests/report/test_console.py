@@ -6,7 +6,8 @@ import io
 
 from rich.console import Console
 
-from jpeg_preproc.report import Table, console, print_tables, progress
+from jpeg_preproc.report import Table, console, print_error, print_tables, progress
+from jpeg_preproc.report.tables import markdown_table
 
 
 def printed(width: int, *tables: Table) -> str:
@@ -46,3 +47,34 @@ def test_progress_shows_count_estimate_and_item():
         bar.refresh()
     text = stream.getvalue()
     assert all(part in text for part in ("compressing [1]", "3/4", "ETA", "[a].jpg"))
+
+
+EVIL = "a\x1b[31m\x07\r\n\u202egpj\udcff.jpg"
+HARMLESS = r"a\x1b[31m\x07\r\n\u202egpj\udcff.jpg"
+
+
+def test_names_that_would_lead_a_terminal_astray_are_shown_as_escapes(capsys):
+    console().print_line(EVIL)
+    print_error(ValueError(EVIL))
+    found = capsys.readouterr()
+    assert found.out == HARMLESS + "\n"
+    assert found.err == f"error: {HARMLESS}\n"
+    assert HARMLESS in printed(200, Table("", ("name", "n"), ((EVIL, "1"),)))
+    stream = io.StringIO()
+    with progress("", Console(file=stream, width=200)) as bar:
+        bar.add_task(EVIL, total=1)
+    text = stream.getvalue()  # rich itself takes the bell and the carriage return away
+    assert r"a\x1b[31m" in text and text.strip().isprintable()
+
+
+def test_letters_signs_and_spaces_of_all_kinds_stay_as_they_are(capsys):
+    text = "Größe 50\u00a0% \u2192 \u202f写真.jpg"
+    console().print_line(text)
+    assert capsys.readouterr().out == text + "\n"
+
+
+def test_names_in_markdown_are_neither_html_nor_links_nor_cells():
+    table = Table("", ("name",), (("<script>|[x](http://y)" + EVIL,),))
+    line = markdown_table(table).splitlines()[-1]
+    assert "&lt;script>\\|[x]\\(http://y)" in line
+    assert line.isprintable()

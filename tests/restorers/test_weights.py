@@ -106,3 +106,31 @@ def test_what_is_shipped_is_whole_and_small():
         assert manifest.licence and manifest.training["data"]
         assert weights_path(name).stat().st_size < 10e6
         assert all(value.isfinite().all() for value in network.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    "entries,words",
+    [
+        ({"settings": {"nonsense": 1}}, "cannot be built with its settings.*nonsense"),
+        ({"sha256": None}, "'sha256' is None, not of type str"),
+        ({"settings": None}, "'settings' is None, not of type dict"),
+        ({"parameters": "many"}, "'parameters' is 'many', not of type int"),
+    ],
+)
+def test_a_manifest_with_a_wrong_entry_is_named(saved, entries, words):
+    _, path = saved
+    manifest = path.with_suffix(".json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | entries))
+    with pytest.raises(WeightsError, match=rf"mine\.json.*{words}"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(saved, value):
+    network, path = saved
+    name, parameter = next(iter(network.named_parameters()))
+    with torch.no_grad():
+        parameter.view(-1)[3] = value
+    save_weights(network, path, preset="nano")
+    with pytest.raises(WeightsError, match=rf"mine\.safetensors: its tensor {name} holds NaN"):
+        load_weights(path)

@@ -18,7 +18,7 @@ from jpeg_preproc.evaluation.task import Measurement
 from jpeg_preproc.report import result_tables
 from jpeg_preproc.stats.bootstrap import interval, recovery_interval
 from jpeg_preproc.stats.comparisons import holm
-from jpeg_preproc.study.compare import compare_models
+from jpeg_preproc.study.compare import compare_models, differences
 from jpeg_preproc.study.comparison_rows import ModelResults, check_one_protocol
 from jpeg_preproc.study.spec import Comparisons
 

@@ -127,7 +127,7 @@ def test_a_run_ended_in_the_middle_goes_on_to_the_same_result(
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
     assert "Traceback" not in errors
     assert journal.exists() and not (out / "qf40/manifest.json").exists()
-    (out / "qf10/val2017/.000.jpg.k1ll3d__").write_bytes(b"half")
+    (out / "qf10/val2017/.000.jpg.0123abcd").write_bytes(b"half")
     capfd.readouterr()
 
     assert compress(source, out, "--workers", 0) == 0

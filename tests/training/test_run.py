@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("mmengine", reason="training needs mmengine")
 
+import mmengine.runner.runner
 import torch
 from mmengine.config import Config
 
@@ -148,3 +149,53 @@ def test_compiled_losses_are_the_same(config):
         gradients[bool(compiled)] = runner.model.restorer.head.weight.grad
     assert losses[True] == pytest.approx(losses[False], rel=1e-5)
     torch.testing.assert_close(gradients[True], gradients[False], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkpoint_that_a_kill_left_half_is_passed_over_for_the_one_before(
+    config, tmp_path, monkeypatch
+):
+    run(config, "first")
+    work = tmp_path / "work"
+    (work / "last_checkpoint").write_text("")  # as a kill may leave it
+    whole = work / f"iter_{config.train_cfg.max_iters}.pth"
+    half = work / f"iter_{config.train_cfg.max_iters + 2}.pth"
+    half.write_bytes(whole.read_bytes()[:5000])
+    tried, resume = [], GuardedRunner.resume
+
+    def noted(self, filename, *rest, **settings):
+        tried.append(Path(filename))
+        resume(self, filename, *rest, **settings)
+        assert self.iter == 4
+
+    monkeypatch.setattr(GuardedRunner, "resume", noted)
+    config.resume = True
+    config.train_cfg.max_iters += 2
+    assert whole.name == "iter_4.pth"
+    run(config, "second")
+    assert tried == [half, whole]
+    assert torch.load(half, weights_only=False)["meta"]["iter"] == 6
+    for path in work.glob("iter_*.pth"):
+        path.write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"none of its .* checkpoints can be read"):
+        run(config, "third")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_full_disk_ends_the_training_and_keeps_the_checkpoint_before(
+    config, tmp_path, monkeypatch
+):
+    write = mmengine.runner.runner.save_checkpoint
+
+    def on_full_disk(checkpoint, filename, **settings):
+        write(checkpoint, filename, **settings)
+        if checkpoint["meta"]["iter"] > 2:
+            path = Path(filename)
+            path.write_bytes(path.read_bytes()[:1000])
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mmengine.runner.runner, "save_checkpoint", on_full_disk)
+    with pytest.raises(TrainingError, match=r"iter_4\.pth cannot be written .*No space left"):
+        run(config, "full")
+    assert sorted(path.name for path in (tmp_path / "work").glob("*.pth")) == ["iter_2.pth"]
+    assert not list((tmp_path / "work").glob(".*"))

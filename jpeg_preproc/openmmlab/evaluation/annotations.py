@@ -5,45 +5,166 @@ from __future__ import annotations
 import hashlib
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jpeg_preproc.datasets.coco import read_annotation_json
 from jpeg_preproc.errors import AnnotationError
+from jpeg_preproc.evaluation.testset import none_usable
 from jpeg_preproc.io import sha256_bytes, write_json_atomic, write_text_atomic
 
+# What mmdet's CocoDataset and its CocoMetric read of each annotation, and what to do without it.
+_DATASET_KEYS = {
+    "id": "number them from 1",
+    "image_id": "name the image of each",
+    "category_id": "name the category of each",
+    "bbox": "give each its [left, top, width, height]",
+    "area": "give each its area in pixels, for boxes width times height",
+}
+_METRIC_KEYS = {"iscrowd": "set it to 0 for single objects"}
+_IMAGE_KEYS = dict.fromkeys(("id", "file_name", "height", "width"), "export the file again")
 
-def drop_bad_xml(leaf: Any, folder: Path) -> list[dict[str, str]]:
-    """Take ids without a readable XML file out of a VOC list: ``XMLDataset`` fails on them.
+
+def drop_bad_xml(leaf: Any, folder: Path, classes: Collection[str] = ()) -> list[dict[str, str]]:
+    """Take blank lines, and ids without an XML file that ``XMLDataset`` reads, out of a VOC list.
 
     Args:
         leaf: Config of the dataset; its ``ann_file`` is changed if there are any.
         folder: Where the shortened list is written.
+        classes: Classes whose objects are read; all, if empty.
 
     Returns:
         ``{'file': ..., 'reason': ...}`` of each id that was taken out.
+
+    Raises:
+        AnnotationError: None is left.
     """
     root = Path(str(leaf.get("data_root") or ""))
     listed = root / leaf["ann_file"]
     part = str((leaf.get("data_prefix") or {}).get("sub_data_root", ""))
     annotations = root / part / leaf.get("ann_subdir", "Annotations")
+    images = root / part / leaf.get("img_subdir", "JPEGImages")
     kept, bad = [], []
-    for line in listed.read_text(encoding="utf-8").splitlines():
-        path = annotations / f"{line.strip()}.xml"
-        try:
-            ElementTree.parse(path)
-        except FileNotFoundError:
-            bad.append({"file": str(path), "reason": f"{path} does not exist; {listed} names it"})
-        except (OSError, ElementTree.ParseError) as error:
-            bad.append({"file": str(path), "reason": f"{path} cannot be parsed: {error}"})
+    lines = listed.read_text(encoding="utf-8").splitlines()
+    for name in filter(None, map(str.strip, lines)):
+        path = annotations / f"{name}.xml"
+        reason = _xml_fault(path, images / f"{name}.jpg", classes)
+        if reason is None:
+            kept.append(name)
         else:
-            kept.append(line.strip())
-    if bad:
+            bad.append({"file": str(path), "reason": f"{path} {reason}; {listed} names it"})
+    if not kept:
+        raise none_usable(len(bad), bad)
+    if kept != lines:
         text = "".join(f"{name}\n" for name in kept)
         target = folder / f"{listed.stem}-{sha256_bytes(text.encode())[:8]}.txt"
         leaf.ann_file = str(write_text_atomic(target, text).resolve())
     return bad
+
+
+def _xml_fault(path: Path, image: Path, classes: Collection[str]) -> str | None:
+    """Return what ``XMLDataset`` would fail on in a file; ``None`` if nothing."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except FileNotFoundError:
+        return "does not exist"
+    except (OSError, ElementTree.ParseError) as error:
+        return f"cannot be parsed: {error}"
+    needed = [("size/width", int), ("size/height", int)] if root.find("size") is not None else []
+    if not needed and not image.is_file():
+        return f"has no <size>, and its image {image} does not exist"
+    places: list[tuple[ElementTree.Element, str, Callable[[str], Any]]]
+    places = [(root, tag, kind) for tag, kind in needed]
+    for entry in root.findall("object"):
+        name = entry.findtext("name")
+        if name is None:
+            return "has an <object> without <name>"
+        if classes and name not in classes:
+            continue
+        if entry.find("difficult") is not None:
+            places.append((entry, "difficult", int))
+        sides = ("xmin", "ymin", "xmax", "ymax")
+        places += [(entry, f"bndbox/{side}", lambda text: int(float(text))) for side in sides]
+    for place, tag, number in places:
+        text = place.findtext(tag)
+        try:
+            number(text or "")
+        except (ValueError, OverflowError):
+            found = "lacks" if text is None else f"has {text!r} as"
+            return f"{found} the number <{'><'.join(tag.split('/'))}>"
+    return None
+
+
+def check_coco(path: Path, metric: Any = None) -> set[Any]:
+    """Check that all is in an annotation file of COCO's form that mmdet and pycocotools read.
+
+    They would raise a bare KeyError, some only after all images, or count wrongly in silence.
+
+    Args:
+        path: The file.
+        metric: Config of the ``CocoMetric`` that reads it; ``None`` for a dataset.
+
+    Returns:
+        The ids of its images.
+
+    Raises:
+        AnnotationError: Something is missing or stands there twice; the message says what to do.
+    """
+    document = _read_json(path)
+    parts: list[Any] = [document.get(part) for part in ("images", "annotations", "categories")]
+    if not all(
+        isinstance(part, list) and all(isinstance(entry, dict) for entry in part) for part in parts
+    ):
+        raise AnnotationError(
+            f"{path} is not of COCO's form: it needs lists of images, annotations and categories; "
+            "check ann_file"
+        )
+    images, annotations, categories = parts
+    needs = dict(_DATASET_KEYS)
+    if metric is not None:
+        kinds = metric.get("metric", "bbox")
+        segments = {"segmentation": "give each its polygons or RLE"}
+        needs |= _METRIC_KEYS | (segments if "segm" in kinds else {})
+    for what, entries, keys in (
+        ("images", images, _IMAGE_KEYS),
+        ("annotations", annotations, needs),
+        ("categories", categories, {"id": "number them", "name": "name them"}),
+    ):
+        for key, mend in keys.items():
+            lacking = [index for index, entry in enumerate(entries) if entry.get(key) is None]
+            if lacking:
+                raise AnnotationError(
+                    f"{path}: {len(lacking)} of its {len(entries)} {what} have no {key!r}, the "
+                    f"first of them {what}[{lacking[0]}]; {mend}"
+                )
+    for entry in annotations:
+        box = entry["bbox"]
+        if not isinstance(box, list) or len(box) != 4:
+            raise AnnotationError(
+                f"{path}: annotation {entry.get('id')} has the bbox {box!r}; "
+                f"{_DATASET_KEYS['bbox']}"
+            )
+    ids = _unique(path, "images", images)
+    if 0 in _unique(path, "annotations", annotations) and metric is not None:
+        raise AnnotationError(
+            f"{path}: an annotation has the id 0, and pycocotools takes its match for none; number "
+            "them from 1"
+        )
+    return ids
+
+
+def _unique(path: Path, what: str, entries: Sequence[Mapping[str, Any]]) -> set[Any]:
+    """Return the ids of entries, none of which may stand there twice."""
+    seen: set[Any] = set()
+    for entry in entries:
+        if entry["id"] in seen:
+            raise AnnotationError(
+                f"{path}: two of its {what} have the id {entry['id']!r}, so that one of them would "
+                "not count; give each its own"
+            )
+        seen.add(entry["id"])
+    return seen
 
 
 def check_classes(dataset: Any) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import mmengine.fileio as fileio
+import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from jpeg_preproc.errors import AnnotationError, ImageReadError, PipelineError
+from jpeg_preproc.errors import AnnotationError, ImageReadError
 from jpeg_preproc.evaluation.testset import ImageFiles, read_mask
 from jpeg_preproc.io import sha256_bytes
 from jpeg_preproc.jpeg import is_jpeg, read_jpeg_info
-from jpeg_preproc.openmmlab.config import loader_index
+from jpeg_preproc.openmmlab.config import loader_backend, loader_index
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
 
 _MEND = "check that it is an image and undamaged, or take it out of the annotations"
@@ -26,16 +27,20 @@ _LOAD_ERRORS = (OSError, AssertionError, SyntaxError, ValueError, cv2.error)
 class ImageCheck:
     """Load images as the pipeline of one dataset does, and say what is wrong with one."""
 
-    def __init__(self, leaf: Any) -> None:
+    def __init__(self, leaf: Any, dataset: Any, ignored: Collection[int] = (255,)) -> None:
+        """Read what the config says of the images.
+
+        Args:
+            leaf: Config of the dataset.
+            dataset: The dataset, built.
+            ignored: Values of segmentation masks that count as no class.
+        """
         step = leaf.pipeline[loader_index(leaf.pipeline)]
         self.load = TRANSFORMS.build(step)
-        if getattr(self.load, "to_float32", False):
-            raise PipelineError(
-                "LoadImageFromFile gives float32 in the test pipeline; set to_float32=False, JPEG "
-                "compresses uint8"
-            )
-        self.backend_args = getattr(self.load, "backend_args", None)
+        self.backend_args = loader_backend(step)
         self.root = _root(leaf)
+        self.classes = len(dataset.metainfo.get("classes") or ())
+        self.ignored = ignored
 
     def __call__(self, record: Mapping[str, Any]) -> ImageFiles:
         """Return the image's files, its mask among them if it has one.
@@ -70,23 +75,40 @@ class ImageCheck:
         hashes = [(Path(path).name, sha256_bytes(data))]
         if "reduce_zero_label" in record and record.get("seg_map_path"):
             mask = str(record["seg_map_path"])
-            content = _check_mask(mask, image.shape[:2], self.backend_args)
+            content = self._check_mask(mask, image.shape[:2], record)
             hashes.append((Path(mask).name, sha256_bytes(content)))
         if record.get("instances"):  # those of VOC stand in files of their own
             hashes.append(("instances", sha256_bytes(repr(record["instances"]).encode())))
         return ImageFiles(path, tuple(hashes))
 
-
-def _check_mask(path: str, shape: tuple[int, int], backend_args: dict[str, Any] | None) -> bytes:
-    """Return the bytes of a segmentation mask that can be decoded and has its image's shape."""
-    try:
-        data = bytes(fileio.get(path, backend_args=backend_args))
-    except FileNotFoundError as error:
-        raise AnnotationError(f"{path}: the mask does not exist") from error
-    except OSError as error:
-        raise AnnotationError(f"{path}: the mask cannot be read: {error}") from error
-    read_mask(data, path, shape)
-    return data
+    def _check_mask(self, path: str, shape: tuple[int, int], record: Mapping[str, Any]) -> bytes:
+        """Return the bytes of a mask of its image's shape, each value of which has a meaning."""
+        try:
+            data = bytes(fileio.get(path, backend_args=self.backend_args))
+        except FileNotFoundError as error:
+            raise AnnotationError(f"{path}: the mask does not exist") from error
+        except OSError as error:
+            raise AnnotationError(f"{path}: the mask cannot be read: {error}") from error
+        labels = read_mask(data, path, shape)
+        if labels.ndim != 2:
+            raise AnnotationError(
+                f"{path}: the mask has {labels.shape[2]} channels, as a picture of it has; give "
+                "grey or palette images with the class of each pixel"
+            )
+        values = {int(value) for value in np.unique(labels)}
+        meant = values
+        if (mapping := record.get("label_map")) is not None:
+            meant = {mapping.get(value, value) for value in values}
+        if record.get("reduce_zero_label"):  # as mmseg does, where 0 is ignored
+            meant = {255 if value in (0, 255) else value - 1 for value in meant}
+        known = {*range(self.classes), *self.ignored}
+        if self.classes and not meant <= known:
+            raise AnnotationError(
+                f"{path}: the mask has the values {sorted(values)[:20]}, and the data set "
+                f"{self.classes} classes, from 0, with {sorted(self.ignored)} for none; map the "
+                "others, or set ignore_index"
+            )
+        return data
 
 
 def _root(leaf: Any) -> str:

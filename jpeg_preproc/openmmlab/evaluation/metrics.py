@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,40 @@ _KNOWN = (
 )
 
 
-def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float]]:
+def is_worker_death(error: Exception) -> bool:
+    """Tell whether an error is torch's, of a worker of a ``DataLoader`` that has died."""
+    return type(error) is RuntimeError and "DataLoader worker (pid" in str(error)
+
+
+@contextmanager
+def metric_errors_named(metrics: Sequence[Any], files: Sequence[str]) -> Iterator[None]:
+    """Turn what a metric raises into one error that names it and the files it was given.
+
+    Args:
+        metrics: The metrics, built or as configs, one of which is at work.
+        files: Annotation files and images that they read.
+
+    Raises:
+        JpegPreprocError: A metric has raised something.
+    """
+    try:
+        yield
+    except JpegPreprocError:
+        raise
+    except Exception as error:
+        if is_worker_death(error):  # it is raised wherever this process is
+            raise
+        names = ", ".join(map(transform_name, metrics))
+        said = " ".join(str(error).split()) or "no reason given"
+        raise JpegPreprocError(
+            f"{names} of test_evaluator fails on {', '.join(filter(None, files)) or 'its data'}: "
+            f"{type(error).__name__}: {said}; check that file and the metric's settings"
+        ) from error
+
+
+def evaluate(
+    evaluator: Evaluator, images: int, files: Sequence[str]
+) -> tuple[Figure, dict[str, float]]:
     """Let the metrics compute, and return the main one and all they report.
 
     ``CocoMetric`` rounds to three digits, too few for a share of a loss of one point; its AP is
@@ -41,25 +75,20 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
     Args:
         evaluator: The evaluator, which has processed all images.
         images: Number of those images.
+        files: Annotation files that the metrics read, for messages.
 
     Raises:
-        JpegPreprocError: The metrics report neither an mAP nor an mIoU.
+        JpegPreprocError: A metric fails, or the metrics report neither an mAP nor an mIoU.
         AnnotationError: There is no ground truth to compare with.
     """
-    replicates = _iou_replicates(evaluator)  # before the metrics forget what they have collected
+    with metric_errors_named(evaluator.metrics, files):
+        replicates = _iou_replicates(evaluator)  # before they forget what they have collected
     results: dict[str, float] = {}
     exact: BoxAp | None = None
     for metric in evaluator.metrics:
-        own = {key: float(number) for key, number in _report(metric, images).items()}
-        if "bbox" in getattr(metric, "metrics", ()) and getattr(metric, "outfile_prefix", None):
-            found = _coco_ap(metric)
-            if is_plain_coco(metric):
-                name = f"{metric.prefix}/" if metric.prefix else ""
-                own = {f"{name}{key}": round(value, 3) for key, value in found.parts.items()}
-            # A subclass may count differently; then its own figure stands.
-            named = {key.rsplit("/", 1)[-1]: value for key, value in own.items()}
-            if abs(found.mean - named.get("bbox_mAP", found.mean)) < 6e-4:
-                exact = found
+        with metric_errors_named([metric], files):
+            own, found = _own_results(metric, images)
+        exact = found or exact
         results |= own
     by_name = {key.rsplit("/", 1)[-1]: value for key, value in results.items()}
     if exact is not None:
@@ -75,6 +104,21 @@ def evaluate(evaluator: Evaluator, images: int) -> tuple[Figure, dict[str, float
         "bbox_mAP, mAP or mIoU: set test_evaluator to CocoMetric(metric='bbox'), VOCMetric or "
         "IoUMetric, with format_only=False"
     )
+
+
+def _own_results(metric: Any, images: int) -> tuple[dict[str, float], BoxAp | None]:
+    """Return what one metric reports, and box AP, unrounded, where its detections give the same."""
+    own = {key: float(number) for key, number in _report(metric, images).items()}
+    if "bbox" not in getattr(metric, "metrics", ()) or not getattr(metric, "outfile_prefix", None):
+        return own, None
+    found = _coco_ap(metric)
+    if is_plain_coco(metric):
+        name = f"{metric.prefix}/" if metric.prefix else ""
+        own = {f"{name}{key}": round(value, 3) for key, value in found.parts.items()}
+    # A subclass may count differently; then its own figure stands.
+    named = {key.rsplit("/", 1)[-1]: value for key, value in own.items()}
+    is_same = abs(found.mean - named.get("bbox_mAP", found.mean)) < 6e-4
+    return own, found if is_same else None
 
 
 def keep_boxes(evaluator: Evaluator, prefix: Path) -> None:

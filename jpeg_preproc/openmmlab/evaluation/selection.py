@@ -22,14 +22,12 @@ from jpeg_preproc.openmmlab.config import leaf_datasets, metric_configs
 from jpeg_preproc.openmmlab.evaluation.annotations import (
     annotation_digest,
     check_classes,
+    check_coco,
     drop_bad_xml,
     shorten_annotations,
 )
 from jpeg_preproc.openmmlab.evaluation.images import ImageCheck
 from jpeg_preproc.openmmlab.place import transform_name
-
-# What the datasets of mmdet and mmseg raise on a missing or malformed annotation file.
-_ANNOTATION_ERRORS = (OSError, AssertionError, ValueError, LookupError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,14 @@ def select_images(
     own_total = sum(len(processes.share(indices)) for indices in chosen)
     skipped = [entry for _, missing in datasets for entry in missing]
     images, ids = 0, set()
+    sets: list[tuple[str, set[Any]]] = []
+    for leaf, (dataset, _), indices in zip(leaves, datasets, chosen, strict=True):
+        own = {dataset.get_data_info(index).get("img_id") for index in indices}
+        sets.append((str(leaf.get("ann_file")), own))
+    _check_metrics(config, sets)
     digest = hashlib.sha256()
     for leaf, (dataset, _), indices in zip(leaves, datasets, chosen, strict=True):
-        check = ImageCheck(leaf)
+        check = ImageCheck(leaf, dataset, _ignored_values(config))
 
         def files(index: int, dataset: Any = dataset, check: ImageCheck = check) -> ImageFiles:
             return check(dataset.get_data_info(index))
@@ -110,17 +113,34 @@ def select_images(
     return Selection(images, tuple(skipped), digest.hexdigest())
 
 
+def _ignored_values(config: Config) -> set[int]:
+    """Return the values of masks that count as no class in some metric."""
+    return {255, *(metric.get("ignore_index", 255) for metric in metric_configs(config))}
+
+
 def _build(leaf: Any, folder: Path) -> tuple[Any, list[dict[str, str]]]:
     """Build one dataset; return it and what had to be left out for it to be built."""
     where = Path(str(leaf.get("data_root") or "")) / str(leaf.get("ann_file") or "")
+    kind = _class_of(leaf)
+    classes = (leaf.get("metainfo") or {}).get("classes")
+    if isinstance(classes, str):
+        raise AnnotationError(
+            f"classes={classes!r} is a string, of which each letter would be a class; give a "
+            f"tuple: classes=({classes!r},)"
+        )
     try:
-        missing = drop_bad_xml(leaf, folder) if _is_xml_dataset(leaf) else []
+        missing = []
+        if hasattr(kind, "sub_data_root"):  # mmdet's XMLDataset, such as VOCDataset
+            read = classes or (getattr(kind, "METAINFO", None) or {}).get("classes", ())
+            missing = drop_bad_xml(leaf, folder, read)
+        elif hasattr(kind, "COCOAPI") and where.suffix == ".json" and where.is_file():
+            check_coco(where)
         dataset = DATASETS.build(leaf)
         if hasattr(dataset, "full_init"):
             dataset.full_init()
-    except _ANNOTATION_ERRORS as error:
-        if isinstance(error, JpegPreprocError):
-            raise
+    except JpegPreprocError:
+        raise
+    except Exception as error:  # whatever such a dataset raises on what it does not expect
         raise AnnotationError(
             f"{where} cannot be read as {transform_name(leaf)}: {type(error).__name__}: {error}; "
             "check data_root and ann_file"
@@ -134,8 +154,8 @@ def _build(leaf: Any, folder: Path) -> tuple[Any, list[dict[str, str]]]:
     return dataset, missing
 
 
-def _is_xml_dataset(leaf: Any) -> bool:
-    """Tell whether a dataset is mmdet's ``XMLDataset``, such as ``VOCDataset``, before it is built.
+def _class_of(leaf: Any) -> Any:
+    """Return the class of a dataset before it is built; ``None`` where it is not found.
 
     mmdet is not imported for it: a segmenter's user may not have it.
     """
@@ -143,7 +163,38 @@ def _is_xml_dataset(leaf: Any) -> bool:
     if isinstance(kind, str):
         with DATASETS.switch_scope_and_registry(leaf.get("_scope_")) as registry:
             kind = registry.get(kind)
-    return hasattr(kind, "sub_data_root")
+    return kind
+
+
+def _check_metrics(config: Config, sets: Sequence[tuple[str, set[Any]]]) -> None:
+    """Check that each metric can tell the images of all test sets apart, and knows them.
+
+    Args:
+        config: The config.
+        sets: Annotation file of each test set, and ids of its images that are tested.
+    """
+    for metric in metric_configs(config):
+        if transform_name(metric) != "CocoMetric":
+            continue
+        seen: dict[Any, str] = {}
+        for name, ids in sets:
+            for number in ids:
+                if number in seen:
+                    raise AnnotationError(
+                        f"image id {number!r} is in {seen[number]} and in {name}, which are tested "
+                        "as one, and CocoMetric tells images apart by their ids; give each its "
+                        "own, or evaluate one data set at a time"
+                    )
+                seen[number] = name
+        if not metric.get("ann_file"):
+            continue
+        lacking = seen.keys() - check_coco(Path(metric["ann_file"]), metric)
+        if lacking:
+            raise AnnotationError(
+                f"{metric['ann_file']}, which CocoMetric compares with, lacks {len(lacking)} of "
+                f"the {len(seen)} images that are tested (id {min(lacking, key=str)!r}); evaluate "
+                "one data set at a time, or join their annotations in one file"
+            )
 
 
 def _evenly(lengths: Sequence[int], limit: int | None) -> list[list[int]]:

@@ -26,7 +26,12 @@ from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, tim
 from jpeg_preproc.evaluation.task import SEED, Measurement, advance, bytes_per_pixel
 from jpeg_preproc.evaluation.versions import OPENMMLAB
 from jpeg_preproc.io import sha256_file
-from jpeg_preproc.openmmlab.config import dataset_name, load_config, set_data_root
+from jpeg_preproc.openmmlab.config import (
+    dataset_name,
+    load_config,
+    metric_configs,
+    set_data_root,
+)
 from jpeg_preproc.openmmlab.evaluation.condition import (
     check_handed_on,
     left_by_corruption,
@@ -39,7 +44,9 @@ from jpeg_preproc.openmmlab.evaluation.metrics import (
     evaluate,
     image_ious,
     in_order_of_draws,
+    is_worker_death,
     keep_boxes,
+    metric_errors_named,
 )
 from jpeg_preproc.openmmlab.evaluation.network import load_model, quiet
 from jpeg_preproc.openmmlab.evaluation.selection import select_images
@@ -179,15 +186,33 @@ class OpenMMLabTask:
                 config = with_condition(self.config, condition, settings)
                 loader = self._loader(config)
                 time_pipelines(loader.dataset, clock)
-                evaluator = Evaluator(copy.deepcopy(config.test_evaluator))
+                metrics = metric_configs(config)
+                files = [str(metric.get("ann_file") or "") for metric in metrics]
+                with metric_errors_named(metrics, files):
+                    evaluator = Evaluator(copy.deepcopy(metrics))
                 evaluator.dataset_meta = loader.dataset.metainfo
+                loaders = [loader]
                 keep_boxes(evaluator, self.out_dir / "predictions" / name)
 
-            def share() -> _Share:
+            def test(loader: Any) -> _Share:
                 with self._preprocessing(config, clock), _without_traceback():
                     found, size = self._test(loader, evaluator, condition, clock, on_image)
                 kept = [metric.results for metric in evaluator.metrics]
                 return _Share(kept, found, clock.seconds(), size)
+
+            def share() -> _Share:
+                # Workers die of what happens outside too, as when the system runs out of memory.
+                for again in (self.num_workers, 0) if self.num_workers else ():
+                    try:
+                        return test(loaders.pop())
+                    except RuntimeError as error:
+                        if not is_worker_death(error):
+                            raise
+                        loaders.append(self._loader(config, again))
+                        time_pipelines(loaders[0].dataset, clock)
+                        for metric in evaluator.metrics:
+                            metric.results.clear()
+                return test(loaders.pop())
 
             shares = self.processes.each(share)
             clock.reset()
@@ -198,7 +223,7 @@ class OpenMMLabTask:
                     for metric, *parts in zip(evaluator.metrics, *kept, strict=True):
                         metric.results = self.merged(metric, parts)
                     ious = image_ious(evaluator)
-                    figure, results = evaluate(evaluator, self.images)
+                    figure, results = evaluate(evaluator, self.images, files)
                 return Measurement(
                     metric=figure.metric,
                     value=figure.value,
@@ -236,14 +261,14 @@ class OpenMMLabTask:
                     time_alone([*way, ("model", test)], records, clock)
         return clock.seconds()
 
-    def _loader(self, config: Config) -> Any:
+    def _loader(self, config: Config, num_workers: int | None = None) -> Any:
         """Return a loader of this process's images, one at a time, in the dataset's order."""
         loader = copy.deepcopy(dict(config.test_dataloader))
         for key in ("batch_sampler", "prefetch_factor", "drop_last"):
             loader.pop(key, None)
         loader.update(
             batch_size=1,
-            num_workers=self.num_workers,
+            num_workers=self.num_workers if num_workers is None else num_workers,
             persistent_workers=False,
             sampler=self._indices(),
         )
@@ -293,7 +318,9 @@ class OpenMMLabTask:
                     num_bytes, num_pixels = num_bytes + left["bytes"], num_pixels + height * width
                 map_to_original(outputs)
                 found += map(confident_boxes, outputs)
-                evaluator.process(data_samples=outputs, data_batch=batch)
+                paths = [str(sample.metainfo.get("img_path") or "") for sample in outputs]
+                with metric_errors_named(evaluator.metrics, paths):
+                    evaluator.process(data_samples=outputs, data_batch=batch)
             advance(on_image, position, self.images, self.processes)
         return found, (num_bytes, num_pixels)
 

@@ -10,7 +10,7 @@ import toysets
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from jpeg_preproc.errors import AnnotationError, PipelineError
+from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.openmmlab.config import leaf_datasets, load_config, metric_configs
 from jpeg_preproc.openmmlab.evaluation.selection import select_images
 
@@ -132,9 +132,9 @@ def test_the_digest_tells_images_and_annotations_apart(tmp_path, coco):
     "content,words",
     [
         (None, r"val\.json cannot be read as CocoDataset"),
-        ("{", r"val\.json cannot be read as CocoDataset"),
+        ("{", r"val\.json is no valid JSON"),
         ('{"images": []}', r"val\.json"),
-        ("[]", r"val\.json cannot be read as CocoDataset"),
+        ("[]", r"val\.json is not an annotation file of COCO"),
     ],
 )
 def test_a_bad_annotation_file_is_named(tmp_path, coco, content, words):
@@ -170,18 +170,32 @@ def test_no_usable_image_is_an_error(tmp_path, coco):
         select(toysets.detector_config(tmp_path, coco), tmp_path)
 
 
-def test_a_float_loader_is_refused_with_the_mend(tmp_path, coco):
+def test_a_float_loader_is_taken(tmp_path, coco):
     load = "dict(type='LoadImageFromFile', to_float32=True)"
-    with pytest.raises(PipelineError, match="to_float32=False"):
-        select(toysets.detector_config(tmp_path, coco, pipeline=load), tmp_path)
+    _, selection = select(toysets.detector_config(tmp_path, coco, pipeline=load), tmp_path)
+    assert (selection.images, selection.skipped) == (6, ())
+
+
+def with_other_ids(coco):
+    """The same images with ids of their own, in a second annotation file."""
+    document = json.loads((coco / "annotations" / "val.json").read_text())
+    for entry in document["images"]:
+        entry["id"] += 100
+    for entry in document["annotations"]:
+        entry["image_id"] += 100
+    path = coco / "annotations" / "second.json"
+    path.write_text(json.dumps(document))
+    return path
 
 
 def test_images_of_a_concatenation_are_chosen_from_all_parts(tmp_path, coco):
+    second = with_other_ids(coco)
     path = toysets.detector_config(tmp_path, coco)
     path.write_text(
         path.read_text()
         + "part = test_dataloader.pop('dataset')\n"
-        + "test_dataloader['dataset'] = dict(type='ConcatDataset', datasets=[part, part])\n"
+        + "test_dataloader['dataset'] = dict(type='ConcatDataset', datasets=[part, "
+        + f"dict(part, ann_file={str(second)!r})])\n"
         + "test_evaluator = dict(type='CocoMetric')\ndel part\n"
     )
     config, selection = select(path, tmp_path, limit=4)
@@ -245,3 +259,170 @@ def test_ids_without_a_readable_xml_are_named_and_left_out(tmp_path):
     assert "002.xml does not exist" in reasons[0] and "004.xml cannot be parsed" in reasons[1]
     kept = Path(leaf_datasets(config)[0].ann_file).read_text().split()
     assert kept == ["000", "001", "003", "005"]
+
+
+def edit(path, change):
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def without(part, key):
+    def change(document):
+        del document[part][1][key]
+
+    return change
+
+
+def setting(part, index, **values):
+    return lambda document: document[part][index].update(values)
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        (
+            without("annotations", "iscrowd"),
+            "1 of its 6 annotations have no 'iscrowd'.*set it to 0",
+        ),
+        (without("annotations", "area"), "no 'area', the first of them annotations.1.; give each"),
+        (without("annotations", "id"), "no 'id'.*number them from 1"),
+        (without("annotations", "category_id"), "no 'category_id'"),
+        (without("annotations", "bbox"), "no 'bbox'"),
+        (without("images", "height"), "1 of its 6 images have no 'height'"),
+        (without("images", "id"), "no 'id'"),
+        (lambda document: document.pop("categories"), "it needs lists of images, annotations and"),
+        (setting("annotations", 2, bbox=[1, 2, 3]), "annotation 3 has the bbox"),
+        (setting("annotations", 0, id=0), "id 0, and pycocotools takes its match for none"),
+        (setting("annotations", 0, id=2), "two of its annotations have the id 2"),
+        (setting("images", 0, id=11), "two of its images have the id 11"),
+    ],
+)
+def test_what_pycocotools_would_stumble_over_is_found_before_the_images(
+    tmp_path, coco, change, words
+):
+    edit(coco / "annotations" / "val.json", change)
+    with pytest.raises(AnnotationError, match=rf"val\.json.*{words}"):
+        select(toysets.detector_config(tmp_path, coco), tmp_path)
+
+
+def joined(tmp_path, coco, second, evaluator):
+    path = toysets.detector_config(tmp_path, coco)
+    path.write_text(
+        path.read_text()
+        + "part = test_dataloader.pop('dataset')\n"
+        + "test_dataloader['dataset'] = dict(type='ConcatDataset', datasets=[part, "
+        + f"dict(part, ann_file={str(second)!r})])\n"
+        + f"test_evaluator = {evaluator}\ndel part\n"
+    )
+    return path
+
+
+def test_sets_that_a_metric_cannot_tell_apart_are_refused(tmp_path, coco):
+    first = coco / "annotations" / "val.json"
+    path = joined(tmp_path, coco, first, "dict(type='CocoMetric')")
+    with pytest.raises(AnnotationError, match=r"image id \d+ is in annotations/val\.json and in"):
+        select(path, tmp_path)
+
+
+def test_a_metric_of_one_of_two_sets_is_refused(tmp_path, coco):
+    second, first = with_other_ids(coco), coco / "annotations" / "val.json"
+    metrics = [dict(type="CocoMetric", ann_file=str(file)) for file in (first, second)]
+    with pytest.raises(
+        AnnotationError, match=r"val\.json, which CocoMetric compares with, lacks 6"
+    ):
+        select(joined(tmp_path, coco, second, repr(metrics)), tmp_path)
+
+
+def test_an_evaluator_of_several_sets_is_refused_and_a_plain_one_unwrapped(tmp_path, coco):
+    first = coco / "annotations" / "val.json"
+    inner = f"metrics=[dict(type='CocoMetric', ann_file={str(first)!r})]"
+    path = toysets.detector_config(tmp_path, coco)
+    text = path.read_text()
+    path.write_text(f"{text}test_evaluator = dict(type='MultiDatasetsEvaluator', {inner})\n")
+    with pytest.raises(JpegPreprocError, match=r"MultiDatasetsEvaluator.*evaluate one at a time"):
+        select(path, tmp_path)
+    path.write_text(f"{text}test_evaluator = dict(type='Evaluator', {inner})\n")
+    config, _ = select(path, tmp_path)
+    assert [metric.type for metric in metric_configs(config)] == ["CocoMetric"]
+
+
+def test_classes_given_as_a_string_are_told_so(tmp_path, coco):
+    path = toysets.detector_config(tmp_path, coco)
+    path.write_text(path.read_text().replace("('box',)", "('box')"))
+    with pytest.raises(AnnotationError, match=r"'box' is a string.*classes=\('box',\)"):
+        select(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        (lambda mask: np.dstack([mask] * 3), "has 3 channels"),
+        (lambda mask: mask + np.uint8(7), r"has the values \[7, 8\], and the data set 2 classes"),
+    ],
+)
+def test_a_mask_that_is_none_leaves_its_image_out(tmp_path, voc, change, words):
+    mask = voc / "SegmentationClass" / "002.png"
+    Image.fromarray(change(np.array(Image.open(mask)))).save(mask)
+    _, selection = select(toysets.segmenter_config(tmp_path, voc), tmp_path)
+    (entry,) = selection.skipped
+    assert re.search(words, entry["reason"]) and str(mask) in entry["reason"]
+
+
+def test_values_of_a_mask_mean_what_mmseg_makes_of_them(tmp_path, voc):
+    mask = voc / "SegmentationClass" / "002.png"
+    labels = np.array(Image.open(mask))
+    labels[0, 0] = 255
+    Image.fromarray(labels).save(mask)
+    path = toysets.segmenter_config(tmp_path, voc)
+    assert select(path, tmp_path)[1].skipped == ()
+    # With reduce_zero_label 0 is ignored and the classes stand at 1 and 2.
+    labels[0, 1] = 2
+    Image.fromarray(labels).save(mask)
+    assert len(select(path, tmp_path)[1].skipped) == 1
+    path.write_text(path.read_text().replace("img_suffix", "reduce_zero_label=True, img_suffix"))
+    assert select(path, tmp_path)[1].skipped == ()
+
+
+@pytest.mark.parametrize(
+    "old,new,words",
+    [
+        ("bndbox>", "polygon>", "lacks the number <bndbox><xmin>"),
+        ("<name>box</name>", "", "has an <object> without <name>"),
+        ("<width>64</width>", "", "lacks the number <size><width>"),
+        ("<ymax>", "<ymax>x", r"has 'x\d+' as the number <bndbox><ymax>"),
+        ("<difficult>0", "<difficult>no", "has 'no' as the number <difficult>"),
+    ],
+)
+def test_xml_that_lacks_what_mmdet_reads_is_named_and_left_out(tmp_path, voc, old, new, words):
+    path = toysets.voc_boxes(tmp_path, voc)
+    annotation = voc / "Annotations" / "001.xml"
+    annotation.write_text(annotation.read_text().replace(old, new))
+    _, selection = select(path, tmp_path)
+    (entry,) = selection.skipped
+    assert selection.images == 5
+    assert re.search(words, entry["reason"]) and str(annotation) in entry["reason"]
+
+
+def test_objects_of_other_classes_need_no_box_and_files_no_size(tmp_path, voc):
+    path = toysets.voc_boxes(tmp_path, voc)
+    annotation = voc / "Annotations" / "001.xml"
+    text = annotation.read_text().replace(
+        "<annotation>", "<annotation><object><name>o</name></object>"
+    )
+    annotation.write_text(re.sub("<size>.*</size>", "", text))
+    assert select(path, tmp_path)[1].skipped == ()
+
+
+def test_a_voc_list_with_blank_lines_is_read_and_one_without_xml_refused(tmp_path, voc):
+    path = toysets.voc_boxes(tmp_path, voc)
+    names = voc / "ImageSets" / "val.txt"
+    names.write_text(names.read_text().replace("002", "\n  \n002") + "\n")
+    _, selection = select(path, tmp_path)
+    assert (selection.images, selection.skipped) == (6, ())
+    for annotation in (voc / "Annotations").iterdir():
+        annotation.unlink()
+    with pytest.raises(
+        AnnotationError, match=r"none of the 6 test images.*000\.xml does not exist"
+    ):
+        select(path, tmp_path)

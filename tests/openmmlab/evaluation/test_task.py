@@ -393,3 +393,42 @@ def test_the_configs_for_real_models_fit_their_weights(
     )
     assert task.skipped == ()
     assert task.measure(ORIGINAL, SETTINGS, "original").value > floor
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_condition_whose_workers_die_is_measured_again_and_at_last_without_any(
+    tmp_path, coco, times
+):
+    deaths = tmp_path / "deaths"
+    deaths.mkdir()
+    config = toysets.detector_config(tmp_path, coco)
+    expected = detector(tmp_path, coco, config=config).measure(ORIGINAL, SETTINGS, "original")
+    kill = f"dict(type='KillWorkers', folder={str(deaths)!r}, times={times}), "
+    config.write_text(
+        config.read_text().replace("dict(type='Resize'", kill + "dict(type='Resize'", 1)
+    )
+    task = detector(tmp_path, coco, config=config, num_workers=2)
+    found = task.measure(ORIGINAL, SETTINGS, "original")
+    assert len(list(deaths.iterdir())) == times
+    assert (found.value, found.images) == (expected.value, 6)
+
+
+def test_what_a_metric_raises_names_it_and_its_file(tmp_path, coco, monkeypatch):
+    task = detector(tmp_path, coco)
+    monkeypatch.setattr("jpeg_preproc.openmmlab.evaluation.metrics._coco_ap", fail_of(KeyError))
+    with pytest.raises(
+        JpegPreprocError, match=r"CocoMetric of test_evaluator fails on .*val\.json: KeyError: 'x'"
+    ):
+        task.measure(ORIGINAL, SETTINGS, "original")
+    monkeypatch.setattr("mmdet.evaluation.CocoMetric.process", fail_of(IndexError))
+    with pytest.raises(
+        JpegPreprocError, match=r"CocoMetric of test_evaluator fails on .*000\.png: IndexError: x"
+    ):
+        task.measure(ORIGINAL, SETTINGS, "original")
+
+
+def fail_of(kind):
+    def fail(*arguments, **settings):
+        raise kind("x")
+
+    return fail
