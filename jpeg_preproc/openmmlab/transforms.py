@@ -352,7 +352,8 @@ class JpegRestore(BaseTransform):
             type(self).__name__,
             self.backend_args,
             self.color_type,
-            with_data=self.consistent,
+            # An earlier compression is looked for in the file's own coefficients.
+            with_data=self.consistent or self.qf == "auto",
             strict=self.strict,
         )
         ((pixels, results["jpeg_quality"]),) = restore_loaded(

@@ -25,7 +25,7 @@ from jpeg_preproc.errors import (
     UnknownRestorerError,
     WeightsError,
 )
-from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, qtables_from_qf
+from jpeg_preproc.jpeg import compress_jpeg, decode_jpeg, qtables_from_qf, roundtrip
 from jpeg_preproc.openmmlab import JpegCompress, JpegCorrupt, JpegRestore
 from jpeg_preproc.restorers.engine import JpegRestorer
 
@@ -218,6 +218,16 @@ def test_the_files_own_tables_are_used_and_said(photo_file, weights):
     quality = result["jpeg_quality"]
     assert (quality["qf"], quality["source"], quality["restorer"]) == (20, "file", weights)
     np.testing.assert_array_equal(quality["qtables"], qtables_from_qf(20))
+
+
+def test_an_earlier_compression_is_found_in_the_files_coefficients(tmp_path, photo, weights):
+    twice = tmp_path / "twice.jpg"
+    twice.write_bytes(compress_jpeg(roundtrip(photo, 20), 75))
+    result = run([LOAD, dict(type="JpegRestore", restorer=weights)], twice)
+    expected = JpegRestorer(weights)(twice)
+    assert (expected.source, abs(expected.qf - 20) <= 2) == ("earlier", True)
+    np.testing.assert_array_equal(result["img"], expected.image[..., ::-1])
+    assert result["jpeg_quality"]["source"] == "earlier"
 
 
 def test_the_tables_matter_to_the_restorer_of_these_tests(photo_file, weights):
