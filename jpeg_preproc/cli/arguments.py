@@ -8,6 +8,15 @@ from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import QualityError
 from jpeg_preproc.jpeg.tables import QF_WORDS, QfChoice, validate_quality
 
+#: Where the quality of an image is from, in words.
+QUALITY_FROM = {
+    "file": "from the file's tables",
+    "earlier": "of an earlier compression",
+    "grid": "of a compression off the corner",
+    "estimated": "estimated from pixels",
+    "given": "given",
+    "blind": "blind",
+}
 #: What the help calls the values of ``--qf``.
 QF_METAVAR = "|".join([*QF_WORDS, "1-100"])
 

@@ -2,21 +2,25 @@
 
 Of a JPEG: size, sampling, quantisation tables and the libjpeg quality that is nearest to them, from
 its header alone; with --history also a hint where the pixels carry an earlier, stronger
-compression. Of any other image: whether its pixels show that it was a JPEG once, at which quality,
-and where its 8x8 grid starts.
+compression, and the quality that restoring goes by. Of any other image: whether its pixels show
+that it was a JPEG once, at which quality, and where its 8x8 grid starts.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
-from jpeg_preproc.cli.arguments import add_max_pixels
+from jpeg_preproc.cli.arguments import QUALITY_FROM, add_max_pixels
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.describe import Description, describe_image
 from jpeg_preproc.jpeg.header import JpegInfo
 from jpeg_preproc.report.console import console
+
+if TYPE_CHECKING:
+    from jpeg_preproc.restorers.quality import ImageQuality
 
 _TABLE_WIDTH = 8 * 4
 _ROLES = ("luma", "chroma", "third", "fourth")
@@ -37,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--history",
         action="store_true",
-        help="of a JPEG: decode it too, and hint at an earlier, stronger compression",
+        help="decode a JPEG too, and hint at an earlier, stronger compression; tell by which "
+        "quality an image is restored, and how sure that is",
     )
     add_max_pixels(result)
     result.add_argument("--json", action="store_true", help="print a JSON list, one item a file")
@@ -56,16 +61,39 @@ def run(args: argparse.Namespace) -> int:
             notes.print_line(f"error: {error}", style="red")
             code = SOME_SKIPPED
             continue
-        described.append(found.as_json())
+        effective = _effective(path, args.max_pixels) if args.history else None
+        told = {} if effective is None else _told(effective)
+        described.append({**found.as_json(), **told})
         if not args.json:
-            for line in _lines(found):
+            for line in _lines(found, effective):
                 output.print_line(line)
     if args.json:
         print(json.dumps(described, indent=2))
     return code
 
 
-def _lines(found: Description) -> list[str]:
+def _effective(path: str, max_pixels: int | None) -> ImageQuality | None:
+    """Return the quality that an image is restored by; ``None`` of what is not restored."""
+    from jpeg_preproc.restorers.inputs import decode_input  # torch takes seconds
+    from jpeg_preproc.restorers.quality import find_quality
+
+    try:
+        image, _ = decode_input(path, max_pixels)
+    except ImageReadError:
+        return None
+    return find_quality(image)
+
+
+def _told(quality: ImageQuality) -> dict[str, object]:
+    """Return what JSON says of the quality that an image is restored by."""
+    return {
+        "restored_by_qf": None if quality.is_clean else quality.qf,
+        "restored_by_source": quality.source,
+        "restored_by_confidence": quality.confidence,
+    }
+
+
+def _lines(found: Description, effective: ImageQuality | None) -> list[str]:
     """Return what is printed of one file."""
     upright = f" (upright {found.height}x{found.width})" if found.orientation >= 5 else ""
     head = (
@@ -73,6 +101,8 @@ def _lines(found: Description) -> list[str]:
         f"{found.bytes:,} bytes"
     )
     facts = _jpeg_facts(found, found.jpeg) if found.jpeg else _pixel_facts(found)
+    if effective is not None:
+        facts.append(("restored by", _restored_by(effective)))
     rows = [head, *(f"  {name:12}{value}" for name, value in facts)]
     if found.jpeg:
         rows += ["", *_table_lines(found.jpeg)]
@@ -124,6 +154,13 @@ def _hint(found: Description) -> str:
         f"probably compressed before, at about QF {found.earlier.qf}: "
         f"restore with --qf {found.earlier.qf}"
     )
+
+
+def _restored_by(quality: ImageQuality) -> str:
+    if quality.is_clean:
+        return "nothing: no compression found that restoring could mend"
+    sure = f"confidence {quality.confidence or 0.0:.2f}"
+    return f"QF {quality.qf} ({QUALITY_FROM[quality.source]}; {sure})"
 
 
 def _percent(octaves: float) -> str:

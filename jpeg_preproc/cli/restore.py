@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jpeg_preproc.cli.arguments import QF_METAVAR, add_max_pixels, positive, quality, strength
+from jpeg_preproc.cli.arguments import (
+    QF_METAVAR,
+    QUALITY_FROM,
+    add_max_pixels,
+    positive,
+    quality,
+    strength,
+)
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError
@@ -23,16 +30,6 @@ from jpeg_preproc.report.console import console, progress
 if TYPE_CHECKING:
     from jpeg_preproc.datasets import Problem
     from jpeg_preproc.files import RestoreSummary
-
-# What a result's ``quality_source`` means.
-_FROM = {
-    "file": "from the file's tables",
-    "earlier": "of an earlier compression",
-    "grid": "of a compression off the corner",
-    "estimated": "estimated from pixels",
-    "given": "given",
-    "blind": "blind",
-}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -161,11 +158,14 @@ def _print(summary: RestoreSummary) -> None:
     if len(summary.done) == 1:
         (only,) = summary.done
         state = "restored" if only.is_new else "found done"
-        quality = "blind" if only.qf is None else f"QF {only.qf} ({_FROM[only.quality_source]})"
+        quality = (
+            "blind" if only.qf is None else f"QF {only.qf} ({QUALITY_FROM[only.quality_source]})"
+        )
         output.print_line(f"{only.job.source} -> {only.job.target}: {state}, {quality}")
     elif summary.done:
         origins = ", ".join(
-            f"{count} {_FROM[origin]}" for origin, count in summary.quality_counts().most_common()
+            f"{count} {QUALITY_FROM[origin]}"
+            for origin, count in summary.quality_counts().most_common()
         )
         output.print(
             f"{summary.new} restored, {len(summary.done) - summary.new} found done; quality: "

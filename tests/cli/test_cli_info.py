@@ -36,6 +36,7 @@ def test_all_that_a_jpeg_says(command, jpeg):
         "QF 30: libjpeg's own tables",
         "starts at column 0, row 0",
         "no earlier, stronger compression",
+        "restored by QF 30 (from the file's tables; confidence 1.00)",
     ):
         assert part in output
     lines = output.splitlines()
@@ -67,6 +68,9 @@ def test_json_says_the_same(command, jpeg):
         "grid": {"column": 0, "row": 0},
         "earlier_qf": None,
         "pixels_not_looked_at": None,
+        "restored_by_qf": 30,
+        "restored_by_source": "file",
+        "restored_by_confidence": 1.0,
     }
     assert expected.items() <= first.items()
 
@@ -81,6 +85,8 @@ def test_an_earlier_compression_is_a_hint(command, tmp_path, photo):
     (found,) = json.loads(output)
     assert found["earlier_qf"] in (49, 50, 51)
     assert found["earlier_gain_nats_per_block"] > 1
+    assert found["restored_by_source"] == "earlier"
+    assert abs(found["restored_by_qf"] - 50) <= 2
 
 
 def test_a_png_that_was_a_jpeg(command, tmp_path, photo):
@@ -95,6 +101,10 @@ def test_a_png_that_was_a_jpeg(command, tmp_path, photo):
     _, output, _ = command("info", tmp_path / "crop.png", tmp_path / "never.png", "--json")
     crop, never = json.loads(output)
     assert (crop["grid"], crop["estimated_qf"]) == ({"column": 6, "row": 5}, 40)
+    assert "restored_by_qf" not in crop
+    _, output, _ = command("info", tmp_path / "crop.png", tmp_path / "never.png", "--history")
+    assert "restored by QF 40 (of a compression off the corner; confidence 1.00)" in output
+    assert "restored by nothing: no compression found" in output
     assert (never["grid"], never["estimated_qf"]) == (None, None)
 
 

@@ -7,6 +7,8 @@ import pytest
 from skimage import data
 
 from jpeg_preproc import JpegRestorer, compress_jpeg
+from jpeg_preproc.corruptions import parse_corruption
+from jpeg_preproc.evaluation.apply import as_decoded
 from jpeg_preproc.evaluation.metrics import psnr
 from jpeg_preproc.jpeg import decode_jpeg
 
@@ -61,6 +63,29 @@ def test_blind_is_nearly_as_good(restorer, photos):
         told, blind = restorer(jpeg).image, restorer(jpeg, qf="blind").image
         assert psnr(photo, blind) > psnr(photo, decode_jpeg(jpeg).pixels) + 0.5
         assert psnr(photo, told) > psnr(photo, blind) - 0.05
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        "cropped_jpeg:10,offset=3",
+        "resized_jpeg:10,0.75",
+        "resized_jpeg:10,1.5",
+        "double_jpeg:10,95",
+        "double_jpeg:10,95,shift=3",
+        "double_jpeg:10,75,shift=3",
+        "resized_jpeg:10,0.75,then=90",
+    ],
+)
+def test_whatever_happened_after_a_strong_compression_it_helps(restorer, photos, history):
+    corruption = parse_corruption(history)
+    gains = []
+    for photo in photos:
+        made, clean = corruption.apply(photo), corruption.reference(photo)
+        restored = restorer.restore([as_decoded(made)])[0].image
+        gains.append(psnr(clean, restored) - psnr(clean, made.pixels))
+    assert min(gains) > 0.3
+    assert np.mean(gains) > 0.5
 
 
 def test_told_the_truth_it_does_better_than_told_wrong(restorer, photos):
