@@ -176,7 +176,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
     )
     corruptions = chosen_corruptions(args)
     if args.config is None:
-        jobs = demo_jobs(args.out / "demo", options, processes)
+        jobs = demo_jobs(processes)
     else:
         jobs = [Job(args.config, args.checkpoint, args.cfg_options or {}, args.data_root)]
     try:
