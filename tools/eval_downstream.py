@@ -14,7 +14,8 @@ from mmengine.config import DictAction
 
 from jpeg_preproc.cli.corruption_arguments import add_corruption_arguments, chosen_corruptions
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, REFUSED, SOME_SKIPPED
-from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
+from jpeg_preproc.defaults import MODEL_RESTORER
+from jpeg_preproc.demo import WHAT_IT_SHOWS
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
 from jpeg_preproc.errors import JpegPreprocError, ReportedElsewhereError
 from jpeg_preproc.report import console, print_error
@@ -77,8 +78,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--restorers",
         nargs="*",
         metavar="NAME|FILE",
-        help=f"shipped weights or .safetensors files; default: {MODEL_RESTORER}, and of the demo "
-        f"{IMAGE_RESTORER} too",
+        default=[MODEL_RESTORER],
+        help=f"shipped weights or .safetensors files; default: {MODEL_RESTORER}",
     )
     parser.add_argument(
         "--consistent",
@@ -139,8 +140,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--limit must be at least 1 and --num-workers at least 0")
     if args.alone and args.launcher != "none":
         parser.error("--alone is measured in one process; leave --launcher out")
-    if args.restorers is None:
-        args.restorers = [MODEL_RESTORER, *([IMAGE_RESTORER] if args.config is None else [])]
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     return args
 
@@ -201,6 +200,8 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
     except OSError as error:  # --out cannot be written, disk full
         raise JpegPreprocError(str(error)) from error
     print_run(run, about.get("alone"))
+    if args.config is None:
+        console().print(WHAT_IT_SHOWS)
     for path in written:
         console().print(f"wrote {path}", markup=False, soft_wrap=True)
     return SOME_SKIPPED if print_left_out(run) else DONE

@@ -1,4 +1,4 @@
-"""How the demo's files came about: photographs, annotations and masks of COCO val2017, weights.
+"""How the demo's files came about: photographs, annotations and masks of COCO val2017.
 
 The masks have the 21 classes of PASCAL VOC: 20 of COCO's 80 classes are the same but for their
 names, and all else is background, 0. Polygons are drawn from large to small, those of other
@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from jpeg_preproc.checkpoint import read_checkpoint
 from jpeg_preproc.io import sha256_file, write_bytes_atomic, write_text_atomic
 
 LICENCE = 4
@@ -53,11 +51,11 @@ APACHE = "Apache-2.0, https://www.apache.org/licenses/LICENSE-2.0"
 WEIGHTS = {
     "yolox_nano": (
         "yolox_nano.onnx, https://github.com/Megvii-BaseDetection/YOLOX",
-        "Megvii Inc.; converted for mmdet (batch norm folded) and rounded to half precision",
+        "Megvii Inc.; converted for mmdet (batch norm folded)",
     ),
     "deeplabv3_mnv2": (
         "deeplabv3_mnv2_pascal_quant.tflite, https://github.com/google-coral/test_data",
-        "Google; dequantised for mmseg (output stride 32) and rounded to half precision",
+        "Google; dequantised for mmseg (output stride 32)",
     ),
 }
 """Source and author of each model's weights."""
@@ -156,21 +154,6 @@ def _voc_palette() -> list[int]:
             bits = (label >> (3 * place + channel) & 1 for place in range(3))
             palette.append(sum(bit << (7 - place) for place, bit in enumerate(bits)))
     return palette
-
-
-def halve_checkpoint(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Write the tensors of a checkpoint in half precision, and nothing else of it.
-
-    Raises:
-        WeightsError: ``source`` is missing or damaged, or holds more than tensors.
-    """
-    state = read_checkpoint(source)["state_dict"]
-    half = {
-        name: value.half() if value.is_floating_point() else value for name, value in state.items()
-    }
-    buffer = io.BytesIO()
-    torch.save({"state_dict": half}, buffer)
-    write_bytes_atomic(target, buffer.getvalue())
 
 
 def write_table(folder: str | os.PathLike[str]) -> Path:

@@ -1,4 +1,4 @@
-"""YOLOX-nano on the demo's photographs: mmdet's own config, tested on one image at a time."""
+"""YOLOX-nano on the demo's photographs: mmdet's own config."""
 
 _base_ = "mmdet::yolox/yolox_nano_8xb8-300e_coco.py"
 
