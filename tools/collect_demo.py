@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Collect the files of the embedded demo anew, from COCO val2017 and two models' checkpoints.
 
-They lie in the package; this is how they came about. The photographs keep their bytes, and the
-checkpoints become half precision.
+They lie in the package; this is how they came about. Photographs and checkpoints keep their bytes.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from jpeg_preproc.demo.collect import WEIGHTS, collect_photos, halve_checkpoint, write_table
+from jpeg_preproc.cli.exit_codes import DONE, REFUSED
+from jpeg_preproc.demo.collect import WEIGHTS, collect_photos, write_table
+from jpeg_preproc.errors import JpegPreprocError
+from jpeg_preproc.io import write_bytes_atomic
+from jpeg_preproc.report import print_error
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,14 +33,24 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Write the photographs, the checkpoints and the table."""
+def main() -> int:
+    """Write the photographs, the checkpoints and the table, and return the exit code."""
     args = parse_args()
+    try:
+        print(f"wrote {_collect(args)}")
+    except OSError as error:
+        print_error(JpegPreprocError(str(error)))
+        return REFUSED
+    return DONE
+
+
+def _collect(args: argparse.Namespace) -> Path:
     collect_photos(args.coco, args.out / "photos")
     for name in WEIGHTS:
-        halve_checkpoint(getattr(args, name), args.out / "weights" / f"{name}.pth")
-    print(f"wrote {write_table(args.out)}")
+        target = args.out / "weights" / f"{name}.pth"
+        write_bytes_atomic(target, getattr(args, name).read_bytes())
+    return write_table(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

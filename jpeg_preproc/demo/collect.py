@@ -139,7 +139,7 @@ def collect_photos(coco_root: str | os.PathLike[str], out: str | os.PathLike[str
 
 def _palette_png(mask: NDArray[np.uint8]) -> bytes:
     """Return a mask as a PNG whose palette has VOC's colours."""
-    image = Image.frombytes("P", mask.shape[::-1], mask.tobytes())
+    image = Image.frombytes("P", (mask.shape[1], mask.shape[0]), mask.tobytes())
     image.putpalette(_voc_palette())
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)

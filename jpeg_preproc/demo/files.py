@@ -45,7 +45,7 @@ def demo_configs() -> dict[str, tuple[Path, Path]]:
 
 
 def demo_files(table: Path = TABLE) -> list[dict[str, str]]:
-    """Return a row of the table for each file: ``file``, ``sha256``, ``licence``, ``source``, …"""
+    """Return the table's rows: ``file``, ``sha256``, ``licence``, ``source`` and ``author``."""
     with table.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 

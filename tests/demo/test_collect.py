@@ -1,4 +1,4 @@
-"""How the demo's files came about: masks against ../shared's and pycocotools'; nothing else kept."""
+"""How the demo's files came about: masks against those of ../shared and of pycocotools."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from jpeg_preproc.demo.collect import (
     class_mask,
     collect_photos,
-    halve_checkpoint,
     voc_labels,
     write_table,
 )
 from jpeg_preproc.demo.files import FOLDER, PHOTOS
-from jpeg_preproc.errors import UntrustedCheckpointError
 
 pytest.importorskip("pycocotools", reason="needs pycocotools, of the extra 'openmmlab'")
 
@@ -116,7 +113,10 @@ def test_only_photographs_under_the_licence_come_along(tmp_path: Path) -> None:
     assert kept["images"] == [images[2], images[0]]
     assert kept["annotations"] == [entries[0], entries[2]]
     assert (out / "images/000000000009.jpg").read_bytes() == b"9"
-    assert sorted(path.stem for path in (out / "masks").iterdir()) == ["000000000005", "000000000009"]
+    assert sorted(path.stem for path in (out / "masks").iterdir()) == [
+        "000000000005",
+        "000000000009",
+    ]
 
 
 def test_the_table_is_made_of_the_files(tmp_path: Path) -> None:
@@ -124,21 +124,3 @@ def test_the_table_is_made_of_the_files(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, folder)
     (folder / "files.csv").unlink()
     assert write_table(folder).read_bytes() == (FOLDER / "files.csv").read_bytes()
-
-
-def test_a_checkpoint_is_halved_and_its_integers_kept(tmp_path: Path) -> None:
-    state = {"weight": torch.tensor([1.0, 1 / 3]), "num_batches_tracked": torch.tensor(70000)}
-    torch.save({"state_dict": state, "meta": {"seed": 1}}, tmp_path / "whole.pth")
-    halve_checkpoint(tmp_path / "whole.pth", tmp_path / "half.pth")
-    loaded = torch.load(tmp_path / "half.pth", weights_only=True)
-    assert set(loaded) == {"state_dict"}
-    assert loaded["state_dict"]["weight"].dtype == torch.float16
-    assert loaded["state_dict"]["weight"][1] == pytest.approx(1 / 3, rel=2**-11)
-    assert int(loaded["state_dict"]["num_batches_tracked"]) == 70000
-
-
-def test_a_checkpoint_of_more_than_tensors_is_refused(tmp_path: Path) -> None:
-    torch.save({"state_dict": {}, "path": tmp_path}, tmp_path / "whole.pth")
-    with pytest.raises(UntrustedCheckpointError):
-        halve_checkpoint(tmp_path / "whole.pth", tmp_path / "half.pth")
-    assert not (tmp_path / "half.pth").exists()

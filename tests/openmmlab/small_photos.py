@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -13,7 +15,7 @@ from jpeg_preproc.demo.files import PHOTOS
 SIZE = (192, 256)
 
 
-def cutting(index):
+def cutting(index: int) -> Image.Image:
     """The middle of a photograph at half its size, (192, 256), as an image of Pillow."""
     path = sorted((PHOTOS / "images").iterdir())[index]
     with Image.open(path) as image:
@@ -22,7 +24,7 @@ def cutting(index):
     return half.crop((left, top, left + SIZE[1], top + SIZE[0]))
 
 
-def write_small_photos(root, indices):
+def write_small_photos(root: str | os.PathLike[str], indices: Sequence[int]) -> Path:
     """Write cuttings in the layout of the demo's folder, with a made-up box each; return it."""
     root = Path(root)
     whole = json.loads((PHOTOS / "instances.json").read_text())

@@ -1,4 +1,4 @@
-"""DeepLabV3 with MobileNetV2, 513x513, on the demo's photographs, for TensorFlow's weights in mmseg.
+"""DeepLabV3 with MobileNetV2 on the demo's photographs, 513x513, with TensorFlow's weights.
 
 Complete, because mmengine resolves ``mmseg::`` bases by a distribution name that forks lack.
 """
