@@ -20,12 +20,12 @@ PHOTOS = FOLDER / "photos"
 TABLE = FOLDER / "files.csv"
 
 WHAT_IT_SHOWS = (
-    "These are real photographs (forty of COCO val2017 under CC BY 2.0) and stock models, and no "
-    "restorer was trained with either: the loss is one that JPEG causes, and the gain one that "
-    "restoring brings. Forty photographs are few: the intervals say what they can settle, which is "
-    "QF 10 and little above it. Other models, cameras and encoders lose and regain other shares, "
-    "and the masks are drawn from COCO's polygons, so that this mIoU compares with no published "
-    "one of VOC."
+    "These are photographs (forty of COCO val2017) and stock models, and no shipped restorer was "
+    "trained with either: what is lost on JPEG and what comes back is measured, not staged. Forty "
+    "photographs are few: read the intervals, above all of mIoU, where a photograph that holds "
+    "most of a class moves the figure by points. It says nothing of other models, cameras and "
+    "encoders, and as the masks are drawn from COCO's polygons, this mIoU compares with none "
+    "published on VOC."
 )
 """What the demo's figures do and do not show."""
 
