@@ -32,6 +32,10 @@ class DatasetError(JpegPreprocError, ValueError):
     """A dataset folder that cannot be recognised, read, or written to."""
 
 
+class DemoError(JpegPreprocError, ValueError):
+    """A file of the embedded demo that is missing or has been changed."""
+
+
 class FileError(JpegPreprocError, ValueError):
     """Input files that are not there, or output files that cannot or must not be written."""
 

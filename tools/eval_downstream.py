@@ -17,7 +17,8 @@ from typing import Any
 from jpeg_preproc.cli.corruption_arguments import add_corruption_arguments, chosen_corruptions
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.cli.run_arguments import add_run_arguments, run_options, run_shared
-from jpeg_preproc.defaults import IMAGE_RESTORER, MODEL_RESTORER
+from jpeg_preproc.defaults import MODEL_RESTORER
+from jpeg_preproc.demo import WHAT_IT_SHOWS
 from jpeg_preproc.distributed import Processes
 from jpeg_preproc.report import console
 from jpeg_preproc.study.jobs import demo_jobs, measure_jobs
@@ -80,8 +81,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--restorers",
         nargs="*",
         metavar="NAME|FILE",
-        help=f"shipped weights or .safetensors files; default: {MODEL_RESTORER}, and of the demo "
-        f"{IMAGE_RESTORER} too",
+        default=[MODEL_RESTORER],
+        help=f"shipped weights or .safetensors files; default: {MODEL_RESTORER}",
     )
     parser.add_argument(
         "--consistent",
@@ -104,8 +105,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--data-root and --cfg-options belong to a CONFIG")
     if args.alone and args.launcher != "none":
         parser.error("--alone is measured in one process; leave --launcher out")
-    if args.restorers is None:
-        args.restorers = [MODEL_RESTORER, *([IMAGE_RESTORER] if args.config is None else [])]
     return args
 
 
@@ -120,7 +119,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
     options = run_options(args)
     corruptions = chosen_corruptions(args)
     if args.config is None:
-        jobs = demo_jobs(args.out / "demo", options, processes)
+        jobs = demo_jobs(processes)
     else:
         jobs = [Job(args.config, args.checkpoint, args.cfg_options or {}, args.data_root)]
     run = measure_jobs(
@@ -142,6 +141,8 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
         about["alone"] = run.stages_alone()
     written = write_run(run, options, about)
     print_run(run, about.get("alone"))
+    if args.config is None:
+        console().print(WHAT_IT_SHOWS)
     for path in written:
         console().print_line(f"wrote {path}")
     return SOME_SKIPPED if print_left_out(run) else DONE

@@ -1,8 +1,7 @@
-"""The embedded default: a small annotated set, a detector and a segmenter, with no download."""
+"""The embedded default: forty annotated photographs, a detector and a segmenter; no download."""
 
 from __future__ import annotations
 
-from jpeg_preproc.demo.layout import make_demo_dataset
-from jpeg_preproc.demo.models import demo_cfg_options, demo_configs
+from jpeg_preproc.demo.files import WHAT_IT_SHOWS, check_demo_files, demo_configs
 
-__all__ = ["demo_cfg_options", "demo_configs", "make_demo_dataset"]
+__all__ = ["WHAT_IT_SHOWS", "check_demo_files", "demo_configs"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.defaults import MODEL_RESTORER
-from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
+from jpeg_preproc.demo import check_demo_files, demo_configs
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import (
@@ -204,21 +204,14 @@ def measure_prepared(prepared: PreparedJobs, watch: Stopwatch) -> JobsRun:
     return JobsRun(tasks, runs, conditions, settings, watch.started, seconds)
 
 
-def demo_jobs(out: Path, options: RunOptions, processes: Processes = ALONE) -> list[Job]:
-    """Return the jobs of the embedded demo, whose test set is made below ``out`` if need be.
+def demo_jobs(processes: Processes = ALONE) -> list[Job]:
+    """Return the jobs of the embedded demo, whose photographs lie in the package.
 
     Args:
-        out: Folder of the demo's test set.
-        options: How the jobs are to be measured.
-        processes: Processes that share the work; the first one makes the set.
+        processes: Processes that share the work; the first one checks the files.
+
+    Raises:
+        DemoError: A file of the demo is missing or has been changed.
     """
-
-    def draw() -> None:
-        with bar_of_first("drawing the demo set", options, processes) as bar:
-            make_demo_dataset(out, track=bar.track)
-
-    processes.first(draw)
-    return [
-        Job(config, checkpoint, demo_cfg_options(out, name))
-        for name, (config, checkpoint) in demo_configs().items()
-    ]
+    processes.first(check_demo_files)
+    return [Job(config, checkpoint) for config, checkpoint in demo_configs().values()]

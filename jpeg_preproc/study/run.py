@@ -100,7 +100,7 @@ def dry_run(study: Study, options: RunOptions) -> list[Cell]:
     cells: list[Cell] = []
     with tempfile.TemporaryDirectory() as folder:
         few = replace(options, limit=TIMED_IMAGES, out=Path(folder), show_progress=False)
-        for job, task in zip(_jobs(study, options, ALONE), prepared.tasks, strict=True):
+        for job, task in zip(_jobs(study, ALONE), prepared.tasks, strict=True):
             timed: PreparedJobs | None = None
             for condition, stored in _stored(prepared, task):
                 note = "; ".join(stored.changed)
@@ -127,16 +127,14 @@ def _prepared(study: Study, options: RunOptions, processes: Processes) -> Prepar
     check_files(study)
     if study.compare.rate is not None:
         check_packages()  # not after hours
-    jobs = _jobs(study, options, processes)
+    jobs = _jobs(study, processes)
     prepared = prepare_jobs(jobs, study.conditions, options, processes)
     check_one_test_set(prepared.tasks)
     return prepared
 
 
-def _jobs(study: Study, options: RunOptions, processes: Processes) -> Sequence[Job]:
-    if study.jobs is None:
-        return demo_jobs(options.out / "demo", options, processes)
-    return study.jobs
+def _jobs(study: Study, processes: Processes) -> Sequence[Job]:
+    return demo_jobs(processes) if study.jobs is None else study.jobs
 
 
 def check_one_test_set(tasks: Sequence[Task]) -> None:

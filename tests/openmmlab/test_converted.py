@@ -1,6 +1,6 @@
 """Converted configs of real models: the same predictions either way, in batches, views and files.
 
-The demo's models are mmdet's GFL and mmseg's semantic FPN, trained; they lie in the package.
+The demo's models are YOLOX-nano and DeepLabV3-MobileNetV2, trained; they lie in the package.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
+from small_photos import cutting, write_small_photos
 from torch.utils.data import get_worker_info
 
 from jpeg_preproc.defaults import MODEL_RESTORER
-from jpeg_preproc.demo import demo_cfg_options, demo_configs, make_demo_dataset
-from jpeg_preproc.demo.scene import render_scene
+from jpeg_preproc.demo import demo_configs
 from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.jpeg import compress_jpeg
 from jpeg_preproc.openmmlab import with_jpeg_restore
@@ -37,19 +37,25 @@ VISUALIZERS = {"detector": "DetLocalVisualizer", "segmenter": "SegLocalVisualize
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    return make_demo_dataset(tmp_path_factory.mktemp("demo"), count=2)
+    return write_small_photos(tmp_path_factory.mktemp("demo") / "photos", [0, 8])
 
 
 @pytest.fixture(scope="module")
 def scene_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("scene") / "scene.jpg"
-    path.write_bytes(compress_jpeg(render_scene(1, 0).image[:150, :203], 12))
+    path.write_bytes(compress_jpeg(np.array(cutting(0))[:150, :203], 12))
     return path
 
 
 def demo_config(name, root, **options):
     path, checkpoint = demo_configs()[name]
-    config = load_config(path, {**demo_cfg_options(root, name), **options})
+    config = load_config(path, options, root)
+    config.test_dataloader.update(
+        {"batch_size": 2, "num_workers": 0, "persistent_workers": False}
+        | {key.removeprefix("test_dataloader."): value for key, value in options.items()}
+    )
+    if name == "detector":
+        config.model.test_cfg.score_thr = 0.1  # where one more box does not turn on one rounding
     config.visualizer = dict(type=VISUALIZERS[name], vis_backends=[dict(type="LocalVisBackend")])
     return config, checkpoint
 
@@ -76,14 +82,17 @@ def assert_same_boxes(left, right, least=1, pixels=1e-3):
         assert one.ori_shape == other.ori_shape
 
 
-def assert_same_masks(left, right):
+def assert_same_masks(left, right, share=0.0):
     assert len(left) == len(right)
     for one, other in zip(left, right, strict=True):
         assert one.pred_sem_seg.data.unique().numel() > 1
-        assert torch.equal(one.pred_sem_seg.data, other.pred_sem_seg.data)
+        differ = one.pred_sem_seg.data != other.pred_sem_seg.data
+        assert differ.float().mean() <= share
 
 
 ASSERT_SAME = {"detector": assert_same_boxes, "segmenter": assert_same_masks}
+# In a batch of these two images one value in 150,000 rounds otherwise, which moves a box.
+BATCHED = {"detector": dict(pixels=0.02), "segmenter": dict(share=1e-4)}
 
 
 @pytest.mark.parametrize("name", ASSERT_SAME)
@@ -93,9 +102,9 @@ def test_both_ways_give_the_same_predictions_and_not_those_of_jpeg(demo, name):
         pipeline.insert(1, COMPRESS)
     jpeg = predict(config, checkpoint)
     left, right = (predict(with_jpeg_restore(config, "base", way), checkpoint) for way in WAYS)
-    ASSERT_SAME[name](left, right)
+    ASSERT_SAME[name](left, right, **BATCHED[name])
     with pytest.raises((AssertionError, RuntimeError)):
-        ASSERT_SAME[name](left, jpeg)
+        ASSERT_SAME[name](left, jpeg, **BATCHED[name])
 
 
 @pytest.mark.parametrize("name", ASSERT_SAME)
@@ -103,13 +112,12 @@ def test_one_at_a_time_the_default_gives_the_same_predictions_too(demo, name):
     config, checkpoint = demo_config(name, demo)
     config.test_dataloader.dataset.pipeline.insert(1, COMPRESS)
     left, right = (with_jpeg_restore(config, where=way) for way in WAYS)
-    # In a batch of these two images one value in 150,000 rounds otherwise, which moves a box.
     right.model.data_preprocessor.batch_size = 1
     ASSERT_SAME[name](predict(left, checkpoint), predict(right, checkpoint))
 
 
 def test_a_batch_rounds_hardly_a_value_otherwise():
-    files = [compress_jpeg(render_scene(seed, 0).image, 10) for seed in (1, 2)]
+    files = [compress_jpeg(np.array(cutting(index)), 10) for index in (0, 8)]
     restorer = JpegRestorer(MODEL_RESTORER)
     for alone, batched in zip(map(restorer, files), restorer(files), strict=True):
         off = np.abs(alone.image.astype(int) - batched.image)
@@ -125,13 +133,13 @@ TTA = {
 
 
 @pytest.mark.parametrize("name", ASSERT_SAME)
-def test_augmented_views_are_restored_once_and_merge_to_the_same(demo, name, weights, monkeypatch):
+def test_augmented_views_are_restored_once_and_merge_to_the_same(demo, name, monkeypatch):
     config, checkpoint = demo_config(name, demo)
-    load, resize, annotations, pack = config.test_pipeline
-    pack = dict(type=pack.type)  # with flip among its meta_keys
+    load, resize, *_ = config.test_pipeline
+    pack = dict(type=config.test_pipeline[-1].type)  # with flip among its meta_keys
     flips = [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)]
     scales = [resize, dict(type="Resize", scale=(192, 144), keep_ratio=True)]
-    augment = dict(type="TestTimeAug", transforms=[scales, flips, [annotations], [pack]])
+    augment = dict(type="TestTimeAug", transforms=[scales, flips, [pack]])
     config.tta_pipeline = [load, COMPRESS, augment]
     config.tta_model = TTA[name]
     restored = []
@@ -143,10 +151,9 @@ def test_augmented_views_are_restored_once_and_merge_to_the_same(demo, name, wei
 
     monkeypatch.setattr(JpegRestorer, "restore", counting)
     results = []
-    # Restored in a batch, one sample in 100,000 may be rounded the other way, by 1.
-    batch_size, tolerance = (2, {"pixels": 0.02}) if name == "detector" else (1, {})
+    batch_size, tolerance = (2, BATCHED[name]) if name == "detector" else (1, {})
     for way in WAYS:
-        converted = with_jpeg_restore(config, weights, way)
+        converted = with_jpeg_restore(config, "nano-task", way)
         converted.test_dataloader.batch_size = batch_size
         results.append(predict(converted, checkpoint, augmented=True))
     ASSERT_SAME[name](*results, **tolerance)
@@ -225,18 +232,35 @@ def shapes(optimizer):
 def test_a_training_leaves_the_restorer_out_of_optimizer_and_checkpoint(
     demo, weights, tmp_path, train
 ):
-    options = {
-        "train_dataloader.dataset.ann_file": "coco/annotations/instances_val.json",
-        "train_dataloader.dataset.data_prefix.img": "coco/val/",
-        "train_cfg.max_epochs": 1,
-        "work_dir": str(tmp_path),
-        "log_level": "ERROR",
-        "experiment_name": f"restored_{train}",
-        "default_hooks.logger": None,
-    }
-    config, checkpoint = demo_config("detector", demo, **options)
-    for key in ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator", "test_cfg"):
-        config[key] = None
+    dataset = dict(
+        type="CocoDataset",
+        data_root=str(demo),
+        ann_file="instances.json",
+        data_prefix=dict(img="images/"),
+        pipeline=[
+            dict(type="LoadImageFromFile"),
+            dict(type="LoadAnnotations", with_bbox=True),
+            dict(type="PackDetInputs"),
+        ],
+    )
+    config, checkpoint = demo_config("detector", demo)
+    config.train_dataloader = dict(
+        batch_size=2, num_workers=0, sampler=dict(type="DefaultSampler"), dataset=dataset
+    )
+    config.train_pipeline = dataset["pipeline"]
+    config.custom_hooks = []
+    config.merge_from_dict(
+        {
+            "train_cfg.max_epochs": 1,
+            "work_dir": str(tmp_path),
+            "log_level": "ERROR",
+            "experiment_name": f"restored_{train}",
+            "default_hooks.logger": None,
+            "default_hooks.checkpoint.interval": 1,
+        }
+    )
+    for part in ("dataloader", "evaluator", "cfg"):
+        config[f"val_{part}"] = config[f"test_{part}"] = None
     runner = Runner.from_cfg(with_jpeg_restore(config, weights, "preprocessor", train=train))
     model = runner.train()
     stock = load_model(config, checkpoint, "cpu")

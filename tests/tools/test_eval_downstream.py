@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "openmmlab"))
 import toysets  # noqa: E402  (the toy models are imported by the configs by this path)
 
+from jpeg_preproc.demo import WHAT_IT_SHOWS  # noqa: E402
+from jpeg_preproc.demo.files import demo_files  # noqa: E402
 from jpeg_preproc.openmmlab.evaluation.task import OpenMMLabTask  # noqa: E402
 
 
@@ -159,13 +161,44 @@ def test_limit_and_options_reach_the_run(tool, tmp_path, model):
 @pytest.mark.parametrize(
     "arguments,restorers",
     [
-        ([], ["small-task", "base"]),
+        ([], ["small-task"]),
         (["my.py", "my.pth"], ["small-task"]),
         (["my.py", "my.pth", "--restorers"], []),
     ],
 )
 def test_restorers_that_nobody_named(tool, arguments, restorers):
     assert tool.parse_args(arguments).restorers == restorers
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_without_a_config_it_is_the_demo(tool, tmp_path, capsys):
+    pytest.importorskip("mmseg")
+    assert run(tool, tmp_path, "--qf", 5, "--restorers", "--limit", 3) == 0
+    values = {
+        (row["model"], row["metric"], row["restorer"]): row["value"]
+        for row in results(tmp_path)["rows"]
+    }
+    metrics = [
+        *(("yolox_nano", "mAP"), ("yolox_nano", "F1 against the original")),
+        *(("deeplabv3_mnv2", "mIoU"), ("deeplabv3_mnv2", "IoU per image")),
+    ]
+    assert {key[:2] for key in values} == set(metrics)
+    for metric in metrics:
+        original, jpeg = (values[(*metric, restorer)] for restorer in ("original", "jpeg"))
+        assert 0 < jpeg != original > 0  # three images do not settle which is more
+    assert values["yolox_nano", "F1 against the original", "jpeg"] < 90
+    assert WHAT_IT_SHOWS in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_changed_file_of_the_demo_is_one_error_before_anything(
+    tool, tmp_path, monkeypatch, capsys
+):
+    rows = [dict(row, sha256="0" * 64) for row in demo_files()]
+    monkeypatch.setattr("jpeg_preproc.demo.files.demo_files", lambda *_: rows)
+    assert run(tool, tmp_path) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert f"{Path(rows[0]['file']).name}: SHA-256 is" in error and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -19,8 +18,6 @@ import toysets  # noqa: E402  (the toy models are imported by the configs by thi
 from mmengine.config import Config  # noqa: E402
 
 from jpeg_preproc.demo import demo_configs  # noqa: E402
-from jpeg_preproc.demo.training import train_demo_model  # noqa: E402
-from jpeg_preproc.errors import UntrustedCheckpointError  # noqa: E402
 
 TRAINING = ROOT / "configs/restorers/gridunet/gridunet_nano_cpu_24k.py"
 REFUSED = "holds more than tensors (it names posix.system): it would run code when loaded"
@@ -147,12 +144,3 @@ def test_weights_alone_are_nothing_to_go_on_from(training, tmp_path, capsys):
     assert train(training, "--work-dir", tmp_path / "work", "--resume") == 2
     error = " ".join(capsys.readouterr().err.split())
     assert f"{last}: no training can go on from it" in error and "Traceback" not in error
-
-
-def test_the_training_of_the_demo(tmp_path, mark, monkeypatch):
-    monkeypatch.setattr("jpeg_preproc.demo.training.make_demo_dataset", lambda *_: None)
-    shutil.copy(demo_configs()["segmenter"][1], tmp_path / "segmenter.pth")
-    plant(tmp_path / "segmenter.pth", mark)
-    with pytest.raises(UntrustedCheckpointError, match=r"posix\.system"):
-        train_demo_model("detector", tmp_path / "data", tmp_path)
-    assert not mark.exists()

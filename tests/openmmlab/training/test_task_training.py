@@ -79,7 +79,7 @@ def test_a_few_steps_against_a_detector_and_a_segmenter(config, tmp_path):
     assert [
         (entry["name"], entry["checkpoint"], entry["sha256"]) for entry in manifest.training["task"]
     ] == [
-        (name, f"{model}.pth", sha256_file(demo_configs()[model][1]))
+        (name, demo_configs()[model][1].name, sha256_file(demo_configs()[model][1]))
         for name, model in names.items()
     ]
 
