@@ -55,14 +55,22 @@ def test_a_study_is_written_in_every_form_and_goes_on(study_tool, tmp_path, stud
     folder = tmp_path / "out" / "toys"
     document = json.loads((folder / "results.json").read_text())
     assert {(row["dataset"], row["model"]) for row in document["rows"]} == {("boxes", "toy")}
-    assert len(document["rows"]) == 5
+    metrics = ["mAP", "F1 against the original"]
+    assert [row["metric"] for row in document["rows"]] == [
+        name for name in metrics for _ in "12345"
+    ]
     assert document["meta"]["title"] == "Toys" and "tools/study.py" in document["meta"]["command"]
     with (folder / "comparisons.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == len(document["comparisons"]) == 3 + 1 + 4
+    assert len(rows) == len(document["comparisons"]) == 2 * (3 + 1 + 4)
+    assert list(dict.fromkeys(row["metric"] for row in rows)) == metrics
     assert rows[0].keys() == document["comparisons"][0].keys()
     assert {row["comparison"] for row in rows} == {"difference", "robustness"}
-    by_name = {(row["restorer"], row["corruption"]): row["value"] for row in document["rows"]}
+    by_name = {
+        (row["restorer"], row["corruption"]): row["value"]
+        for row in document["rows"]
+        if row["metric"] == "mAP"
+    }
     gained = by_name["arcnn", "jpeg:2"] - by_name["jpeg", "jpeg:2"]
     assert float(rows[0]["value"]) == pytest.approx(gained)
     text = (folder / "results.md").read_text()
