@@ -49,6 +49,15 @@ def test_a_fault_of_this_package_is_no_line_but_a_traceback():
         ended(raising(ZeroDivisionError()))
 
 
+@pytest.fixture
+def heeded():
+    """What a shell starts in the background is deaf to Ctrl-C, and this process may be."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_the_signals_are_as_they_were_afterwards():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert ended(lambda: os.kill(os.getpid(), signal.SIGTERM) or 7) == 143

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,12 @@ OTHER_CHOICE = {
     "consistent": True,
     "quality_source": "blind",
 }
-OTHER_SETTINGS = {"device": "cuda", "dtype": "bf16", "where": "preprocessor"}
+OTHER_SETTINGS = {
+    "device": "cuda",
+    "dtype": "bf16",
+    "where": "preprocessor",
+    "keep": Path("elsewhere"),
+}
 OTHER_PROTOCOL = {
     "name": "mine",
     "source": "a talk",
@@ -66,9 +72,9 @@ def test_a_key_holds_all_that_a_restorer_is_but_its_names(name):
 
 
 @pytest.mark.parametrize("name", names(RestoreSettings))
-def test_a_key_holds_all_settings_of_what_restores(name):
+def test_a_key_holds_all_settings_of_what_restores_but_where_it_is_kept(name):
     settings = replace(RestoreSettings(), **{name: OTHER_SETTINGS[name]})
-    assert key(settings=settings) != key()
+    assert (key(settings=settings) == key()) == (name == "keep")
     corrupted = replace(CONDITION, restorer=None)
     assert key(condition=corrupted, settings=settings) == key(condition=corrupted)
 
