@@ -18,6 +18,7 @@ from mmengine.config import DictAction
 
 from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
+from jpeg_preproc.report import progress
 from jpeg_preproc.training.data import ImageFolder
 from jpeg_preproc.training.half_hour import PACKED_VARIABLE, Stage, pack, train_stages
 
@@ -77,7 +78,12 @@ def _pack(args: argparse.Namespace) -> int:
     if args.photos:
         sources.append(ImageFolder(str(args.photos), shrink=2))
     val = ImageFolder(str(bsds / "val"), start=-10)
-    found = pack(sources, val, args.packed, int(args.mebibytes * 2**20))
+    most = int(args.mebibytes * 2**20)
+    with progress("packing") as bar:
+        task = bar.add_task("bytes", total=most)
+        found = pack(
+            sources, val, args.packed, most, lambda written: bar.update(task, completed=written)
+        )
     print(f"{found['images']} images, {found['bytes'] / 2**20:.1f} MiB: {args.packed}")
     return DONE
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.io import write_bytes_atomic, write_json_atomic
+from jpeg_preproc.jpeg import load_image
 from jpeg_preproc.training.data import ImageFolder
 from jpeg_preproc.training.run import build_runner
 
@@ -50,7 +51,11 @@ class Stage:
 
 
 def pack(
-    train: Sequence[ImageFolder], val: ImageFolder, out: Path, most_bytes: int
+    train: Sequence[ImageFolder],
+    val: ImageFolder,
+    out: Path,
+    most_bytes: int,
+    on_image: Callable[[int], None] | None = None,
 ) -> dict[str, int]:
     """Write clean images as small files, for a machine that nothing can be fetched from.
 
@@ -62,6 +67,7 @@ def pack(
         val: Where the images for validation are; all of them are taken.
         out: Folder, with ``train`` and ``val`` in it.
         most_bytes: How much all may take.
+        on_image: Called with the bytes written so far after each image.
 
     Returns:
         How many images and bytes there are, by ``'images'`` and ``'bytes'``.
@@ -88,6 +94,8 @@ def pack(
             break
         written.append(size)
         total += size
+        if on_image:
+            on_image(total)
         waiting.append((folder, paths))
     return {"images": len(written), "bytes": total}
 
@@ -227,8 +235,8 @@ def _write(path: Path, folder: ImageFolder, out: Path) -> int:
         data = path.read_bytes()
     else:
         stream = io.BytesIO()
-        with Image.open(path) as image:
-            image.convert("RGB").reduce(folder.shrink).save(stream, "WEBP", quality=97)
+        reduced = Image.fromarray(load_image(path).pixels).reduce(folder.shrink)
+        reduced.save(stream, "WEBP", quality=97)
         data = stream.getvalue()
     write_bytes_atomic(_packed(path, folder, out), data)
     return len(data)
