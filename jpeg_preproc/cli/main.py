@@ -17,6 +17,7 @@ COMMANDS = {
     "restore": "remove JPEG artifacts from image files and folders",
     "info": "tell what a JPEG says about its compression, or what an image's pixels do",
     "models": "list the networks and the weights that come with the package",
+    "convert": "make safetensors of weights that a network's authors published",
     "eval-downstream": "measure what JPEG costs a model, and what restoring gives back",
     "study": "measure models × data sets × corruptions × restorers, and compare",
     "eval-restoration": "measure restorers in PSNR, SSIM and PSNR-B",
