@@ -25,7 +25,8 @@ _NEVER_RUN = (*_FOURIER, "identity", "conv_3")
 
 def _official_layers() -> tuple[dict[str, str], set[str]]:
     """Return the layer names of the authors' code and ours, and those that it never runs."""
-    layers, unused = {}, set()
+    layers: dict[str, str] = {}
+    unused: set[str] = set()
 
     def block(theirs: str, ours: str, names: dict[str, str]) -> None:
         layers.update({f"{theirs}.{name}": f"{ours}.{own}" for name, own in names.items()})

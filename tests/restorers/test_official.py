@@ -16,7 +16,7 @@ from test_qgcn_official import official_shapes as qgcn_shapes
 from jpeg_preproc import JpegRestorer, compress_jpeg
 from jpeg_preproc.cli import main
 from jpeg_preproc.errors import UntrustedCheckpointError, WeightsError
-from jpeg_preproc.evaluation.metrics import psnr
+from jpeg_preproc.jpeg import decode_jpeg
 from jpeg_preproc.restorers import load_weights
 from jpeg_preproc.restorers.official import OFFICIAL_FORMATS, convert_official
 
@@ -131,18 +131,29 @@ def test_the_command_says_what_it_was_and_what_is_known(tmp_path, capsys):
     assert main(["convert", str(tmp_path / "list.pth"), str(tmp_path / "b.safetensors")]) == 2
 
 
-def gains(shared_data, tmp_path, file: str, qf: int, side: int) -> tuple[float, float]:
-    """Mean PSNR in RGB, of JPEG and of restored, over LIVE1's colour photographs' middles."""
+def luma(pixels):
+    """MATLAB's, 16-235, in which the papers' figures of LIVE1 are."""
+    return 16 + pixels.astype(np.float64) @ [65.481, 128.553, 24.966] / 255
+
+
+# Gain over JPEG on LIVE1 in luma at QF 10 that D2LNet's Table 1 gives for them: 28.96 and 29.19 dB
+# of 27.77. Here it is of the middles of its 29 photographs, in colour and 4:2:0.
+@pytest.mark.slow
+@pytest.mark.parametrize("file,gain", [("arcnn_q10.pth", 1.19), ("dncnn3_grey.pth", 1.42)])
+def test_official_files_give_colour_photographs_their_published_gain(
+    shared_data, tmp_path, file, gain
+):
     out = tmp_path / "ours.safetensors"
     convert_official(shared_data / "models" / file, out)
     restorer = JpegRestorer(out)
-    before, after = [], []
+    gains = []
     for path in sorted((shared_data / "restoration" / "live1").glob("*.png")):
         clean = np.asarray(Image.open(path).convert("RGB"))
-        top, left = ((size - side) // 2 for size in clean.shape[:2])
-        clean = clean[top : top + side, left : left + side]
-        jpeg = compress_jpeg(clean, qf=qf)
-        before.append(psnr(clean, JpegRestorer(out, strength=0)(jpeg).image))
-        after.append(psnr(clean, restorer(jpeg).image))
-    assert len(before) == 29
-    return float(np.mean(before)), float(np.mean(after))
+        top, left = ((size - 128) // 16 * 8 for size in clean.shape[:2])
+        clean = clean[top : top + 128, left : left + 128]
+        data = compress_jpeg(clean, qf=10)
+        images = [decode_jpeg(data).pixels, restorer(data).image]
+        errors = [np.mean((luma(image) - luma(clean)) ** 2) for image in images]
+        gains.append(10 * np.log10(errors[0] / errors[1]))
+    assert len(gains) == 29
+    assert np.mean(gains) == pytest.approx(gain, abs=0.1)
