@@ -23,14 +23,25 @@ TUTORIALS = {
     "study": ("mmdet", "matplotlib"),
     "train": ("mmengine", "scipy"),
 }
-_BLOCK = re.compile(r"^```(sh|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(sh|python|text)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Libraries that the recipes are for.
+RECIPES = ("torchvision", "transformers", "ultralytics", "supervision")
 
 pytestmark = pytest.mark.slow
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """Language and text of each block that is run, or that says what the one before it printed."""
-    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+def blocks(page: Path, library: str = "") -> list[tuple[str, str]]:
+    """Language and text of each block that is run, or that says what the one before it printed.
+
+    Of a page of recipes, those of one library and those that are for all.
+    """
+    found, wanted = [], True
+    for language, own, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        if language != "text":
+            wanted = own in ("", library)
+        if wanted:
+            found.append((language, text))
+    return found
 
 
 def missing_lines(expected: str, printed: str) -> list[str]:
@@ -71,9 +82,23 @@ def scratch(tmp_path, monkeypatch) -> Iterator[Path]:
 def test_a_tutorial_does_what_it_says(name, scratch):
     for package in TUTORIALS[name]:
         pytest.importorskip(package, reason=f"needs {package}")
+    run(blocks(DOCS / "tutorials" / f"{name}.md"), name)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("library", RECIPES)
+def test_a_recipe_does_what_it_says(library, scratch):
+    pytest.importorskip(library, reason=f"the recipe is for {library}")
+    found = blocks(DOCS / "recipes.md", library)
+    assert len(found) == 3
+    run(found, library)
+
+
+def run(page: list[tuple[str, str]], name: str) -> None:
+    """Run a page's blocks, and compare what they print with what it says."""
     names: dict[str, object] = {"__name__": "tutorial"}
     printed = ""
-    for language, text in blocks(DOCS / "tutorials" / f"{name}.md"):
+    for language, text in page:
         if language == "sh":
             result = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", text], capture_output=True, text=True
@@ -83,7 +108,7 @@ def test_a_tutorial_does_what_it_says(name, scratch):
         elif language == "python":
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                exec(compile(text, f"{name}.md", "exec"), names)  # noqa: S102 - pages are programs
+                exec(compile(text, name, "exec"), names)  # noqa: S102 - pages are programs
             printed = output.getvalue()
         else:
             assert not missing_lines(text, printed), printed
