@@ -24,6 +24,13 @@ pytest.importorskip("mmseg")
 SCOPES = {"detector": "mmdet", "segmenter": "mmseg"}
 
 
+def public_module(found: type) -> str:
+    """The module that people import a class from: mmdet.models, not one of its files."""
+    parts = found.__module__.split(".")
+    paths = [".".join(parts[:depth]) for depth in range(2, len(parts) + 1)]
+    return next(path for path in paths if getattr(import_module(path), found.__name__, 0) is found)
+
+
 class Writer:
     """Writes parts of a config as pure Python: what the registries know becomes a class."""
 
@@ -46,9 +53,10 @@ class Writer:
             found = registry.MODELS.get(value) or registry.TRANSFORMS.get(value)
             # Two names that mmdet's and torch's classes share would need an alias.
             if isinstance(found, type) and not found.__module__.startswith("torch"):
-                self.imports.add(f"from {found.__module__} import {found.__name__}")
+                self.imports.add(f"from {public_module(found)} import {found.__name__}")
                 return found.__name__
-        return self.text(value)
+        # mmcv knows by the names of activations which arguments these take.
+        return repr(value) if key == "act_cfg" else self.text(value)
 
 
 def write(role: str, folder: Path) -> Path:
