@@ -57,3 +57,10 @@ def test_links_between_the_files_of_the_repository_lead_somewhere():
             if target and not re.match(r"\w+:", link) and not (page.parent / target).exists():
                 dead.append(f"{page.relative_to(REPOSITORY)}: {link}")
     assert dead == []
+
+
+def test_the_readme_is_short():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert text.count("\n") < 150
+    for command in ("tools/bootstrap.py demo", "tools/bootstrap.py test", "JpegRestore"):
+        assert command in text
