@@ -38,7 +38,12 @@ def test_all_that_a_metafile_names_is_there(files):
     contents = [yaml.safe_load(files[Path(path)]) for path in index["Import"]]
     collections = [one for content in contents for one in content["Collections"]]
     models = [one for content in contents for one in content.get("Models", ())]
-    assert sorted(one["Name"] for one in collections) == sorted(registered_names())
+    # What is not trained has no folder of configs, and so no metafile.
+    folders = {folder.name for folder in (REPOSITORY / "configs/restorers").iterdir()}
+    trained = [
+        name for name in registered_names() if name.lower().replace("qcn", "qgcn") in folders
+    ]
+    assert sorted(one["Name"] for one in collections) == trained and len(trained) > 8
     assert {one["Name"] for one in models} == weights.keys()
     for one in collections:
         assert (REPOSITORY / one["Code"]["Path"]).is_file()
