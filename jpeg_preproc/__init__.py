@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+#: The one place that says it: setup.cfg and the results of every measurement read it here.
+__version__ = "0.1.0"
+
 from jpeg_preproc.jpeg import compress_jpeg, read_jpeg_info
 
 if TYPE_CHECKING:

@@ -14,3 +14,8 @@ IMAGE_RESTORER = "base"
 #: Weights that restore images for a detector or segmenter: on photographs more accuracy than with
 #: `base`, in a third of its time; configs/restorers/gridunet/RESULTS.md has the figures.
 MODEL_RESTORER = "small-task"
+
+#: What is said of a config that is not there.
+CONFIG_ABSENT = (
+    "is no file; those of configs/ lie in the repository, beside the package and not in its wheel"
+)

@@ -17,7 +17,7 @@ FLOORS = {
     **dict.fromkeys(("io", "errors", "defaults", "checkpoint", "restricted_pickle"), 1),
     **dict.fromkeys(("jpeg", "report", "demo", "stats", "distributed"), 2),
     **dict.fromkeys(("corruptions", "restorers"), 3),
-    **dict.fromkeys(("training", "datasets"), 4),
+    **dict.fromkeys(("training", "datasets", "torchvision"), 4),
     **dict.fromkeys(("evaluation", "files"), 5),
     **dict.fromkeys(("openmmlab", "openmmlab.evaluation", "openmmlab.training"), 6),
     "study": 7,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import QualityError
@@ -19,6 +21,18 @@ QUALITY_FROM = {
 }
 #: What the help calls the values of ``--qf``.
 QF_METAVAR = "|".join([*QF_WORDS, "1-100"])
+
+
+def program(command: str) -> str:
+    """Return what a user types for a command: the script of a checkout that was started, or ours.
+
+    >>> program("train")
+    'jpeg-preproc train'
+    """
+    script = Path(sys.argv[0])
+    if script.parent.name == "tools":
+        return f"python tools/{script.name}"
+    return f"jpeg-preproc {command}"
 
 
 def quality(text: str) -> QfChoice:

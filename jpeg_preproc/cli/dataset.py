@@ -1,4 +1,4 @@
-"""What the scripts that write a dataset anew share: options, a run with progress, the report."""
+"""What the commands that write a dataset anew share: options, a run with progress, the report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jpeg_preproc.cli.arguments import add_max_pixels
+from jpeg_preproc.cli.arguments import add_max_pixels, program
 from jpeg_preproc.cli.ending import GO_ON, ended
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, SOME_SKIPPED, TERMINATED
 from jpeg_preproc.datasets import (
@@ -33,10 +33,10 @@ _SECONDS_A_STEP = 0.2
 
 @dataclass(frozen=True)
 class DatasetCommand:
-    """What one of these scripts does.
+    """What one of these commands does.
 
     Attributes:
-        name: Name of the script.
+        name: Its name in results.
         doing: What its progress bar is headed by.
         written: What its summary says it wrote.
         check: Raises for options that cannot be, before the dataset is looked at.
@@ -54,9 +54,16 @@ class DatasetCommand:
     rows: Callable[[DatasetTree, RewriteSummary], list[dict[str, Any]]]
 
 
-def dataset_parser(description: str | None, example: str) -> argparse.ArgumentParser:
-    """Return a parser with the options that these scripts have in common."""
+def dataset_parser(command: str, description: str | None, example: str) -> argparse.ArgumentParser:
+    """Return a parser with the options that these commands have in common.
+
+    Args:
+        command: Name of the command.
+        description: What its help begins with.
+        example: Its arguments in an example.
+    """
     parser = argparse.ArgumentParser(
+        prog=program(command),
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=(
@@ -64,7 +71,7 @@ def dataset_parser(description: str | None, example: str) -> argparse.ArgumentPa
             "with another number of processes.\n"
             "Exit code: 0, or 1 if something was skipped (it is listed), 2 on an error, 130 if\n"
             "interrupted, 143 if terminated; with a launcher, that of the first process.\n\n"
-            f"example:\n  {example}"
+            f"example:\n  %(prog)s {example}"
         ),
     )
     parser.add_argument("src", type=Path, metavar="SRC", help="the dataset, as data_root names it")

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jpeg_preproc.cli.arguments import QUALITY_FROM, add_max_pixels
+from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.errors import ImageReadError
 from jpeg_preproc.jpeg.describe import Description, describe_image
@@ -47,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
     add_max_pixels(result)
     result.add_argument("--json", action="store_true", help="print a JSON list, one item a file")
     return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    # Subparsers would not take options between positional arguments, as in IN --qf 10 OUT.
+    args = parser().parse_intermixed_args(argv)
+    return ended(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:

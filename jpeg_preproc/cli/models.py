@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.cli.exit_codes import DONE
 from jpeg_preproc.report.console import console, print_tables
 from jpeg_preproc.report.tables import Table
@@ -35,6 +37,13 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--json", action="store_true", help="print one JSON object")
     return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    # Subparsers would not take options between positional arguments, as in IN --qf 10 OUT.
+    args = parser().parse_intermixed_args(argv)
+    return ended(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:

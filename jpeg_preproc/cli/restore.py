@@ -21,6 +21,7 @@ from jpeg_preproc.cli.arguments import (
     quality,
     strength,
 )
+from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.defaults import IMAGE_RESTORER, TILE
 from jpeg_preproc.errors import QualityError
@@ -120,6 +121,13 @@ def parser() -> argparse.ArgumentParser:
         help="images at a time; default: 1, on a GPU 4, to decode and encode while it computes",
     )
     return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    # Subparsers would not take options between positional arguments, as in IN --qf 10 OUT.
+    args = parser().parse_intermixed_args(argv)
+    return ended(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -143,8 +143,8 @@ def corruption_variants(
         if not corruption.apply(probe).geometry.is_identity:
             raise CorruptionError(
                 f"{corruption.spelling} changes an image's size or origin, so that its annotations "
-                "would no longer fit; tools/eval_downstream.py --corruptions measures it without "
-                "writing a dataset."
+                "would no longer fit; jpeg-preproc eval-downstream --corruptions measures it "
+                "without writing a dataset."
             )
         folder = Path(out) / spelled_folder(corruption.spelling)
         settings = {"corruption": corruption.spelling, "key": corruption.key()}

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from jpeg_preproc.demo.files import WHAT_IT_SHOWS, check_demo_files, demo_configs
+from jpeg_preproc.demo.files import DEMO_STUDY, WHAT_IT_SHOWS, check_demo_files, demo_configs
 
-__all__ = ["WHAT_IT_SHOWS", "check_demo_files", "demo_configs"]
+__all__ = ["DEMO_STUDY", "WHAT_IT_SHOWS", "check_demo_files", "demo_configs"]

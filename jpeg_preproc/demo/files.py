@@ -17,6 +17,9 @@ FOLDER = Path(__file__).resolve().parent
 PHOTOS = FOLDER / "photos"
 """The photographs with ``instances.json`` (COCO), ``masks`` (VOC's classes) and ``names.txt``."""
 
+DEMO_STUDY = FOLDER / "configs" / "demo.py"
+"""The study of the demo's models, which is measured where none is named."""
+
 TABLE = FOLDER / "files.csv"
 
 WHAT_IT_SHOWS = (

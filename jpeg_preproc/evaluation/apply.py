@@ -151,7 +151,7 @@ def restored_by(
         if clean is None:
             raise PipelineError(
                 f"{choice.label}: which quality is best is known only beside the clean image; "
-                "it is for tools/eval_restoration.py"
+                "it is for jpeg-preproc eval-restoration"
             )
         return _by_the_best_quality(restorer, image, clean)
     (result,) = restorer.restore([image], "blind" if choice.quality_source == "blind" else "auto")

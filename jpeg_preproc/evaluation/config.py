@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jpeg_preproc.defaults import CONFIG_ABSENT
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.io import sha256_bytes
 
@@ -33,6 +35,8 @@ def read_config(
         raise JpegPreprocError(
             f"reading {path} needs mmengine ({error}); pip install mmengine, or onedl-mmengine"
         ) from error
+    if not Path(path).is_file():
+        raise JpegPreprocError(f"{path} {CONFIG_ABSENT}")
     try:
         config = Config.fromfile(str(path))
         if cfg_options:

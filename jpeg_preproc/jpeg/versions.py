@@ -9,6 +9,7 @@ from types import ModuleType
 import PIL
 from PIL import features
 
+from jpeg_preproc import __version__
 from jpeg_preproc.errors import CorruptionError
 
 #: Libraries that are no requirement of this package: import name, and what pip is to install.
@@ -21,11 +22,8 @@ OPTIONAL_LIBRARIES = {
 
 
 def package_version() -> str:
-    """Return this package's version; ``'unknown'`` where it is used without being installed."""
-    try:
-        return metadata.version("jpeg_preproc")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    """Return this package's version."""
+    return __version__
 
 
 def encoder_versions(*libraries: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ def plot_training(
     """Draw losses over steps, and the validation's PSNR gain where there is one, and write it.
 
     Args:
-        work_dir: Work directory of the training, as ``tools/train.py`` leaves it.
+        work_dir: Work directory of the training, as ``jpeg-preproc train`` leaves it.
         path: File to write; ends in ``.png``, ``.svg`` or ``.pdf``.
         title: Text above both panels.
 

@@ -9,12 +9,15 @@ output and input are of one size.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from jpeg_preproc.errors import WeightsError
 from jpeg_preproc.restorers.contract import Quality, Restorer, RestorerOutput, RestorerSpec, reach
+
+# ITU-R BT.601: black is 16 and white 235 of 255.
+_BLACK, _SCALE = 16 / 255, 219 / 255
 
 
 class ARCNN(Restorer):
@@ -22,6 +25,11 @@ class ARCNN(Restorer):
 
     Args:
         channels: Channels of the images: 1 is luma, as in the paper; 3 is RGB.
+        luma: Range that the layers see: ``'full'`` is that of the images; ``'studio'`` is MATLAB's,
+            16-235 of 255, which the authors' weights expect.
+
+    Raises:
+        ValueError: A setting that is none of these.
     """
 
     spec: ClassVar[RestorerSpec] = RestorerSpec(
@@ -35,8 +43,10 @@ class ARCNN(Restorer):
         "grey": {"channels": 1},
     }
 
-    def __init__(self, channels: int = 3) -> None:
+    def __init__(self, channels: int = 3, luma: Literal["full", "studio"] = "full") -> None:
         super().__init__()
+        if luma not in ("full", "studio"):
+            raise ValueError(f"luma is {luma!r}; give 'full' or 'studio'")
 
         def conv(inputs: int, outputs: int, size: int) -> nn.Conv2d:
             layer = nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="replicate")
@@ -46,6 +56,7 @@ class ARCNN(Restorer):
             return layer
 
         self.channels = channels
+        self.luma = luma
         self.extract = nn.Sequential(conv(channels, 64, 9), nn.ReLU())
         self.enhance = nn.Sequential(conv(64, 32, 7), nn.ReLU())
         self.map = nn.Sequential(conv(32, 16, 1), nn.ReLU())
@@ -58,8 +69,10 @@ class ARCNN(Restorer):
 
     def forward(self, image: Tensor, quality: Quality | None = None) -> RestorerOutput:
         """Restore (N, channels, H, W) in [0, 1]; ``quality`` is not looked at."""
-        features = self.map(self.enhance(self.extract(image)))  # (N, 16, H, W)
-        return RestorerOutput(self.reconstruct(features))
+        is_studio = self.luma == "studio"
+        x = image * _SCALE + _BLACK if is_studio else image
+        x = self.reconstruct(self.map(self.enhance(self.extract(x))))
+        return RestorerOutput((x - _BLACK) / _SCALE if is_studio else x)
 
 
 # Layer names in the weights that the authors published, and ours.

@@ -12,6 +12,7 @@ the two differ:
 * The paper corrects amplitude first, the code phase first: the argument ``order``.
 * Eqs. 6-10 transform the block's input and use ReLU; the code transforms a 1×1 projection of it,
   adds that projection to the result, and uses LeakyReLU. This file has the code's form.
+* Eq. 3 is the orthonormal transform, the code's is not: the argument ``orthonormal``.
 * The paper names a parameter-free attention, the code has a convolution: ``attention``.
 * Layers that the code registers and never uses are left out: 25,614,521 parameters of 29,620,645.
 """
@@ -98,6 +99,7 @@ class CorrectionBlock(nn.Module):
         correction: What is corrected.
         attention: ``'conv'`` or ``'parameter_free'``.
         phase_ramp: Width of the ramp at the cut; see :func:`~jpeg_preproc.restorers.fourier.phase`.
+        orthonormal: Whether amplitudes are those of the orthonormal transform.
     """
 
     def __init__(
@@ -107,10 +109,12 @@ class CorrectionBlock(nn.Module):
         correction: Correction = "none",
         attention: str = "conv",
         phase_ramp: float = 0.0,
+        orthonormal: bool = True,
     ) -> None:
         super().__init__()
         self.correction = correction
         self.phase_ramp = phase_ramp
+        self.orthonormal = orthonormal
         self.project = nn.Conv2d(inputs, outputs, 1)
         self.spatial = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, padding=1),
@@ -133,7 +137,8 @@ class CorrectionBlock(nn.Module):
         with full_precision(x):
             bins = spectrum(x)  # (N, C, H, W) complex
             if self.correction == "amplitude":
-                result = recombine(self.correct(bins.abs()), bins)
+                scale = 1.0 if self.orthonormal else (x.shape[-2] * x.shape[-1]) ** 0.5
+                result = recombine(self.correct(bins.abs() * scale) / scale, bins)
             else:
                 turned = torch.polar(bins.abs(), self.correct(phase(bins, self.phase_ramp)))
                 result = torch.fft.ifft2(turned, norm="ortho").real
@@ -271,6 +276,9 @@ class D2LNet(Restorer):
             :func:`~jpeg_preproc.restorers.fourier.phase`. Ours: with 0, as in paper and code,
             rounding turns single bins by 2π, and an image comes out different by up to 2e-3 in
             another batch (random weights; with 0.1 by 1e-5).
+        orthonormal: Whether amplitudes are corrected as the orthonormal transform gives them, of
+            one scale at every size; else, as in the code, they grow with the root of the area,
+            and the authors' weights expect that.
 
     Raises:
         ValueError: A setting that is none of these.
@@ -298,6 +306,7 @@ class D2LNet(Restorer):
         phase: bool = True,
         attention: Literal["conv", "parameter_free"] = "conv",
         phase_ramp: float = 0.1,
+        orthonormal: bool = True,
     ) -> None:
         super().__init__()
         if channels not in self.spec.channels:
@@ -310,7 +319,12 @@ class D2LNet(Restorer):
             raise ValueError(f"attention is {attention!r}; give 'conv' or 'parameter_free'")
         if not 0 <= phase_ramp < torch.pi:
             raise ValueError(f"phase_ramp is {phase_ramp}; give radians, 0 <= ramp < pi")
-        block = partial(CorrectionBlock, attention=attention, phase_ramp=phase_ramp)
+        block = partial(
+            CorrectionBlock,
+            attention=attention,
+            phase_ramp=phase_ramp,
+            orthonormal=orthonormal,
+        )
         blocks = [
             partial(block, correction="amplitude" if amplitude else "none"),
             partial(block, correction="phase" if phase else "none"),

@@ -85,8 +85,8 @@ def weights_path(name: str | os.PathLike[str]) -> Path:
         return path
     if path.is_file():
         raise WeightsError(
-            f"{path}: weights are .safetensors files here; convert others with "
-            "jpeg_preproc.restorers.weights.save_weights"
+            f"{path}: weights are .safetensors files here; make one of a published "
+            "checkpoint with `jpeg-preproc convert`, of your own with save_weights"
         )
     raise UnknownRestorerError(
         f"no restorer weights {str(name)!r}: shipped are {', '.join(shipped_names()) or 'none'}; "

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from jpeg_preproc.defaults import CONFIG_ABSENT
 from jpeg_preproc.distributed import join_processes
 from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.training.runner import GuardedRunner
@@ -42,6 +43,8 @@ def build_runner(
         LauncherError: The launcher has not started this process.
         JpegPreprocError: The data or the weights that it names cannot be used.
     """
+    if not Path(config).is_file():
+        raise TrainingError(f"{config} {CONFIG_ABSENT}")
     try:
         cfg = Config.fromfile(config)
     except (OSError, SyntaxError, NameError, KeyError, ImportError) as error:

@@ -13,6 +13,7 @@ from importlib import metadata
 import pytest
 from PIL import Image
 
+from jpeg_preproc import __version__
 from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.errors import FileError, ReportedElsewhereError
 
@@ -106,7 +107,7 @@ def test_a_copy_that_was_never_installed_runs(command, monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    assert command("--version")[:2] == (0, "jpeg_preproc unknown\n")
+    assert command("--version")[:2] == (0, f"jpeg_preproc {__version__}\n")
     assert command("models")[0] == 0
 
 

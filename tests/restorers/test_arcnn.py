@@ -29,3 +29,17 @@ def test_the_authors_weights_give_their_figure(shared_data):
 def test_other_weights_are_refused():
     with pytest.raises(WeightsError, match=r"c4\.weight"):
         from_official({"c4.weight": torch.zeros(1)})
+
+
+def test_studio_luma_is_the_same_network_on_matlabs_range():
+    torch.manual_seed(0)
+    full, studio = (
+        build_restorer("ARCNN", "grey", luma=luma).eval() for luma in ("full", "studio")
+    )
+    studio.load_state_dict(full.state_dict())
+    image = torch.rand(1, 1, 24, 32)
+    with torch.no_grad():
+        inside = full(16 / 255 + image * 219 / 255).image
+        torch.testing.assert_close(studio(image).image, (inside - 16 / 255) * 255 / 219)
+    with pytest.raises(ValueError, match="'full' or 'studio'"):
+        build_restorer("ARCNN", luma="tv")

@@ -298,7 +298,7 @@ def test_stock_openmmlab_datasets_read_the_result_by_data_root(compress, coco, v
 def test_help_ends_with_an_example(compress, capsys):
     with pytest.raises(SystemExit, match="0"):
         compress("--help")
-    assert "python tools/compress_dataset.py" in capsys.readouterr().out.splitlines()[-1]
+    assert "jpeg-preproc compress-dataset" in capsys.readouterr().out.splitlines()[-1]
 
 
 # --- other corruptions

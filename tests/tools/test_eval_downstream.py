@@ -257,4 +257,4 @@ def test_a_stopped_run_says_how_to_go_on(tool, tmp_path, model, capsys, monkeypa
 def test_help_ends_with_an_example(tool, capsys):
     with pytest.raises(SystemExit):
         tool.parse_args(["--help"])
-    assert "python tools/eval_downstream.py configs/downstream" in capsys.readouterr().out[-400:]
+    assert "jpeg-preproc eval-downstream configs/downstream" in capsys.readouterr().out[-400:]

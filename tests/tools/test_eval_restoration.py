@@ -130,7 +130,7 @@ def test_help_ends_with_an_example_and_names_the_protocols(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     shown = capsys.readouterr().out
-    assert shown.rstrip().splitlines()[-1].startswith("  python tools/eval_restoration.py")
+    assert shown.rstrip().splitlines()[-1].startswith("  jpeg-preproc eval-restoration")
     assert all(name in shown for name in ("fbcnn", "qgac", "grey-y"))
 
 

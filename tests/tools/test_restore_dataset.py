@@ -271,7 +271,7 @@ def test_a_restorer_that_must_know_the_quality_is_not_run_blind(restore, coco, t
 def test_help_ends_with_an_example(restore, capsys):
     with pytest.raises(SystemExit, match="0"):
         restore("--help")
-    assert "python tools/restore_dataset.py" in capsys.readouterr().out.splitlines()[-1]
+    assert "jpeg-preproc restore-dataset" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_strength_reaches_every_image_and_the_manifest(run, coco, tmp_path, small_weights):

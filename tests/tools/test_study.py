@@ -59,7 +59,9 @@ def test_a_study_is_written_in_every_form_and_goes_on(study_tool, tmp_path, stud
     assert [row["metric"] for row in document["rows"]] == [
         name for name in metrics for _ in "12345"
     ]
-    assert document["meta"]["title"] == "Toys" and "tools/study.py" in document["meta"]["command"]
+    assert (
+        document["meta"]["title"] == "Toys" and "jpeg-preproc study " in document["meta"]["command"]
+    )
     with (folder / "comparisons.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == len(document["comparisons"]) == 2 * (3 + 1 + 4)
@@ -165,7 +167,7 @@ def test_wrong_usage_is_refused(study_tool, tmp_path, arguments):
 def test_help_ends_with_an_example(study_tool, capsys):
     with pytest.raises(SystemExit):
         study_tool.parse_args(["--help"])
-    assert "python tools/study.py configs/studies" in capsys.readouterr().out[-300:]
+    assert "jpeg-preproc study configs/studies" in capsys.readouterr().out[-300:]
 
 
 def test_images_are_restored_once_for_all_models(study_tool, tmp_path, study, monkeypatch, capsys):

@@ -108,4 +108,4 @@ def test_what_cannot_be_trained_on_is_one_message(config, tmp_path, options, mes
 def test_a_config_that_is_none(tmp_path, capsys):
     done = start(TOOL, tmp_path / "none.py")
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "none.py cannot be read as an mmengine config" in " ".join(done.stderr.split())
+    assert "none.py is no file; those of configs/ lie in the" in " ".join(done.stderr.split())

@@ -13,7 +13,9 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 def load_module(name: str) -> ModuleType:
-    """A script in ``tools/`` as a module."""
+    """The module of a tool: that of its command, else the script in ``tools/``."""
+    if importlib.util.find_spec(f"jpeg_preproc.cli.{name}"):
+        return importlib.import_module(f"jpeg_preproc.cli.{name}")
     specification = importlib.util.spec_from_file_location(f"{name}_tool", TOOLS / f"{name}.py")
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
