@@ -10,18 +10,23 @@ if __name__ == "__main__":  # what follows takes seconds
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
 from jpeg_preproc.cli.run_arguments import add_run_arguments, run_options, run_shared
 from jpeg_preproc.distributed import Processes
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report import console, print_tables
-from jpeg_preproc.study.results import cell_table, print_left_out, print_run, write_run
+from jpeg_preproc.study.comparison_rows import ComparisonRow
+from jpeg_preproc.study.jobs import JobsRun
+from jpeg_preproc.study.prepare import RunOptions
+from jpeg_preproc.study.report import write_report
+from jpeg_preproc.study.results import cell_table, print_left_out, print_run, record, write_run
 from jpeg_preproc.study.run import dry_run, run_study
-from jpeg_preproc.study.spec import read_study
+from jpeg_preproc.study.spec import Study, read_study
 
 DEMO = Path(__file__).resolve().parents[1] / "configs" / "studies" / "demo.py"
 
@@ -72,6 +77,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="measure cells again that other versions of packages have measured",
     )
+    parser.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write report.html, a page with tables, curves and the images that changed most, and "
+        "report.md; default: do",
+    )
     args = parser.parse_args(argv)
     if args.dry_run and args.launcher != "none":
         parser.error("--dry-run is for one process; leave --launcher out")
@@ -102,13 +114,33 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
             "title": study.title,
             "command": shlex.join(["python", "tools/study.py", *arguments]),
         }
-        written = write_run(run, options, about, comparisons, args.out / study.name)
+        folder = args.out / study.name
+        written = write_run(run, options, about, comparisons, folder)
+        if args.report:
+            written += _report(study, run, options, comparisons, about, folder)
     except OSError as error:  # --out cannot be written, disk full
         raise JpegPreprocError(f"{error}; what is finished is kept in {args.out}") from error
     print_run(run, comparisons=comparisons)
     for path in written:
         console().print(f"wrote {path}", markup=False, soft_wrap=True)
     return SOME_SKIPPED if print_left_out(run) else DONE
+
+
+def _report(
+    study: Study,
+    run: JobsRun,
+    options: RunOptions,
+    comparisons: Sequence[ComparisonRow],
+    about: Mapping[str, Any],
+    folder: Path,
+) -> list[Path]:
+    """Write the page; what is measured is worth something without one too."""
+    known = {**record(run, options, about), "is_demo": study.jobs is None}
+    try:
+        return write_report(study.title, run, options, comparisons, known, folder)
+    except JpegPreprocError as error:
+        console(stderr=True).print_line(f"no page: {error}")
+        return []
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.evaluator.metric import _to_cpu
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
-from jpeg_preproc.evaluation.task import Figure
+from jpeg_preproc.evaluation.task import Figure, LabelMap
 from jpeg_preproc.openmmlab.place import transform_name
 from jpeg_preproc.stats.agreement import Detections, confident
 from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
@@ -181,6 +181,25 @@ def confident_boxes(sample: Any) -> Found:
     return name, confident(boxes, scores, labels) if boxes.shape[-1] == 4 else None
 
 
+def label_map(sample: Any, classes: int) -> LabelMap:
+    """Return a data sample's label map with its ground truth.
+
+    Args:
+        sample: What a segmenter's ``test_step`` returned, mapped to the original.
+        classes: Number of classes; what the truth has beyond them does not count.
+
+    Raises:
+        JpegPreprocError: It has none.
+    """
+    if "pred_sem_seg" not in sample or "gt_sem_seg" not in sample:
+        raise JpegPreprocError("the model gives no label map beside its ground truth")
+    found, truth = (
+        np.asarray(one.data.detach().cpu().numpy()[0], int)
+        for one in (sample.pred_sem_seg, sample.gt_sem_seg)
+    )
+    return LabelMap(found, np.where(truth < classes, truth, -1))
+
+
 def in_order_of_draws(found: Sequence[Found]) -> list[Detections] | None:
     """Return the boxes of all images, those of COCO's form by id, as the draws of mAP have them.
 
@@ -189,9 +208,17 @@ def in_order_of_draws(found: Sequence[Found]) -> list[Detections] | None:
     ids, boxes = zip(*found, strict=True)
     if any(one is None for one in boxes):
         return None
+    return [boxes[index] for index in order_of_draws(ids)]
+
+
+def order_of_draws(ids: Sequence[Any]) -> Sequence[int]:
+    """Return the places of images in the order of the draws, given the id of each, if it has one.
+
+    >>> order_of_draws([9, 4, 7]), list(order_of_draws(["b", "a"]))
+    ([1, 2, 0], [0, 1])
+    """
     by_id = all(isinstance(one, int) for one in ids)
-    order = sorted(range(len(ids)), key=ids.__getitem__) if by_id else range(len(ids))
-    return [boxes[index] for index in order]
+    return sorted(range(len(ids)), key=ids.__getitem__) if by_id else range(len(ids))
 
 
 def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
