@@ -139,7 +139,8 @@ def _cell(measured: Measurement, change: Difference, star: str = "") -> Cell:
     tone: Tone = ""
     if change.low is not None and change.high is not None:
         tone = "gain" if change.low > 0 else "loss" if change.high < 0 else ""
-    return Cell(text, signed(change.value) + around(change.low, change.high) + star, tone)
+    bounds = around(change.low, change.high).strip(" ()")
+    return Cell(text, signed(change.value) + star, bounds, tone)
 
 
 def _chart(model: ModelResults, corruptions: Sequence[Corruption], reference: str) -> Chart | None:

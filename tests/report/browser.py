@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -23,6 +24,15 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def _pipe() -> tuple[int, int]:
+    """Return the ends of a pipe, with numbers that are in nobody's way."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
+
+
 class Browser:
     """A browser without a window; use it in ``with``.
 
@@ -35,12 +45,12 @@ class Browser:
         self._number = 0
         self._rest = b""
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        theirs_in, self._out = os.pipe()
-        self._in, theirs_out = os.pipe()
+        theirs_in, self._out = _pipe()
+        self._in, theirs_out = _pipe()
         # It reads from descriptor 3 and writes to 4, whatever numbers the pipes have here.
         self._process = subprocess.Popen(
             [
-                *("sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", program),
+                *("bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", program),
                 *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
                 *("--remote-debugging-pipe", f"--user-data-dir={self._folder.name}"),
                 *("--no-first-run", "--disable-background-networking", "--hide-scrollbars"),
@@ -126,6 +136,9 @@ class Tab:
             deviceScaleFactor=1,
             mobile=width < 600,
         )
+        # Or the page would go on scrolling after what a test clicks at was measured.
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        self.send("Emulation.setEmulatedMedia", features=[still])
         started = time.monotonic()
         self.send("Page.navigate", url=path.as_uri())
         self.until("document.readyState === 'complete' && location.protocol === 'file:'")
@@ -157,7 +170,7 @@ class Tab:
         """Scroll an element into view and return its centre in the window."""
         place = self.run(
             f"(() => {{ const one = document.querySelector({json.dumps(selector)});"
-            "one.scrollIntoView({block: 'center', behavior: 'instant'});"
+            "one.scrollIntoView({block: 'center', inline: 'center', behavior: 'instant'});"
             "const at = one.getBoundingClientRect();"
             "return [at.x + at.width / 2, at.y + at.height / 2]; })()"
         )

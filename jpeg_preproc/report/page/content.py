@@ -21,12 +21,14 @@ class Cell:
 
     Attributes:
         text: The figure.
-        detail: Its difference with the interval, in smaller print.
+        change: Its difference, in smaller print.
+        bounds: That difference's interval.
         tone: Whether that difference is established.
     """
 
     text: str
-    detail: str = ""
+    change: str = ""
+    bounds: str = ""
     tone: Tone = ""
 
 

@@ -188,7 +188,10 @@ def render_markdown(page: Page, files: Mapping[str, str]) -> str:
     parts += [f"![{_text(what)}]({name})" for what, name in files.items() if name.endswith(".svg")]
     for figures in page.figures:
         lines = tuple(
-            (name, *(" ".join(filter(None, (cell.text, cell.detail))) for cell in cells))
+            (
+                name,
+                *(" ".join(filter(None, (cell.text, cell.change, cell.bounds))) for cell in cells),
+            )
             for name, cells in figures.table.lines
         )
         table = Table("", ("", *figures.table.columns), lines)

@@ -81,7 +81,7 @@
           y: { range: (u, low, high) => { const pad = (high - low || 1) * 0.07; return [low - pad, high + pad]; } },
         },
         axes: [
-          { stroke: style("--quiet"), grid: { show: false }, ticks: grid, font, label: axis.name, labelSize: 22, labelFont: font,
+          { stroke: style("--quiet"), grid: { show: false }, ticks: grid, font, label: axis.name, size: 34, labelSize: 20, labelFont: font,
             splits: (u) => {
               let last = -Infinity;
               return xs.filter((x) => { const at = u.valToPos(x, "x"); if (at - last < 34) return false; last = at; return true; });

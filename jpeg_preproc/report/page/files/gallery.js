@@ -120,7 +120,7 @@
       slider.append(made);
     });
     const [width, height] = current.size;
-    find("slider").style.maxWidth = `min(100%, ${Math.max(width, 760)}px, calc(78vh * ${width} / ${height}))`;
+    find("stage").style.maxWidth = `min(100%, ${Math.max(width, 760)}px, calc(78vh * ${width} / ${height}))`;
     find("slider").replaceChildren(slider);
     tell();
     find("tag-left").textContent = left.title;
@@ -138,7 +138,7 @@
       image.style.top = 100 * (y - top) / side + "%";
       image.style.width = 100 * width / side + "%";
       image.style.height = 100 * height / side + "%";
-      return element("div", { className: "crop" }, image, element("span", {}, one.title));
+      return element("div", {}, element("div", { className: "crop" }, image), element("small", {}, one.title));
     }));
   }));
   const marks = () => find("slider").classList.toggle("no-marks", !find("marks").checked);
