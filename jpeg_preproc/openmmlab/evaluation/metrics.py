@@ -15,6 +15,7 @@ from mmengine.evaluator.metric import _to_cpu
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.task import Figure, LabelMap
+from jpeg_preproc.openmmlab.evaluation.workers import is_worker_death
 from jpeg_preproc.openmmlab.place import transform_name
 from jpeg_preproc.stats.agreement import Detections, confident
 from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
@@ -31,11 +32,6 @@ _KNOWN = (
     ("mAP", "mAP", 100.0),  # VOCMetric: IoU 0.50 unless the config says otherwise
     ("mIoU", "mIoU", 1.0),  # IoUMetric
 )
-
-
-def is_worker_death(error: Exception) -> bool:
-    """Tell whether an error is torch's, of a worker of a ``DataLoader`` that has died."""
-    return type(error) is RuntimeError and "DataLoader worker (pid" in str(error)
 
 
 @contextmanager
@@ -82,7 +78,9 @@ def evaluate(
         AnnotationError: There is no ground truth to compare with.
     """
     with metric_errors_named(evaluator.metrics, files):
-        replicates = _iou_replicates(evaluator)  # before they forget what they have collected
+        # Before the metrics forget what they have collected.
+        replicates = _iou_replicates(evaluator)
+        by_class = _class_ious(evaluator)
     results: dict[str, float] = {}
     exact: BoxAp | None = None
     for metric in evaluator.metrics:
@@ -98,7 +96,7 @@ def evaluate(
             value = by_name[key]
             if value < 0:
                 raise AnnotationError("the images evaluated have no ground truth boxes at all")
-            return Figure(name, value * factor, replicates), results
+            return Figure(name, value * factor, replicates), results | by_class
     raise JpegPreprocError(
         f"the config's metric reports {', '.join(results) or 'nothing'}; evaluation needs "
         "bbox_mAP, mAP or mIoU: set test_evaluator to CocoMetric(metric='bbox'), VOCMetric or "
@@ -228,6 +226,23 @@ def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
         return None
     intersect, union, *_ = areas
     return tuple(mean_iou(intersect, union, resample_counts(len(union))).tolist())
+
+
+def _class_ious(evaluator: Evaluator) -> dict[str, float]:
+    """Return the IoU over all images of each class that has a pixel, in percent, by ``IoU/NAME``.
+
+    mmseg prints these and does not return them. There are none of other metrics.
+    """
+    areas = _class_areas(evaluator)
+    if areas is None:
+        return {}
+    intersect, union = (part.sum(0) for part in areas[:2])
+    names = (evaluator.dataset_meta or {}).get("classes") or ()
+    return {
+        f"IoU/{name}": float(100 * hit / area)
+        for name, hit, area in zip(names, intersect, union, strict=False)
+        if area > 0
+    }
 
 
 def _class_areas(evaluator: Evaluator) -> list[np.ndarray] | None:

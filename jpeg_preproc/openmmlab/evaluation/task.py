@@ -51,7 +51,6 @@ from jpeg_preproc.openmmlab.evaluation.metrics import (
     evaluate,
     image_ious,
     in_order_of_draws,
-    is_worker_death,
     keep_boxes,
     label_map,
     metric_errors_named,
@@ -60,6 +59,7 @@ from jpeg_preproc.openmmlab.evaluation.metrics import (
 from jpeg_preproc.openmmlab.evaluation.network import load_model, quiet
 from jpeg_preproc.openmmlab.evaluation.selection import select_images
 from jpeg_preproc.openmmlab.evaluation.timing import split_pipelines, time_pipelines
+from jpeg_preproc.openmmlab.evaluation.workers import is_worker_death, without_traceback
 from jpeg_preproc.restorers.device import usable_device
 
 
@@ -204,7 +204,7 @@ class OpenMMLabTask:
                 keep_boxes(evaluator, self.out_dir / "predictions" / name)
 
             def test(loader: Any) -> _Share:
-                with self._preprocessing(config, clock), _without_traceback():
+                with self._preprocessing(config, clock), without_traceback():
                     found, size = self._test(loader, evaluator, condition, clock, on_image)
                 kept = [metric.results for metric in evaluator.metrics]
                 return _Share(kept, found, clock.seconds(), size)
@@ -269,10 +269,7 @@ class OpenMMLabTask:
     ) -> list[LabelMap]:
         """Return what a segmenter finds in some of the images, in this process alone.
 
-        Args:
-            condition: What the images go through.
-            settings: How its restorer runs, and where.
-            indices: Places of the images among :attr:`image_paths`.
+        Arguments are those of :class:`~jpeg_preproc.evaluation.task.Task`'s.
 
         Raises:
             PipelineError: The condition's transforms cannot stand in this pipeline.
@@ -401,15 +398,3 @@ def _digest(config: Config) -> str:
     return config_digest(
         {key: anywhere.get(key) for key in ("model", "test_dataloader", "test_evaluator")}
     )
-
-
-@contextlib.contextmanager
-def _without_traceback() -> Iterator[None]:
-    """Take the worker's traceback, which DataLoader puts into an error's message, out of it."""
-    try:
-        yield
-    except JpegPreprocError as error:
-        _, worker, message = str(error).rpartition(f".{type(error).__name__}: ")
-        if not worker or "in DataLoader worker process" not in str(error):
-            raise
-        raise type(error)(message.strip()) from error
