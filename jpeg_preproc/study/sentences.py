@@ -62,23 +62,24 @@ def around(low: float | None, high: float | None, sign: bool = True) -> str:
 
 
 def _lost(models: Sequence[ModelResults]) -> str:
-    parts = []
-    for position, model in enumerate(models[:_SHOWN]):
+    parts: list[str] = []
+    before = ""
+    for model in models[:_SHOWN]:
         corruption = worst(model)
         found = loss(model, corruption)
-        bounds = (found.low, found.high)
-        interval = "95 % interval " if position == 0 else ""
         inside = ""
-        if bounds[0] is not None and bounds[1] is not None:
-            inside = f" ({interval}{_plain(-bounds[1])} to {_plain(-bounds[0])})"
+        if found.low is not None and found.high is not None:
+            interval = "" if parts else "95 % interval "
+            inside = f" ({interval}{_plain(-found.high)} to {_plain(-found.low)})"
         lost = _plain(-found.value)
         if model.original is not None:
             lost += f" of {model.original.value:.1f}"
-        parts.append(
-            f"{corruption.label} costs {model.model} {lost} points of {model.any.metric}{inside}"
-        )
-    more = len(models) - len(parts)
-    return _joined(parts) + (f", and {more} more models as the tables say" if more else "") + "."
+        costs = "" if corruption.label == before else f"{corruption.label} costs "
+        parts.append(f"{costs}{model.model} {lost} points of {model.any.metric}{inside}")
+        before = corruption.label
+    if len(models) > len(parts):
+        parts.append(f"and {len(models) - len(parts)} more models what the tables say")
+    return "; ".join(parts) + "."
 
 
 def _restored(models: Sequence[ModelResults], comparisons: Sequence[ComparisonRow]) -> str:
@@ -104,8 +105,7 @@ def _restored(models: Sequence[ModelResults], comparisons: Sequence[ComparisonRo
         else:
             said = f"what {label} gives {model.model}, {points}, cannot be told from chance"
         parts.append(said + _bits(model, label, comparisons))
-    text = _joined(parts)
-    return f"There, {text}." if text else ""
+    return f"There, {'; '.join(parts)}." if parts else ""
 
 
 def _bits(model: ModelResults, label: str, comparisons: Sequence[ComparisonRow]) -> str:
@@ -147,7 +147,3 @@ def _established(models: Sequence[ModelResults], comparisons: Sequence[Compariso
 def _plain(value: float) -> str:
     """Return a number of points, with a sign only where it is below 0."""
     return signed(value).removeprefix("+")
-
-
-def _joined(parts: Sequence[str]) -> str:
-    return "; ".join(parts)

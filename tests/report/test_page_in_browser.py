@@ -6,14 +6,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("jinja2", reason="needs jinja2: pip install '.[report]'")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from browser import Browser, find_browser
-from planted_page import EVIL, planted_page
+from planted_page import EVIL, picture, planted_page
 
-from jpeg_preproc.report.page import render_page
+from jpeg_preproc.report.page import Gallery, render_page
+from jpeg_preproc.study.gallery import MAX_BYTES
 
 SLIDER = "document.querySelector('img-comparison-slider')"
 WIDTHS = pytest.mark.parametrize("width", [390, 1440])
@@ -184,3 +186,22 @@ def test_without_scripts_there_are_figures_and_tables(browser, tmp_path, photo):
             if found or time.monotonic() > deadline:
                 break
         assert found, selector
+
+
+def test_the_largest_page_is_small_and_quick(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    pictures, taken = [], 0
+    while taken < MAX_BYTES:  # what the gallery of however many images may come to
+        noise = rng.integers(0, 256, (480, 640, 3), np.uint8)
+        pictures.append(picture(len(pictures), bool(len(pictures) % 2), ("ant",), noise))
+        taken += sum(len(view.data) + len(view.mask) for view in pictures[-1].views)
+    page = planted_page(noise, pictures=0)
+    path = tmp_path / "large.html"
+    gallery = Gallery("", tuple(pictures[:-1]))
+    path.write_text(render_page(page.__class__(**{**vars(page), "gallery": gallery})))
+    assert 10e6 < path.stat().st_size < 20e6
+    tab = browser.open(path, 1440, metrics=True)
+    tab.until("document.querySelectorAll('.frame img').length")
+    metrics = {one["name"]: one["value"] for one in tab.send("Performance.getMetrics")["metrics"]}
+    # CPU seconds of the page's own thread, whatever else this machine is doing.
+    assert 0 < metrics["TaskDuration"] < 2
