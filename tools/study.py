@@ -35,7 +35,7 @@ A study is a config; see jpeg_preproc/study/spec.py and configs/studies. Each of
 model under one condition: corrupted, and restored. Finished cells are kept in OUT/conditions and
 used again, by every study with this --out, as long as nothing they depend on has changed; a study
 that was stopped loses the cell that was running. The results go to OUT/NAME, NAME being that of
-the study.
+the study: report.html is a page that needs nothing else, neither a server nor a connection.
 
 "all" is the mean over kinds of corruption of the mean over strengths. Intervals and p-values are of
 1000 draws of the test set from its own images, the same in every condition; Holm's correction is

@@ -44,10 +44,11 @@ def scatter(costs: Sequence[Cost]) -> str:
     ]
     for index in range(round((high - low) / step) + 1):
         value = low + index * step
+        label = f"{value:+g}".replace("-", "−") if abs(value) > step / 9 else "0"
         parts.append(
             f'<line class="{"zero" if abs(value) < step / 9 else "grid"}" x1="{_LEFT}" '
             f'x2="{_WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:+g}</text>'
+            f'<text x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{label}</text>'
         )
     for seconds in _times(10**first, 10**last):
         parts.append(

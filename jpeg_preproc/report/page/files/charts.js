@@ -1,6 +1,9 @@
 // Lines with bands over the strength of what happened, or over bits.
 (() => {
-  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+  const PALETTES = {
+    light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"],
+    dark: ["#56b4e9", "#f28b4e", "#2fd39f", "#e9a3cb", "#f2c14e", "#9bb8ff"],
+  };
   const isReference = (name) => name === "jpeg" || name === "corrupted" || name === "JPEG";
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const digits = (value) => value === null || value === undefined ? "–" : value.toFixed(1);
@@ -31,11 +34,12 @@
     place.append(bar, plotted, legend);
 
     const lines = () => {
-      let colour = 0;
+      const palette = PALETTES[document.documentElement.dataset.theme];
+    let colour = 0;
       const all = axis.lines.map((line) => ({
         ...line,
-        colour: isReference(line.name) ? style("--quiet") : COLOURS[colour++ % COLOURS.length],
-        dash: isReference(line.name) ? [6, 4] : colour > COLOURS.length ? [10, 3, 2, 3] : [],
+        colour: isReference(line.name) ? style("--quiet") : palette[colour++ % palette.length],
+        dash: isReference(line.name) ? [6, 4] : colour > palette.length ? [10, 3, 2, 3] : [],
       }));
       if (chart.level !== null) {
         const points = all.flatMap((line) => line.points.map((point) => [point[0], chart.level, null, null]));
