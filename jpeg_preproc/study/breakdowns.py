@@ -28,20 +28,23 @@ def costs(run: JobsRun, results: Sequence[ModelResults]) -> Iterator[Cost]:
     """Yield what each restorer takes and gives, for each model.
 
     The time is that of the slowest model on the same data: where restored images are kept, later
-    models only read them.
+    models only read them. It is CPU time where all ran on the CPU, which other work on the machine
+    does not change, and else that on the clock.
 
     Args:
         run: What was measured, with the seconds of each stage.
         results: What each judge says of each model; the finer judges are passed over.
     """
+    devices = {run.settings.device, *(str(task.fingerprint.get("device")) for task in run.tasks)}
+    on_cpu = devices == {"cpu"}
     restoring: dict[tuple[str, str], float] = {}
     own_time: dict[tuple[str, str], float] = {}
     for task, one in zip(run.tasks, run.runs, strict=True):
         for label, measured in _by_restorer(one).items():
             key = (task.dataset, label)
-            restoring[key] = max(restoring.get(key, 0.0), _seconds(measured, "restore"))
+            restoring[key] = max(restoring.get(key, 0.0), _seconds(measured, "restore", on_cpu))
         every = [measured for _, measured in one.results]
-        own_time[task.dataset, task.model] = _seconds(every, "model")
+        own_time[task.dataset, task.model] = _seconds(every, "model", on_cpu)
     for model in results:
         if model.any.metric in FINER:
             continue
@@ -57,6 +60,7 @@ def costs(run: JobsRun, results: Sequence[ModelResults]) -> Iterator[Cost]:
                     low=row.low,
                     high=row.high,
                     metric=row.metric,
+                    unit="CPU seconds" if on_cpu else "seconds",
                 )
 
 
@@ -68,10 +72,11 @@ def _by_restorer(run: TaskRun) -> dict[str, list[Measurement]]:
     return found
 
 
-def _seconds(measured: Sequence[Measurement], stage: str) -> float:
-    """Return the wall-clock seconds of a stage for one image; 0 where none were kept."""
+def _seconds(measured: Sequence[Measurement], stage: str, of_cpu: bool) -> float:
+    """Return the seconds of a stage for one image, of the CPU or the clock; 0 if none are known."""
     images = sum(one.images for one in measured)
-    return sum(one.stages.get(stage, (0.0, 0.0))[0] for one in measured) / max(images, 1)
+    spent = (one.stages.get(stage, (0.0, 0.0)) for one in measured)
+    return sum(cpu if of_cpu else wall for wall, cpu in spent) / max(images, 1)
 
 
 def _mean_gains(model: ModelResults) -> Iterator[ComparisonRow]:

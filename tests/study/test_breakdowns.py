@@ -7,7 +7,7 @@ from collections import namedtuple
 import pytest
 
 from jpeg_preproc.corruptions import Jpeg
-from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice
+from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.task import Measurement
 from jpeg_preproc.study.breakdowns import classes, costs
 from jpeg_preproc.study.comparison_rows import ModelResults
@@ -15,12 +15,12 @@ from jpeg_preproc.study.comparison_rows import ModelResults
 CHOICE = RestorerChoice("base", "base", "ab")
 CONDITIONS = (Condition(), Condition(Jpeg(10)), Condition(Jpeg(10), CHOICE))
 Run = namedtuple("Run", "results")
-Runs = namedtuple("Runs", "tasks runs")
-Named = namedtuple("Named", "dataset model class_names")
+Runs = namedtuple("Runs", "tasks runs settings")
+Named = namedtuple("Named", "dataset model class_names fingerprint")
 
 
 def measured(value, restore=0.0, **others):
-    stages = {"restore": (restore, restore), "model": (2.0, 2.0)}
+    stages = {"restore": (restore, restore / 2), "model": (2.0, 1.0)}  # on the clock, of the CPU
     drawn = [value - 1, value, value + 1]
     metrics = others.pop("all_metrics", {})
     return Measurement("mAP", value, 10, 1.0, metrics, drawn, stages, **others)
@@ -34,24 +34,27 @@ def results(name, measurements):
     )
 
 
-def runs(*of_models):
+def runs(*of_models, device="cpu"):
     """What came of models that are called a, b, …"""
     names = "abc"[: len(of_models)]
-    tasks = [Named("coco", name, {3: "ant", 5: "bee"}) for name in names]
+    tasks = [Named("coco", name, {3: "ant", 5: "bee"}, {"device": device}) for name in names]
     done = [Run(list(zip(CONDITIONS, one, strict=True))) for one in of_models]
     judged = [results(task.model, one) for task, one in zip(tasks, of_models, strict=True)]
-    return Runs(tasks, done), judged
+    return Runs(tasks, done, RestoreSettings()), judged
 
 
 def test_a_restorers_time_is_that_of_the_model_it_was_not_kept_for():
     first = (measured(30.0), measured(20.0), measured(27.0, restore=8.0))
     kept = (measured(31.0), measured(21.0), measured(26.0, restore=0.1))
-    one, other = costs(*runs(first, kept))
+    one, other = costs(*runs(first, kept, device="cuda"))
     assert (one.model, one.restorer, one.metric) == ("a on coco", "base", "mAP")
     assert one.seconds == other.seconds == pytest.approx(0.8)
     assert one.model_seconds == pytest.approx(0.2)
     assert (one.gain, other.gain) == (7.0, 5.0)
-    assert one.low <= one.gain <= one.high
+    assert one.low <= one.gain <= one.high and one.unit == "seconds"
+    of_cpu = next(costs(*runs(first, kept)))
+    assert (of_cpu.seconds, of_cpu.unit) == (pytest.approx(0.4), "CPU seconds")
+    assert of_cpu.model_seconds == pytest.approx(0.1)
 
 
 def test_without_a_time_there_is_no_cost():

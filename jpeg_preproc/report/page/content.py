@@ -107,12 +107,13 @@ class Cost:
     Attributes:
         model: The model and its data set.
         restorer: The restorer.
-        seconds: Seconds that restoring one image takes.
+        seconds: Seconds that restoring one image takes, in ``unit``.
         model_seconds: Seconds that the model takes for one image.
         gain: Points gained, on average over what happened to the images.
         low: Lower bound of the gain.
         high: Upper bound.
         metric: What the points are of.
+        unit: What the seconds are: ``'CPU seconds'``, or ``'seconds'`` on the clock.
     """
 
     model: str
@@ -123,6 +124,7 @@ class Cost:
     low: float | None
     high: float | None
     metric: str
+    unit: str = "seconds"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def scatter(costs: Sequence[Cost]) -> str:
         )
     parts.append(
         f'<text x="{(_LEFT + _WIDTH) / 2:.0f}" y="{_HEIGHT - 6}" text-anchor="middle">'
-        "seconds of restoring for an image (log)</text>"
+        f"{known[0].unit} of restoring for an image (log)</text>"
     )
     models = list(dict.fromkeys(cost.model for cost in known))
     taken: list[tuple[float, float]] = []

@@ -39,7 +39,7 @@
     made.append(laid(element("img", { src: url(one.blob), alt: one.title, draggable: false }), picture, one));
     if (one.mask) made.append(element("img", { className: "mask", src: url(one.mask), alt: "", draggable: false }));
     if (one.boxes.length) {
-      const scale = width / Math.min(width, find("slider").clientWidth || width);
+      const scale = width / (find("slider").clientWidth || width);  // text is as large as the page's
       const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
       for (const box of one.boxes) {
         const [left, top, right, bottom] = box.place;
@@ -106,6 +106,8 @@
   };
 
   const compare = () => {
+    const [width, height] = current.size;
+    find("stage").style.maxWidth = `min(100%, ${Math.max(width, 760)}px, calc(78vh * ${width} / ${height}))`;
     const [left, right] = document.querySelector("input[name=pair]:checked").value.split(" ").map((side) => view(current, side));
     const slider = document.createElement("img-comparison-slider");
     slider.setAttribute("aria-label", `${left.title} left, ${right.title} right; arrow keys move the border`);
@@ -119,8 +121,6 @@
       made.slot = slot;
       slider.append(made);
     });
-    const [width, height] = current.size;
-    find("stage").style.maxWidth = `min(100%, ${Math.max(width, 760)}px, calc(78vh * ${width} / ${height}))`;
     find("slider").replaceChildren(slider);
     tell();
     find("tag-left").textContent = left.title;
