@@ -191,7 +191,8 @@ def _of_metric(
                 (name, tuple(one.get((what, name)) for one in (of_original, *of_columns)))
                 for name in names
             )
-            yield SortableTable(f"{what}: {heading}", note, ("", "original", *columns), rows)
+            head = what.rpartition(" ")[2]
+            yield SortableTable(f"{what}: {heading}", note, (head, "original", *columns), rows)
 
 
 def _parts(metrics: Mapping[str, float]) -> Iterator[tuple[tuple[str, str], float]]:

@@ -98,4 +98,5 @@ def test_parts_that_a_metric_reports_are_told():
     by_size, by_class = classes(done, judged)
     assert by_size.rows == (("small", (10.0, 10.0, 10.0)),)
     assert by_class.rows == (("cat", (30.0, 20.0, 25.0)),)
-    assert by_class.columns == ("", "original", "jpeg", "base")
+    assert by_class.columns == ("class", "original", "jpeg", "base")
+    assert by_size.columns[0] == "size"
