@@ -8,5 +8,5 @@ _base_ = "_base_/small_models.py"
 
 title = "JPEG as in COCO-C: five severities"
 corruptions = ["jpeg:25", "jpeg:18", "jpeg:15", "jpeg:10", "jpeg:7"]
-restorers = ["small-task", "base-task", "nano-task"]
+restorers = ["small-task", "base-task", "nano-task", "bilateral"]
 compare = dict(robustness=True, rate="jpeg")

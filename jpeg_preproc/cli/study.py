@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jpeg_preproc.cli.arguments import program
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
@@ -16,9 +17,13 @@ from jpeg_preproc.demo import DEMO_STUDY
 from jpeg_preproc.distributed import Processes
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.report import console, print_tables
-from jpeg_preproc.study.results import cell_table, print_left_out, print_run, write_run
+from jpeg_preproc.study.comparison_rows import ComparisonRow
+from jpeg_preproc.study.jobs import JobsRun
+from jpeg_preproc.study.prepare import RunOptions
+from jpeg_preproc.study.report import write_report
+from jpeg_preproc.study.results import cell_table, print_left_out, print_run, record, write_run
 from jpeg_preproc.study.run import dry_run, run_study
-from jpeg_preproc.study.spec import read_study
+from jpeg_preproc.study.spec import Study, read_study
 
 _EPILOG = """\
 A study is a config, as the repository has in configs/studies; jpeg_preproc/study/spec.py tells what
@@ -26,7 +31,7 @@ may be in one. Each of its cells is a
 model under one condition: corrupted, and restored. Finished cells are kept in OUT/conditions and
 used again, by every study with this --out, as long as nothing they depend on has changed; a study
 that was stopped loses the cell that was running. The results go to OUT/NAME, NAME being that of
-the study.
+the study: report.html is a page that needs nothing else, neither a server nor a connection.
 
 "all" is the mean over kinds of corruption of the mean over strengths. Intervals and p-values are of
 1000 draws of the test set from its own images, the same in every condition; Holm's correction is
@@ -75,6 +80,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="measure cells again that other versions of packages have measured",
     )
+    parser.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write report.html, a page with tables, curves and the images that changed most, and "
+        "report.md; default: do",
+    )
     args = parser.parse_args(argv)
     if args.dry_run and args.launcher != "none":
         parser.error("--dry-run is for one process; leave --launcher out")
@@ -105,10 +117,30 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None, processes: Proces
             "title": study.title,
             "command": shlex.join([*program("study").split(), *arguments]),
         }
-        written = write_run(run, options, about, comparisons, args.out / study.name)
+        folder = args.out / study.name
+        written = write_run(run, options, about, comparisons, folder)
+        if args.report:
+            written += _report(study, run, options, comparisons, about, folder)
     except OSError as error:  # --out cannot be written, disk full
         raise JpegPreprocError(f"{error}; what is finished is kept in {args.out}") from error
     print_run(run, comparisons=comparisons)
     for path in written:
         console().print(f"wrote {path}", markup=False, soft_wrap=True)
     return SOME_SKIPPED if print_left_out(run) else DONE
+
+
+def _report(
+    study: Study,
+    run: JobsRun,
+    options: RunOptions,
+    comparisons: Sequence[ComparisonRow],
+    about: Mapping[str, Any],
+    folder: Path,
+) -> list[Path]:
+    """Write the page; what is measured is worth something without one too."""
+    known = {**record(run, options, about), "is_demo": study.jobs is None}
+    try:
+        return write_report(study.title, run, options, comparisons, known, folder)
+    except JpegPreprocError as error:
+        console(stderr=True).print_line(f"no page: {error}")
+        return []

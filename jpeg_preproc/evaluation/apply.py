@@ -92,6 +92,7 @@ def load_restorer(choice: RestorerChoice, settings: RestoreSettings) -> JpegRest
         "device": settings.device,
         "dtype": settings.dtype,
         "consistent": choice.consistent,
+        "strength": choice.strength,
     }
     keep = kept_folder(choice, settings)
     if keep is None:

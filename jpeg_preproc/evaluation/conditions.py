@@ -37,6 +37,9 @@ QUALITY_SOURCES: tuple[ToldFrom, ...] = get_args(ToldFrom)
 
 # Of a field that only names a thing: no result depends on it.
 _A_NAME = {"is_name": True}
+# Of a field that is younger than results that are kept: it is no part of their keys while it is
+# None.
+_YOUNGER = {"is_younger": True}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class RestorerChoice:
             one, and the pixels, as a user's restorer has it by default (``qf='auto'``);
             ``'estimated'``, the pixels alone, as if there were no file; ``'blind'``, nowhere;
             ``'best'``, from trying which does best, which needs the clean image.
+        strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
     """
 
     name: str = field(metadata=_A_NAME)
@@ -60,6 +64,7 @@ class RestorerChoice:
     sha256: str
     consistent: bool = False
     quality_source: ToldFrom = "file"
+    strength: float | None = field(default=None, metadata=_YOUNGER)
 
 
 @dataclass(frozen=True)

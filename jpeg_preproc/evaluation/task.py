@@ -6,9 +6,12 @@ How a task measures is the business of :mod:`jpeg_preproc.openmmlab.evaluation` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from jpeg_preproc.distributed import Processes
 from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
@@ -70,6 +73,18 @@ class Measurement:
     detections: Sequence[Detections] | None = None
 
 
+class LabelMap(NamedTuple):
+    """What a segmenter found in one image, and the truth.
+
+    Attributes:
+        found: Class of each pixel of the original image, (H, W).
+        truth: Class that each has in the ground truth, (H, W); -1 for one that does not count.
+    """
+
+    found: np.ndarray
+    truth: np.ndarray
+
+
 class Task(Protocol):
     """A model with its test set.
 
@@ -96,6 +111,28 @@ class Task(Protocol):
     @property
     def skipped(self) -> Sequence[dict[str, str]]:
         """``{'file': ..., 'reason': ...}`` of each image that cannot be evaluated."""
+
+    @property
+    def image_paths(self) -> Sequence[Path]:
+        """Files of the images, in the order in which a measurement has its figures of each."""
+
+    @property
+    def class_names(self) -> Mapping[int, str]:
+        """Name of each class, by the number that boxes and label maps have."""
+
+    def label_maps(
+        self, condition: Condition, settings: RestoreSettings, indices: Sequence[int]
+    ) -> list[LabelMap]:
+        """Return what a segmenter finds in some of the images, in this process alone.
+
+        Args:
+            condition: What the images go through.
+            settings: How its restorer runs.
+            indices: Places of the images among :attr:`image_paths`.
+
+        Raises:
+            JpegPreprocError: The condition cannot be measured, or the model is no segmenter.
+        """
 
     def measure(
         self,

@@ -23,6 +23,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 _GREY = "#6F6F6F"
 _PANEL_INCHES = (6.0, 4.0)
 _LABEL_POINTS = 9.5
+_BAND = 0.12
 
 
 def plot_metric(
@@ -37,7 +38,8 @@ def plot_metric(
     Each data set, model and kind of corruption has a panel, and each line its name at its right
     end. ``'original'`` is a dashed level line, ``'jpeg'`` and ``'corrupted'`` are grey. Values that
     are ``None`` or not finite are left out, and so are kinds of corruption that come in one
-    strength alone where others come in several.
+    strength alone where others come in several. Where rows have bounds of their value, as
+    ``value_low`` and ``value_high``, they are a band around the line.
 
     Args:
         rows: Results; see :mod:`jpeg_preproc.report.rows`.
@@ -105,6 +107,7 @@ class _Panel:
     heading: str
     axis: str
     lines: dict[str, dict[float | None, float]] = field(default_factory=dict)
+    bands: dict[str, dict[float, tuple[float, float]]] = field(default_factory=dict)
 
     @property
     def places(self) -> list[float]:
@@ -118,7 +121,8 @@ def _panels(rows: Sequence[PlottedRow], value_key: str) -> list[_Panel]:
     panels: dict[tuple[str, str], _Panel] = {}
     level: dict[str, dict[str, float]] = {}
     for row in rows:
-        value = row.columns().get(value_key)
+        columns = row.columns()
+        value = columns.get(value_key)
         # NaN and the infinities fail both comparisons.
         if value is None or not float("-inf") < value < float("inf"):
             continue
@@ -129,6 +133,9 @@ def _panels(rows: Sequence[PlottedRow], value_key: str) -> list[_Panel]:
         axis, place = row.place
         panel = panels.setdefault((heading, axis), _Panel(heading, axis))
         panel.lines.setdefault(row.line, {})[place] = float(value)
+        low, high = (columns.get(f"{value_key}_{end}") for end in ("low", "high"))
+        if low is not None and high is not None:
+            panel.bands.setdefault(row.line, {})[place] = (float(low), float(high))
     several = {panel.axis for panel in panels.values() if len(panel.places) > 1}
     chosen = [panel for panel in panels.values() if panel.axis in several or not several]
     for panel in chosen:
@@ -166,6 +173,11 @@ def _draw(axis: Axes, panel: _Panel, styles: dict[str, dict[str, Any]]) -> None:
             continue
         points = sorted((place, value) for place, value in line.items() if place is not None)
         axis.plot(*zip(*points, strict=True), **styles[name])
+        band = sorted((place, *ends) for place, ends in panel.bands.get(name, {}).items())
+        if band:
+            places, lows, highs = zip(*band, strict=True)
+            colour = styles[name]["color"]
+            axis.fill_between(places, lows, highs, color=colour, alpha=_BAND, linewidth=0)
         ends.append((points[-1][1], name))
     axis.set_xticks(panel.places)
     axis.set_xlabel(panel.axis, fontsize=11)

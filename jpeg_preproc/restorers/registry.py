@@ -5,6 +5,7 @@ from __future__ import annotations
 from jpeg_preproc.errors import UnknownRestorerError
 from jpeg_preproc.restorers.agarnet import AGARNet
 from jpeg_preproc.restorers.arcnn import ARCNN
+from jpeg_preproc.restorers.bilateral import Bilateral
 from jpeg_preproc.restorers.contract import Restorer
 from jpeg_preproc.restorers.d2lnet import D2LNet
 from jpeg_preproc.restorers.dagn import DAGN
@@ -29,7 +30,7 @@ def register_restorer(network: type[Restorer]) -> type[Restorer]:
     return network
 
 
-for _network in (AGARNet, ARCNN, D2LNet, DAGN, DnCNN3, FBCNN, GridUNet, QCN, QGCN):
+for _network in (AGARNet, ARCNN, Bilateral, D2LNet, DAGN, DnCNN3, FBCNN, GridUNet, QCN, QGCN):
     register_restorer(_network)
 
 

@@ -42,23 +42,37 @@ def confident(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> list
 def agreement(reference: Detections, found: Detections) -> tuple[int, int, int]:
     """Return how many boxes agree, are found alone, and are in the reference alone: TP, FP, FN.
 
+    Args:
+        reference: What was found in the original image.
+        found: What was found under another condition.
+    """
+    hits = len(matches(reference, found))
+    return hits, len(found) - hits, len(reference) - hits
+
+
+def matches(reference: Detections, found: Detections) -> dict[int, int]:
+    """Return which boxes agree: index in the reference to index in what was found.
+
     One to one, greedily: from the highest score on, each box takes the box of its class in the
     reference that it overlaps most, among those that are free and at an IoU of at least 0.5.
 
     Args:
         reference: What was found in the original image.
         found: What was found under another condition.
+
+    >>> matches([[5, 0.9, 0, 0, 9, 9]], [[4, 0.8, 0, 0, 9, 9], [5, 0.7, 0, 0, 9, 8]])
+    {0: 1}
     """
     theirs, ours = (np.reshape(np.asarray(one, float), (-1, 6)) for one in (reference, found))
     overlaps = _iou(ours[:, 2:], theirs[:, 2:])  # (found, reference)
     overlaps[ours[:, None, 0] != theirs[:, 0]] = 0
-    hits = 0
-    for row in overlaps if len(theirs) else ():
+    agreed: dict[int, int] = {}
+    for index, row in enumerate(overlaps if len(theirs) else ()):
         best = int(row.argmax())
         if row[best] >= MIN_IOU:
-            hits += 1
+            agreed[best] = index
             overlaps[:, best] = 0
-    return hits, len(ours) - hits, len(theirs) - hits
+    return agreed
 
 
 def f1_of_draws(agreements: np.ndarray, counts: np.ndarray) -> np.ndarray:

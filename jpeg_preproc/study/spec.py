@@ -12,7 +12,11 @@ A study is a config of mmengine's::
         )
     )
     corruptions = ["jpeg:10", "jpeg:20"]
-    restorers = ["small-task", dict(name="arcnn", weights={"jpeg:10": "q10.safetensors"})]
+    restorers = [
+        "small-task",
+        dict(weights="small-task", strength=0.5),    # half of its correction
+        dict(name="arcnn", weights={"jpeg:10": "q10.safetensors"}),
+    ]
     compare = dict(baseline="arcnn", robustness=True, rate="jpeg")
 """
 
@@ -26,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from jpeg_preproc.corruptions import Corruption, Original, parse_corruption
-from jpeg_preproc.errors import JpegPreprocError, StudyError
+from jpeg_preproc.errors import JpegPreprocError, QualityError, StudyError
 from jpeg_preproc.evaluation.conditions import (
     FROM_FILE,
     QUALITY_SOURCES,
@@ -36,6 +40,7 @@ from jpeg_preproc.evaluation.conditions import (
     choose_restorers,
 )
 from jpeg_preproc.evaluation.config import read_config
+from jpeg_preproc.restorers.quality import validate_strength
 from jpeg_preproc.study.prepare import Job
 
 #: What a study says in place of models where it is about the embedded demo's.
@@ -43,7 +48,7 @@ DEMO = "demo"
 _KEYS = ("title", "datasets", "models", "corruptions", "restorers", "compare")
 _MODEL_KEYS = ("config", "checkpoint", "datasets", "cfg_options")
 _DATASET_KEYS = ("data_root", "cfg_options")
-_RESTORER_KEYS = ("name", "weights", "consistent", "quality_source")
+_RESTORER_KEYS = ("name", "weights", "consistent", "quality_source", "strength")
 
 
 @dataclass(frozen=True)
@@ -249,11 +254,20 @@ def _chosen(plain: RestorerChoice, given: Mapping[str, Any]) -> RestorerChoice:
             f"restorer {plain.label!r} has quality_source={source!r}; give one of "
             f"{', '.join(QUALITY_SOURCES)}"
         )
+    strength = given.get("strength")
+    if strength is not None:
+        try:
+            strength = validate_strength(strength)
+        except QualityError as error:
+            raise StudyError(f"restorer {plain.label!r}: {error}") from error
     own = plain.label + (FROM_FILE if consistent else "")
+    own += "" if strength is None else f"×{strength:g}"
     label = str(given.get("name") or (own if source == "file" else f"{own}+{source}"))
     if label in REFERENCES:
         raise StudyError(f"a restorer is called {label!r}, as a reference is; give another name")
-    return replace(plain, label=label, consistent=consistent, quality_source=source)
+    return replace(
+        plain, label=label, consistent=consistent, quality_source=source, strength=strength
+    )
 
 
 def _comparisons(value: Any, conditions: Sequence[Condition]) -> Comparisons:

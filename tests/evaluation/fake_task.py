@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.stages import Seconds
-from jpeg_preproc.evaluation.task import Measurement, Task
+from jpeg_preproc.evaluation.task import LabelMap, Measurement, Task
 
 BASE = RestorerChoice("base", "base", "ab")
 
@@ -41,6 +42,19 @@ class FakeTask:
     @property
     def skipped(self) -> Sequence[dict[str, str]]:
         return ()
+
+    @property
+    def image_paths(self) -> Sequence[Path]:
+        return [Path("one.jpg"), Path("two.jpg")]
+
+    @property
+    def class_names(self) -> Mapping[int, str]:
+        return {0: "ant"}
+
+    def label_maps(
+        self, condition: Condition, settings: RestoreSettings, indices: Sequence[int]
+    ) -> list[LabelMap]:
+        raise PipelineError("it is a detector")
 
     def measure(
         self,

@@ -95,6 +95,20 @@ def test_a_restorer_is_loaded_as_asked_for(weights):
     assert load_restorer(consistent, RestoreSettings()).consistent
 
 
+def test_half_of_the_correction_is_half_way(turned):
+    settings, pixels = RestoreSettings(), []
+    for strength in (0.0, 0.5, None):
+        choice = RestorerChoice("nano", "nano", "", strength=strength)
+        restorer = load_restorer(choice, settings)
+        made = condition_image(load_image(turned), Condition(Jpeg(10), choice), restorer)
+        pixels.append(made.pixels.astype(float))
+    as_it_is, half, whole = pixels
+    corrupted = condition_image(load_image(turned), Condition(Jpeg(10))).pixels
+    np.testing.assert_array_equal(as_it_is, corrupted)
+    assert np.abs(whole - as_it_is).max() > 4
+    assert np.abs(half - (as_it_is + whole) / 2).max() <= 1.0  # both are rounded
+
+
 def test_a_device_that_torch_does_not_have_is_named(weights):
     (choice,) = choose_restorers([str(weights)])
     with pytest.raises(PipelineError, match="'nowhere'"):

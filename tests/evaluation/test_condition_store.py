@@ -23,6 +23,7 @@ OTHER = {
     "sha256": "cd",
     "consistent": True,
     "quality_source": "blind",
+    "strength": 0.5,
     "device": "cuda",
     "dtype": "bf16",
     "where": "preprocessor",
@@ -54,6 +55,12 @@ def test_every_field_counts_but_those_that_only_name_a_thing(value, put):
         assert (put(changed) == put(value)) is is_name, field.name
     names = [field.name for field in dataclasses.fields(RestorerChoice)]
     assert {name for name in names if name in ("name", "label")} == {"name", "label"}
+
+
+def test_results_from_before_there_was_a_strength_are_found():
+    assert "strength" not in key()["restorer"]
+    half = Condition(Jpeg(10), dataclasses.replace(BASE, strength=0.5))
+    assert key(half)["restorer"]["strength"] == 0.5
 
 
 def test_a_key_holds_no_path_and_no_label():

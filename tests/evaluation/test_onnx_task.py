@@ -316,3 +316,35 @@ def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
         assert found > 20
         expected = mmseg.measure(condition, SETTINGS, "x").value
         assert found == pytest.approx(expected, abs=0.5)
+
+
+def test_images_are_named_in_the_order_of_what_is_kept_of_each(tmp_path, coco):
+    path = coco / "annotations" / "val.json"
+    document = json.loads(path.read_text())
+    document["images"].reverse()
+    path.write_text(json.dumps(document))
+    task = detector(tmp_path, coco)
+    by_id = sorted(document["images"], key=lambda one: one["id"])
+    assert [one.name for one in task.image_paths] == [one["file_name"] for one in by_id]
+    result = task.measure(ORIGINAL, SETTINGS, "original")
+    for file, boxes in zip(task.image_paths, result.detections, strict=True):
+        assert task.class_names[boxes[0][0]] == "box"
+        bright = np.asarray(Image.open(file).convert("RGB")).mean(-1) > 110
+        rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
+        corners = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        assert boxes[0][2:] == pytest.approx(corners)
+    with pytest.raises(ModelError, match="boxes and no label maps"):
+        task.label_maps(ORIGINAL, SETTINGS, [0])
+
+
+def test_label_maps_of_some_images_are_those_that_were_measured(tmp_path, voc, restored):
+    task = segmenter(tmp_path, voc)
+    assert task.class_names == {0: "dark", 1: "bright"}
+    result = task.measure(restored, SETTINGS, "restored")
+    for index, one in zip([4, 1], task.label_maps(restored, SETTINGS, [4, 1]), strict=True):
+        ratios = [
+            ((one.found == label) & (one.truth == label)).sum()
+            / (((one.found == label) | (one.truth == label)) & (one.truth >= 0)).sum()
+            for label in np.unique(one.truth[one.truth >= 0])
+        ]
+        assert result.image_iou[index] == pytest.approx(100 * np.mean(ratios))

@@ -25,9 +25,14 @@ class Row:
     place: tuple[str, float] | None
     value: float | None
     table: tuple[str, ...] = ("coco", "mAP")
+    around: float | None = None
 
     def columns(self):
-        return {"restorer": self.line, "value": self.value}
+        bounds = {}
+        if self.around is not None:
+            low, high = self.value - self.around, self.value + self.around
+            bounds = {"value_low": low, "value_high": high}
+        return {"restorer": self.line, "value": self.value, **bounds}
 
 
 def row(restorer, strength, value, dataset="coco", axis="QF"):
@@ -154,3 +159,12 @@ def test_importing_the_room_imports_no_matplotlib():
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_bounds_are_a_band_around_the_line(tmp_path, figures):
+    banded = [Row("base", ("QF", qf), 25.0, around=2.0) for qf in (10.0, 40.0)]
+    plot_metric([*ROWS[:3], *banded], "value", tmp_path / "a.svg", "A", "mAP")
+    (axis,) = figures[0].axes
+    (band,) = axis.collections
+    corners = band.get_paths()[0].vertices
+    assert corners.min(0).tolist() == [10.0, 23.0] and corners.max(0).tolist() == [40.0, 27.0]

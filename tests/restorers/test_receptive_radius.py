@@ -19,6 +19,8 @@ _THIN_DAGN = {"widths": (4, 4, 8, 8), "encoder_width": 4, "guider_widths": (8, 8
 BOUNDED = [
     ("ARCNN", "base", {}, 4 + 3 + 0 + 2),
     ("ARCNN", "grey", {}, 4 + 3 + 0 + 2),
+    ("Bilateral", "base", {}, 2),
+    ("Bilateral", "grey", {"radius": 3, "space": 2.0}, 3),
     ("DnCNN3", "tiny-grey", {"width": 8}, 20),
     ("DnCNN3", "paper-batchnorm", {"width": 8, "num_layers": 5}, 5),
     ("DnCNN3", "tiny", {"width": 8, "num_layers": 33}, 33),

@@ -64,6 +64,26 @@ def test_options_of_the_command_line_reach_it(write):
     assert labels(study)[2] == ("nano", "jpeg:10")
 
 
+def test_a_restorer_may_make_a_part_of_its_correction(write):
+    study = read_study(
+        write(
+            "restorers = ['base', dict(weights='base', strength=0.5), dict(weights='base',\n"
+            "    strength=0, name='none')]\n"
+        )
+    )
+    chosen = [done.restorer for done in study.conditions if done.restorer][:3]
+    assert [(one.label, one.strength) for one in chosen] == [
+        *(("base", None), ("base×0.5", 0.5), ("none", 0.0))
+    ]
+
+
+@pytest.mark.parametrize("strength", ["2", "-0.1", "'strong'"])
+def test_a_strength_out_of_range_is_told_at_once(write, strength):
+    path = write(f"restorers = [dict(weights='base', strength={strength})]\n")
+    with pytest.raises(StudyError, match=r"mine\.py: restorer 'base': Strength .* from 0 to 1"):
+        read_study(path)
+
+
 def test_restorers_with_settings(write):
     study = read_study(
         write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def study(tmp_path, weights):
 
 def run(tool, tmp_path, *arguments):
     options = ("--out", tmp_path / "out", "--device", "cpu")
-    return tool.main([*map(str, arguments), *map(str, options)])
+    return tool.main(["--no-report", *map(str, arguments), *map(str, options)])
 
 
 def test_a_study_is_written_in_every_form_and_goes_on(study_tool, tmp_path, study, capsys):
@@ -83,6 +84,42 @@ def test_a_study_is_written_in_every_form_and_goes_on(study_tool, tmp_path, stud
     assert "5 condition(s) were there" in capsys.readouterr().out
     again = json.loads((folder / "results.json").read_text())
     assert again["rows"] == document["rows"] and again["comparisons"] == document["comparisons"]
+
+
+def test_a_page_is_written_beside_it_and_a_stored_study_has_the_same(
+    study_tool, tmp_path, study, capsys
+):
+    pytest.importorskip("jinja2", reason="needs jinja2: pip install '.[report]'")
+    folder = tmp_path / "out" / "toys"
+    assert run(study_tool, tmp_path, study) == 0
+    assert not (folder / "report.html").exists()
+    assert "report" not in capsys.readouterr().out
+
+    def read():
+        assert run(study_tool, tmp_path, study, "--report") == 0
+        assert f"wrote {folder / 'report.html'}" in capsys.readouterr().out
+        html = (folder / "report.html").read_text()
+        block = re.search(r'<script type="application/json" id="data">(.*?)</script>', html)
+        return html, json.loads(block[1])
+
+    html, data = read()
+    assert "<h1>Toys</h1>" in html and "JPEG at QF 2 costs toy" in html
+    assert len(data["charts"]) == 2 and data["charts"][0]["axes"][0]["name"].startswith("JPEG")
+    _, found = read()
+    assert found == data
+    text = (folder / "report.md").read_text()
+    assert text.startswith("# Toys") and "](accuracy.svg)" in text and "results.csv" in text
+    assert (folder / "accuracy.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_without_jinja2_a_study_is_as_good_but_for_the_page(
+    study_tool, tmp_path, study, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert run(study_tool, tmp_path, study, "--report") == 0
+    assert "no page: a page needs jinja2" in capsys.readouterr().err
+    assert (tmp_path / "out" / "toys" / "results.json").is_file()
+    assert not (tmp_path / "out" / "toys" / "report.html").exists()
 
 
 def test_a_dry_run_lists_the_cells(study_tool, tmp_path, study, capsys):
@@ -185,7 +222,7 @@ def test_images_are_restored_once_for_all_models(study_tool, tmp_path, study, mo
         return restore(restorer, images, *others)
 
     monkeypatch.setattr(JpegRestorer, "_restore", counted)
-    options = ("--out", kept, "--device", "cpu", "--keep-images")
+    options = ("--out", kept, "--device", "cpu", "--keep-images", "--no-report")
     assert study_tool.main([*map(str, (study, *options))]) == 0
     assert len(calls) == 12  # six images at two qualities
     rows = json.loads((kept / "toys" / "results.json").read_text())["rows"]

@@ -68,6 +68,16 @@ class CocoTruth:
         self.paths, self.skipped, self.digest = chosen.paths, chosen.skipped, chosen.digest
         self.image_ids = [records[index]["id"] for index in chosen.indices]
 
+    @property
+    def order(self) -> list[int]:
+        """Places of the images by their ids, as pycocotools and the draws of mAP have them."""
+        return sorted(range(len(self.image_ids)), key=self.image_ids.__getitem__)
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Name of each category by its id, which is what is kept of a box."""
+        return {entry["id"]: entry["name"] for entry in self._truth.dataset["categories"]}
+
     def tally(self) -> BoxTally:
         """Return an empty tally."""
         return BoxTally(self)
@@ -117,9 +127,7 @@ class BoxTally:
 
     def per_image(self) -> dict[str, Any]:
         """Return the boxes of each image that count for its agreement with the original."""
-        # The order in which pycocotools, and so the bootstrap of mAP, has the images.
-        order = sorted(self.found, key=lambda index: self._truth.image_ids[index])
-        return {"detections": [_confident(self.found[index]) for index in order]}
+        return {"detections": [_confident(self.found[index]) for index in self._truth.order]}
 
 
 def _confident(detections: Sequence[Mapping[str, Any]]) -> list[list[float]]:

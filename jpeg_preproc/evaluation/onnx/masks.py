@@ -12,7 +12,7 @@ from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ModelError
 from jpeg_preproc.evaluation.onnx.settings import MaskSettings
 from jpeg_preproc.evaluation.onnx.truth import annotated_path, choose_images
-from jpeg_preproc.evaluation.task import Figure
+from jpeg_preproc.evaluation.task import Figure, LabelMap
 from jpeg_preproc.evaluation.testset import OnCheck, read_mask
 from jpeg_preproc.jpeg import apply_orientation, load_image
 from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
@@ -71,6 +71,16 @@ class MaskTruth:
         self.paths, self.skipped, self.digest = chosen.paths, chosen.skipped, chosen.digest
         self._stems = [stems[index] for index in chosen.indices]
 
+    @property
+    def order(self) -> range:
+        """Places of the images: as they are."""
+        return range(len(self.paths))
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Name of each class by its number."""
+        return dict(enumerate(self.names))
+
     def tally(self) -> MaskTally:
         """Return an empty tally."""
         return MaskTally(self)
@@ -82,15 +92,19 @@ class MaskTruth:
             index: Index of the image.
             labels: Labels that the model gave, (H, W).
         """
-        mask = self._read(self._mask_path(self._stems[index]), (labels.shape[0], labels.shape[1]))
-        truth = self._of_value[mask]
+        found, truth = self.label_map(index, labels)
         counts = truth >= 0
-        truth, found = truth[counts], self._of_label[labels][counts]
+        truth, found = truth[counts], found[counts]
         number = len(self.names)
         hit = np.bincount(truth[truth == found], minlength=number)
         area = np.bincount(truth, minlength=number)
         taken = np.bincount(found[found >= 0], minlength=number)
         return hit, area + taken - hit, area
+
+    def label_map(self, index: int, labels: np.ndarray) -> LabelMap:
+        """Return labels that the model gave, (H, W), and the truth of the image of an index."""
+        mask = self._read(self._mask_path(self._stems[index]), (labels.shape[0], labels.shape[1]))
+        return LabelMap(self._of_label[labels], self._of_value[mask])
 
     def _mask_path(self, stem: str) -> Path:
         return annotated_path(self._root, self._settings.masks, stem + self._settings.mask_suffix)

@@ -37,7 +37,7 @@ from jpeg_preproc.evaluation.onnx.settings import (
 )
 from jpeg_preproc.evaluation.onnx.truth import Tally, Truth
 from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
-from jpeg_preproc.evaluation.task import Measurement, advance, bytes_per_pixel
+from jpeg_preproc.evaluation.task import LabelMap, Measurement, advance, bytes_per_pixel
 from jpeg_preproc.evaluation.testset import OnCheck
 from jpeg_preproc.evaluation.versions import ONNX
 from jpeg_preproc.jpeg import load_image
@@ -190,6 +190,43 @@ class OnnxTask:
             )
 
         return self._processes.first(finish)
+
+    @property
+    def image_paths(self) -> list[Path]:
+        """Files of the images, in the order in which a measurement has its figures of each."""
+        return [self._truth.paths[index] for index in self._truth.order]
+
+    @property
+    def class_names(self) -> Mapping[int, str]:
+        """Name of each class, by the number that boxes and label maps have."""
+        return self._truth.class_names
+
+    def label_maps(
+        self, condition: Condition, settings: RestoreSettings, indices: Sequence[int]
+    ) -> list[LabelMap]:
+        """Return what a segmenter finds in some of the images, in this process alone.
+
+        Args:
+            condition: What the images go through.
+            settings: How its restorer runs.
+            indices: Places of the images among :attr:`image_paths`.
+
+        Raises:
+            JpegPreprocError: The restorer or the model fails, or the model is no segmenter.
+        """
+        if not isinstance(self._truth, MaskTruth):
+            raise ModelError(f"{self.model} finds boxes and no label maps")
+        choice = condition.restorer
+        restorer = None if choice is None else load_restorer(choice, settings)
+        return [
+            self._truth.label_map(
+                index,
+                self._find(
+                    condition_image(load_image(self._truth.paths[index]), condition, restorer)
+                ),
+            )
+            for index in indices
+        ]
 
     def stages_alone(self, condition: Condition, settings: RestoreSettings) -> Seconds:
         """Return how long each stage of an image's way takes where nothing else runs between.

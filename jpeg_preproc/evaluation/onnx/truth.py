@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,6 +60,14 @@ class Truth(Protocol):
     paths: list[Path]
     skipped: tuple[dict[str, str], ...]
     digest: str
+
+    @property
+    def order(self) -> Sequence[int]:
+        """Places of the images in the order in which figures of each are kept."""
+
+    @property
+    def class_names(self) -> Mapping[int, str]:
+        """Name of each class, by the number that is kept of it."""
 
     def tally(self) -> Tally:
         """Return an empty tally."""

@@ -14,7 +14,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.evaluator.metric import _to_cpu
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
-from jpeg_preproc.evaluation.task import Figure
+from jpeg_preproc.evaluation.task import Figure, LabelMap
+from jpeg_preproc.openmmlab.evaluation.workers import is_worker_death
 from jpeg_preproc.openmmlab.place import transform_name
 from jpeg_preproc.stats.agreement import Detections, confident
 from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
@@ -31,11 +32,6 @@ _KNOWN = (
     ("mAP", "mAP", 100.0),  # VOCMetric: IoU 0.50 unless the config says otherwise
     ("mIoU", "mIoU", 1.0),  # IoUMetric
 )
-
-
-def is_worker_death(error: Exception) -> bool:
-    """Tell whether an error is torch's, of a worker of a ``DataLoader`` that has died."""
-    return type(error) is RuntimeError and "DataLoader worker (pid" in str(error)
 
 
 @contextmanager
@@ -82,7 +78,9 @@ def evaluate(
         AnnotationError: There is no ground truth to compare with.
     """
     with metric_errors_named(evaluator.metrics, files):
-        replicates = _iou_replicates(evaluator)  # before they forget what they have collected
+        # Before the metrics forget what they have collected.
+        replicates = _iou_replicates(evaluator)
+        by_class = _class_ious(evaluator)
     results: dict[str, float] = {}
     exact: BoxAp | None = None
     for metric in evaluator.metrics:
@@ -98,7 +96,7 @@ def evaluate(
             value = by_name[key]
             if value < 0:
                 raise AnnotationError("the images evaluated have no ground truth boxes at all")
-            return Figure(name, value * factor, replicates), results
+            return Figure(name, value * factor, replicates), results | by_class
     raise JpegPreprocError(
         f"the config's metric reports {', '.join(results) or 'nothing'}; evaluation needs "
         "bbox_mAP, mAP or mIoU: set test_evaluator to CocoMetric(metric='bbox'), VOCMetric or "
@@ -181,6 +179,25 @@ def confident_boxes(sample: Any) -> Found:
     return name, confident(boxes, scores, labels) if boxes.shape[-1] == 4 else None
 
 
+def label_map(sample: Any, classes: int) -> LabelMap:
+    """Return a data sample's label map with its ground truth.
+
+    Args:
+        sample: What a segmenter's ``test_step`` returned, mapped to the original.
+        classes: Number of classes; what the truth has beyond them does not count.
+
+    Raises:
+        JpegPreprocError: It has none.
+    """
+    if "pred_sem_seg" not in sample or "gt_sem_seg" not in sample:
+        raise JpegPreprocError("the model gives no label map beside its ground truth")
+    found, truth = (
+        np.asarray(one.data.detach().cpu().numpy()[0], int)
+        for one in (sample.pred_sem_seg, sample.gt_sem_seg)
+    )
+    return LabelMap(found, np.where(truth < classes, truth, -1))
+
+
 def in_order_of_draws(found: Sequence[Found]) -> list[Detections] | None:
     """Return the boxes of all images, those of COCO's form by id, as the draws of mAP have them.
 
@@ -189,9 +206,17 @@ def in_order_of_draws(found: Sequence[Found]) -> list[Detections] | None:
     ids, boxes = zip(*found, strict=True)
     if any(one is None for one in boxes):
         return None
+    return [boxes[index] for index in order_of_draws(ids)]
+
+
+def order_of_draws(ids: Sequence[Any]) -> Sequence[int]:
+    """Return the places of images in the order of the draws, given the id of each, if it has one.
+
+    >>> order_of_draws([9, 4, 7]), list(order_of_draws(["b", "a"]))
+    ([1, 2, 0], [0, 1])
+    """
     by_id = all(isinstance(one, int) for one in ids)
-    order = sorted(range(len(ids)), key=ids.__getitem__) if by_id else range(len(ids))
-    return [boxes[index] for index in order]
+    return sorted(range(len(ids)), key=ids.__getitem__) if by_id else range(len(ids))
 
 
 def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
@@ -201,6 +226,23 @@ def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
         return None
     intersect, union, *_ = areas
     return tuple(mean_iou(intersect, union, resample_counts(len(union))).tolist())
+
+
+def _class_ious(evaluator: Evaluator) -> dict[str, float]:
+    """Return the IoU over all images of each class that has a pixel, in percent, by ``IoU/NAME``.
+
+    mmseg prints these and does not return them. There are none of other metrics.
+    """
+    areas = _class_areas(evaluator)
+    if areas is None:
+        return {}
+    intersect, union = (part.sum(0) for part in areas[:2])
+    names = (evaluator.dataset_meta or {}).get("classes") or ()
+    return {
+        f"IoU/{name}": float(100 * hit / area)
+        for name, hit, area in zip(names, intersect, union, strict=False)
+        if area > 0
+    }
 
 
 def _class_areas(evaluator: Evaluator) -> list[np.ndarray] | None:

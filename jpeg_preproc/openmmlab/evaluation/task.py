@@ -7,6 +7,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,13 @@ from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
 from jpeg_preproc.evaluation.config import config_digest
 from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
-from jpeg_preproc.evaluation.task import SEED, Measurement, advance, bytes_per_pixel
+from jpeg_preproc.evaluation.task import (
+    SEED,
+    LabelMap,
+    Measurement,
+    advance,
+    bytes_per_pixel,
+)
 from jpeg_preproc.evaluation.versions import OPENMMLAB
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.openmmlab.config import (
@@ -44,13 +51,15 @@ from jpeg_preproc.openmmlab.evaluation.metrics import (
     evaluate,
     image_ious,
     in_order_of_draws,
-    is_worker_death,
     keep_boxes,
+    label_map,
     metric_errors_named,
+    order_of_draws,
 )
 from jpeg_preproc.openmmlab.evaluation.network import load_model, quiet
 from jpeg_preproc.openmmlab.evaluation.selection import select_images
 from jpeg_preproc.openmmlab.evaluation.timing import split_pipelines, time_pipelines
+from jpeg_preproc.openmmlab.evaluation.workers import is_worker_death, without_traceback
 from jpeg_preproc.restorers.device import usable_device
 
 
@@ -195,7 +204,7 @@ class OpenMMLabTask:
                 keep_boxes(evaluator, self.out_dir / "predictions" / name)
 
             def test(loader: Any) -> _Share:
-                with self._preprocessing(config, clock), _without_traceback():
+                with self._preprocessing(config, clock), without_traceback():
                     found, size = self._test(loader, evaluator, condition, clock, on_image)
                 kept = [metric.results for metric in evaluator.metrics]
                 return _Share(kept, found, clock.seconds(), size)
@@ -239,6 +248,46 @@ class OpenMMLabTask:
 
             return self.processes.first(finish)
 
+    @cached_property
+    def image_paths(self) -> list[Path]:
+        """Files of the images, in the order in which a measurement has its figures of each."""
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope):
+            dataset = self._loader(self.config, 0).dataset
+            records = [dataset.get_data_info(index) for index in range(self.images)]
+        order = order_of_draws([record.get("img_id") for record in records])
+        return [Path(records[index]["img_path"]) for index in order]
+
+    @cached_property
+    def class_names(self) -> dict[int, str]:
+        """Name of each class, by the number that boxes and label maps have."""
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope):
+            classes = self._loader(self.config, 0).dataset.metainfo.get("classes") or ()
+        return dict(enumerate(map(str, classes)))
+
+    def label_maps(
+        self, condition: Condition, settings: RestoreSettings, indices: Sequence[int]
+    ) -> list[LabelMap]:
+        """Return what a segmenter finds in some of the images, in this process alone.
+
+        Arguments are those of :class:`~jpeg_preproc.evaluation.task.Task`'s.
+
+        Raises:
+            PipelineError: The condition's transforms cannot stand in this pipeline.
+            JpegPreprocError: The model gives no label maps.
+        """
+        maps: list[LabelMap] = []
+        with quiet(), DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
+            config = with_condition(self.config, condition, settings)
+            loader = self._loader(config, 0, indices)
+            with self._preprocessing(config, StageClock(device=self.device)):
+                for index, batch in zip(indices, loader, strict=True):
+                    set_random_seed(SEED + index)
+                    outputs = self.network.test_step(batch)
+                    check_handed_on(outputs, condition)
+                    map_to_original(outputs)
+                    maps += [label_map(one, len(self.class_names)) for one in outputs]
+        return maps
+
     def stages_alone(self, condition: Condition, settings: RestoreSettings) -> Seconds:
         """Return how long each stage of an image's way takes where nothing else runs between.
 
@@ -261,8 +310,13 @@ class OpenMMLabTask:
                     time_alone([*way, ("model", test)], records, clock)
         return clock.seconds()
 
-    def _loader(self, config: Config, num_workers: int | None = None) -> Any:
-        """Return a loader of this process's images, one at a time, in the dataset's order."""
+    def _loader(
+        self,
+        config: Config,
+        num_workers: int | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> Any:
+        """Return a loader of this process's images, or some, one at a time, in order."""
         loader = copy.deepcopy(dict(config.test_dataloader))
         for key in ("batch_sampler", "prefetch_factor", "drop_last"):
             loader.pop(key, None)
@@ -270,7 +324,7 @@ class OpenMMLabTask:
             batch_size=1,
             num_workers=self.num_workers if num_workers is None else num_workers,
             persistent_workers=False,
-            sampler=self._indices(),
+            sampler=self._indices() if indices is None else list(indices),
         )
         return Runner.build_dataloader(loader, seed=SEED)
 
@@ -344,15 +398,3 @@ def _digest(config: Config) -> str:
     return config_digest(
         {key: anywhere.get(key) for key in ("model", "test_dataloader", "test_evaluator")}
     )
-
-
-@contextlib.contextmanager
-def _without_traceback() -> Iterator[None]:
-    """Take the worker's traceback, which DataLoader puts into an error's message, out of it."""
-    try:
-        yield
-    except JpegPreprocError as error:
-        _, worker, message = str(error).rpartition(f".{type(error).__name__}: ")
-        if not worker or "in DataLoader worker process" not in str(error):
-            raise
-        raise type(error)(message.strip()) from error

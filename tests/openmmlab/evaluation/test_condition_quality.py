@@ -46,3 +46,11 @@ def test_blind_is_the_qf_of_the_preprocessor():
 def test_withholding_the_tables_is_refused(where):
     with pytest.raises(PipelineError, match=r"nano: .* cannot withhold .*'file' or 'blind'"):
         with_condition(Config(CONFIG), condition("estimated"), RestoreSettings(where=where))
+
+
+def test_a_part_of_the_correction_is_asked_for_at_both_places():
+    half = Condition(Jpeg(10), RestorerChoice("nano", "half", "", strength=0.5))
+    _, restore = condition_transforms(half, RestoreSettings())
+    assert restore["strength"] == 0.5
+    edited = with_condition(Config(CONFIG), half, RestoreSettings(where="preprocessor"))
+    assert edited.model.data_preprocessor.strength == 0.5

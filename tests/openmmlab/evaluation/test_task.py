@@ -432,3 +432,53 @@ def fail_of(kind):
         raise kind("x")
 
     return fail
+
+
+def reverse_images(coco):
+    """Let an annotation file list its images the other way round; return their names by id."""
+    path = coco / "annotations" / "val.json"
+    document = json.loads(path.read_text())
+    document["images"].reverse()
+    path.write_text(json.dumps(document))
+    return [one["file_name"] for one in sorted(document["images"], key=lambda one: one["id"])]
+
+
+def test_images_are_named_in_the_order_of_what_is_kept_of_each(tmp_path, coco):
+    names = reverse_images(coco)
+    task = detector(tmp_path, coco)
+    assert [path.name for path in task.image_paths] == names
+    assert task.class_names == {0: "box"}
+    result = task.measure(ORIGINAL, SETTINGS, "original")
+    for path, boxes in zip(task.image_paths, result.detections, strict=True):
+        bright = np.asarray(Image.open(path).convert("RGB")).mean(-1) > 110
+        rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
+        corners = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        assert boxes[0][2:] == pytest.approx(corners)
+
+
+def test_label_maps_of_some_images_are_those_that_were_measured(tmp_path, voc):
+    task = segmenter(tmp_path, voc, threshold=160.0)
+    result = task.measure(JPEG, SETTINGS, "jpeg")
+    every = task.label_maps(JPEG, SETTINGS, range(6))
+    some = task.label_maps(JPEG, SETTINGS, [4, 1])
+    for index, one in zip([4, 1], some, strict=True):
+        assert np.array_equal(one.found, every[index].found)
+        assert np.array_equal(one.truth, every[index].truth)
+        ratios = [
+            ((one.found == label) & (one.truth == label)).sum()
+            / (((one.found == label) | (one.truth == label)) & (one.truth >= 0)).sum()
+            for label in np.unique(one.truth[one.truth >= 0])
+        ]
+        assert result.image_iou[index] == pytest.approx(100 * np.mean(ratios))
+    found, truth = (
+        np.concatenate([part.ravel() for part in maps]) for maps in zip(*every, strict=True)
+    )
+    for label, name in task.class_names.items():
+        hit = ((found == label) & (truth == label)).sum()
+        area = (((found == label) | (truth == label)) & (truth >= 0)).sum()
+        assert result.all_metrics[f"IoU/{name}"] == pytest.approx(100 * hit / area)
+
+
+def test_a_detector_has_no_label_maps(tmp_path, coco):
+    with pytest.raises(JpegPreprocError, match="no label map"):
+        detector(tmp_path, coco).label_maps(ORIGINAL, SETTINGS, [0])
