@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # what follows takes seconds
-    from jpeg_preproc.cli.ending import GO_ON_TRAINING, stop_during_imports
+    from jpeg_preproc.cli.stopping import GO_ON_TRAINING, stop_during_imports
 
     stop_during_imports(GO_ON_TRAINING)
 
@@ -16,8 +16,9 @@ from typing import Any
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
-from jpeg_preproc.cli.ending import GO_ON_TRAINING, ended
+from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.cli.exit_codes import DONE
+from jpeg_preproc.cli.stopping import GO_ON_TRAINING
 from jpeg_preproc.distributed import LAUNCHERS
 from jpeg_preproc.training.run import build_runner
 

@@ -68,7 +68,7 @@ def test_the_signals_are_as_they_were_afterwards():
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_during_the_imports_is_one_line(number, code):
     script = textwrap.dedent("""
-        from jpeg_preproc.cli.ending import stop_during_imports
+        from jpeg_preproc.cli.stopping import stop_during_imports
         stop_during_imports("start again")
         import os, signal
         try:

@@ -316,3 +316,9 @@ def test_deeplabv3_labels_what_it_labels_in_mmseg(tmp_path, shared_data):
         assert found > 20
         expected = mmseg.measure(condition, SETTINGS, "x").value
         assert found == pytest.approx(expected, abs=0.5)
+
+
+@pytest.mark.parametrize("make", [detector, segmenter])
+def test_images_that_are_too_large_are_left_out(tmp_path, coco, voc, make):
+    with pytest.raises(AnnotationError, match="more than the 5 that are allowed"):
+        make(tmp_path, coco if make is detector else voc, max_pixels=5)

@@ -44,6 +44,7 @@ def condition_transforms(condition: Condition, settings: RestoreSettings) -> lis
                 "device": settings.device,
                 "dtype": settings.dtype,
                 "consistent": condition.restorer.consistent,
+                "max_pixels": None,  # larger images were left out, with a word
                 **_quality(condition.restorer),
             }
         )
@@ -87,6 +88,7 @@ def with_condition(config: Config, condition: Condition, settings: RestoreSettin
         "preprocessor",
         dtype=settings.dtype,
         consistent=condition.restorer.consistent,
+        max_pixels=None,  # larger images were left out, with a word
         **_quality(condition.restorer),
     )
 

@@ -18,7 +18,7 @@ _COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run_command(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Subparsers would not take options between positional arguments, as in IN --qf 10 OUT.
