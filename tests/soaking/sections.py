@@ -1,0 +1,143 @@
+"""The parts of the harness by name, each of which returns lines of its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from soaking import disks, kills, shapes, stops
+from soaking.commands import Command, commands
+from soaking.inputs import try_many
+from soaking.processes import Straight, straight_run
+from soaking.tally import OnStep, Tally
+
+
+@dataclass
+class Setting:
+    """What a section is given.
+
+    Attributes:
+        count: How many are tried of each thing.
+        seed: Seed of all that is drawn.
+        scratch: Folder to work in.
+        on_step: Called as things get done.
+        names: Commands that are taken; all, if none are named.
+    """
+
+    count: int
+    seed: int
+    scratch: Path
+    on_step: OnStep = lambda done, total, what: None
+    names: Sequence[str] = ()
+    _commands: list[Command] = field(default_factory=list)
+    _straight: dict[str, Straight] = field(default_factory=dict)
+
+    def straight_runs(self) -> Iterator[Straight]:
+        """Run each command undisturbed, once for all sections, and yield it."""
+        if not self._commands:
+            self._commands = commands(self.scratch / "commands")
+        for command in self._commands:
+            if self.names and command.name not in self.names:
+                continue
+            if command.name not in self._straight:
+                self.on_step(0, self.count, f"{command.name}, undisturbed")
+                self._straight[command.name] = straight_run(command, self.folder(command))
+            yield self._straight[command.name]
+
+    def folder(self, command: Command) -> Path:
+        """Return the folder in which a command is tried."""
+        return self.scratch / command.name.replace(" ", "_")
+
+
+def _inputs(setting: Setting) -> list[Tally]:
+    return try_many(setting.count, setting.seed, setting.scratch / "inputs", setting.on_step)
+
+
+def _kills(setting: Setting, early: bool = False) -> list[Tally]:
+    return [
+        kills.kill_and_resume(
+            straight,
+            setting.count,
+            setting.seed,
+            setting.folder(straight.command),
+            early,
+            setting.on_step,
+        )
+        for straight in setting.straight_runs()
+    ]
+
+
+def _signals(setting: Setting) -> list[Tally]:
+    return [
+        stops.stop_and_resume(
+            straight,
+            setting.count,
+            setting.seed,
+            setting.folder(straight.command),
+            setting.on_step,
+        )
+        for straight in setting.straight_runs()
+    ]
+
+
+def _imports(setting: Setting) -> list[Tally]:
+    folder = setting.scratch / "imports"
+    return [stops.stop_during_imports(setting.count, setting.seed, folder, (), setting.on_step)]
+
+
+def _workers(setting: Setting) -> list[Tally]:
+    return [
+        kills.kill_workers(
+            straight,
+            setting.count,
+            setting.seed,
+            setting.folder(straight.command),
+            setting.on_step,
+        )
+        for straight in setting.straight_runs()
+        if straight.command.has_workers
+    ]
+
+
+def _disks(setting: Setting) -> list[Tally]:
+    folder = setting.scratch / "disks"
+    return disks.fill_disks(list(setting.straight_runs()), setting.count, folder, setting.on_step)
+
+
+def _shapes(setting: Setting) -> list[Tally]:
+    setting.on_step(0, setting.count, "shapes")
+    tally = shapes.restore_shapes(setting.count, setting.seed)
+    setting.on_step(setting.count, setting.count, "shapes")
+    return [tally]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part.
+
+    Attributes:
+        run: Does it.
+        count: How many are tried of each thing, unless another number is asked for.
+        what: What it does, on one line.
+    """
+
+    run: Callable[[Setting], list[Tally]]
+    count: int
+    what: str
+
+
+SECTIONS = {
+    "inputs": Section(_inputs, 50_000, "damaged files of every format through every way in"),
+    "kills": Section(_kills, 50, "kill -9 of each tool at any moment, and resumes"),
+    "early": Section(
+        lambda setting: _kills(setting, early=True),
+        60,
+        "kill -9 as an output is begun, and resumes",
+    ),
+    "signals": Section(_signals, 10, "Ctrl-C and SIGTERM over each tool's run, and resumes"),
+    "imports": Section(_imports, 4, "Ctrl-C and SIGTERM while each script imports"),
+    "workers": Section(_workers, 10, "kill -9 of processes that work for a tool"),
+    "disks": Section(_disks, 4, "disks that are too small, and resumes (as root)"),
+    "shapes": Section(_shapes, 3_000, "memory over images of distinct shapes"),
+}
