@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import shutil
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -23,11 +22,14 @@ from jpeg_preproc.errors import AnnotationError, DatasetError, ImageReadError
 from jpeg_preproc.files import FileRestorer
 from jpeg_preproc.files.plan import Job
 from jpeg_preproc.jpeg import decode_jpeg, is_jpeg, load_image
+from soaking.loader import Loader
 from soaking.mutations import Sample
 
 #: What the calls are told of how large an image may be. The samples have 2,655 pixels, so that
 #: a header which claims more than this is refused, and one that claims less is restored.
 MOST_PIXELS = 300_000
+#: Name of the call that needs mmcv.
+BEHIND_LOADER = "JpegRestore behind mmcv's loader"
 
 
 class WrongResultError(Exception):
@@ -62,7 +64,7 @@ def calls() -> list[Call]:
         Call("scan_dataset, annotations", _annotations, (DatasetError, AnnotationError)),
     ]
     if find_spec("mmcv") is not None:
-        found.append(Call("JpegRestore behind mmcv's loader", _behind_loader, ()))
+        found.append(Call(BEHIND_LOADER, _behind_loader, ()))
     return found
 
 
@@ -153,13 +155,8 @@ def _annotations(sample: Sample, folder: Path) -> Callable[[], object]:
 def _behind_loader(sample: Sample, folder: Path) -> Callable[[], object] | None:
     load, restore = _transforms()
     path = _written(sample, folder)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            results = load({"img_path": str(path)})
-    except Exception:  # noqa: BLE001 - the loader is not ours
-        return None
-    if results is None or results["img"] is None:
+    results = load(str(path))
+    if results is None:
         return None
     shape = results["img"].shape
 
@@ -172,12 +169,15 @@ def _behind_loader(sample: Sample, folder: Path) -> Callable[[], object] | None:
 
 
 @cache
-def _transforms() -> tuple[Any, Any]:
-    from mmcv.transforms import LoadImageFromFile
-
+def _transforms() -> tuple[Loader, Any]:
     from jpeg_preproc.openmmlab import JpegRestore
 
-    return LoadImageFromFile(), JpegRestore("nano", max_pixels=MOST_PIXELS)
+    return Loader(), JpegRestore("nano", max_pixels=MOST_PIXELS)
+
+
+def loader_deaths() -> int:
+    """Return how many files have killed mmcv's loader in this process, which is OpenCV's doing."""
+    return _transforms()[0].deaths if _transforms.cache_info().currsize else 0
 
 
 def _written(sample: Sample, folder: Path) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from soaking.calls import Call, calls, emptied
+from soaking.calls import BEHIND_LOADER, Call, calls, emptied, loader_deaths
 from soaking.mutations import Sample, mutated
 from soaking.tally import OnStep, Tally
 
@@ -81,6 +81,7 @@ def try_many(
     tallies = {way.name: Tally("inputs", way.name) for way in calls()}
     worst = dict.fromkeys(tallies, (0.0, 0.0))
     worker = _Worker(seed, scratch)
+    deaths = 0
     for number in range(count):
         outcomes = worker.outcomes(number)
         if isinstance(outcomes, str):
@@ -89,6 +90,7 @@ def try_many(
             tally.tried += 1
             tally.fault(outcomes, f"seed {seed}, number {number}")
             _keep(seed, number, scratch)
+            deaths += worker.loader_deaths
             worker = _Worker(seed, scratch)
             continue
         for outcome in outcomes:
@@ -110,8 +112,11 @@ def try_many(
             _keep(seed, number, scratch)
         on_step(number + 1, count, "")
     worker.end()
+    deaths += worker.loader_deaths
     for name, (seconds, mebibytes) in worst.items():
         tallies[name].remark = f"at most {seconds:.2f} s, {mebibytes:.0f} MiB"
+    if deaths:
+        tallies[BEHIND_LOADER].remark += f"; OpenCV died of {deaths} before they came to us"
     return list(tallies.values())
 
 
@@ -121,16 +126,18 @@ class _Worker:
     def __init__(self, seed: int, scratch: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_work, args=(other, seed, scratch), daemon=True)
+        self._process = context.Process(target=_work, args=(other, seed, scratch), daemon=False)
         self._process.start()
         other.close()
+        self.loader_deaths = 0
 
     def outcomes(self, number: int) -> list[Outcome] | str:
         """Return what came of one file; ``'hung'`` or ``'crashed'`` if nothing did."""
         try:
             self._pipe.send(number)
             if self._pipe.poll(PATIENCE):
-                found: list[Outcome] = self._pipe.recv()
+                found: list[Outcome]
+                found, self.loader_deaths = self._pipe.recv()
                 return found
         except (EOFError, OSError):
             self.end()
@@ -153,7 +160,8 @@ def _work(pipe: Connection, seed: int, scratch: Path) -> None:
     ways = calls()
     while True:
         number: int = pipe.recv()
-        pipe.send(try_sample(mutated(seed, number), scratch / "work", ways))
+        found = try_sample(mutated(seed, number), scratch / "work", ways)
+        pipe.send((found, loader_deaths()))
 
 
 def _keep(seed: int, number: int, scratch: Path) -> None:
