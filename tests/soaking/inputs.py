@@ -18,8 +18,9 @@ from soaking.tally import OnStep, Tally
 MOST_SECONDS = 2.0
 #: MiB that one call may take beyond what was taken before.
 MOST_MEBIBYTES = 200
-#: Seconds without an answer after which a process counts as hung.
-PATIENCE = 120.0
+#: Seconds of a process's own time without an answer after which it counts as hung, and of
+#: everybody's, where it does not compute at all.
+PATIENCE, PATIENCE_IDLE = 60.0, 900.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class _Worker:
         """Return what came of one file; ``'hung'`` or ``'crashed'`` if nothing did."""
         try:
             self._pipe.send(number)
-            if self._pipe.poll(PATIENCE):
+            if self._answers():
                 found: list[Outcome]
                 found, self.loader_deaths = self._pipe.recv()
                 return found
@@ -144,6 +145,22 @@ class _Worker:
             return "crashed"
         self.end()
         return "hung"
+
+    def _answers(self) -> bool:
+        """Wait for an answer as long as one may come."""
+        begun, used = time.monotonic(), self._used()
+        while not self._pipe.poll(1):
+            if self._used() - used > PATIENCE or time.monotonic() - begun > PATIENCE_IDLE:
+                return False
+        return True
+
+    def _used(self) -> float:
+        """Return the seconds that the process has computed."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> None:
         """End the process."""

@@ -15,7 +15,7 @@ from soaking.commands import Command, Content, environment
 from soaking.tally import Tally
 
 #: Seconds after which a command counts as hung.
-PATIENCE = 300.0
+PATIENCE = 900.0
 
 
 @dataclass(frozen=True)
