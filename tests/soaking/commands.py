@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from soaking.zygote import Zygote
+
 ROOT = Path(__file__).resolve().parents[2]
 _TESTS = ROOT / "tests"
 _RESTORER = "nano"
@@ -36,6 +38,7 @@ class Command:
         content: Returns what a finished output holds.
         go_on: What the tool says of how to go on.
         has_workers: Whether other processes do its work.
+        zygote: Process that has imported it and forks for each run; ``None`` for runs of their own.
     """
 
     name: str
@@ -46,6 +49,12 @@ class Command:
     begun: str = ""
     go_on: str = "the same command goes on from here"
     has_workers: bool = False
+    zygote: Zygote | None = None
+
+    @property
+    def script(self) -> tuple[str, int]:
+        """The script or module that is run, and how many of the arguments say so."""
+        return (self.arguments[1], 2) if self.arguments[0] == "-m" else (self.arguments[0], 1)
 
     def line(self, out: Path, resume: bool = False) -> list[str]:
         """Return the whole command line."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from soaking.commands import Command, Content, environment
 from soaking.tally import Tally
+from soaking.zygote import ForkedProcess
 
 #: Seconds after which a command counts as hung.
 PATIENCE = 900.0
@@ -51,9 +52,14 @@ class Running:
         self.command, self.out, self._log = command, out, log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._started = time.monotonic()
-        with Path(f"{log}.out").open("wb") as output, Path(f"{log}.err").open("wb") as errors:
+        line, outputs = command.line(out, resume), (Path(f"{log}.out"), Path(f"{log}.err"))
+        self.process: subprocess.Popen[bytes] | ForkedProcess
+        if command.zygote is not None:
+            self.process = command.zygote.start(line[1 + command.script[1] :], *outputs)
+            return
+        with outputs[0].open("wb") as output, outputs[1].open("wb") as errors:
             self.process = subprocess.Popen(
-                command.line(out, resume),
+                line,
                 env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
