@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from rich.progress import Progress
 from soaking.sections import SECTIONS, Setting
 from soaking.tally import FAULTS, Tally, summary
 
@@ -51,6 +52,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--commands", nargs="+", default=[], metavar="NAME", help="only these tools, as 'train'"
     )
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="start every run of a tool anew, its imports included, instead of forking a process "
+        "that has them: ten times as long",
+    )
     parser.add_argument("--seed", type=int, default=19, help="default: 19")
     parser.add_argument(
         "--out",
@@ -78,25 +85,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace, scratch: Path) -> int:
     tallies: list[Tally] = []
     with progress("soaking") as bar:
-        setting = Setting(0, args.seed, scratch.resolve(), names=args.commands)
-        for name in args.only or SECTIONS:
-            section = SECTIONS[name]
-            task = bar.add_task(name, total=None)
+        setting = Setting(0, args.seed, scratch.resolve(), names=args.commands, whole=args.whole)
+        try:
+            for name in args.only or SECTIONS:
+                tallies += _section(name, args.count, setting, bar)
+        except KeyboardInterrupt:
+            _report(tallies, None)  # what was done by then took long
+            raise
+        finally:
+            setting.end()
+    return _report(tallies, None if args.out is None else scratch / "soak.md")
 
-            def on_step(done: int, total: int, what: str, task=task, name=name) -> None:  # type: ignore[no-untyped-def]
-                bar.update(task, completed=done, total=total, description=f"{name} {what}")
 
-            setting.count, setting.on_step = args.count or section.count, on_step
-            tallies += section.run(setting)
-            bar.update(task, completed=1, total=1, description=name)
+def _section(name: str, count: int | None, setting: Setting, bar: Progress) -> list[Tally]:
+    """Run one section with a bar of its own."""
+    section = SECTIONS[name]
+    task = bar.add_task(name, total=None)
+
+    def on_step(done: int, total: int, what: str) -> None:
+        bar.update(task, completed=done, total=total, description=f"{name} {what}")
+
+    setting.count, setting.on_step = count or section.count, on_step
+    found = section.run(setting)
+    bar.update(task, completed=1, total=1, description=name)
+    return found
+
+
+def _report(tallies: Sequence[Tally], path: Path | None) -> int:
+    """Print the table and every fault, write them if a file is named, return the exit code."""
     table = summary(tallies)
     print_tables([table])
     notes = [note for tally in tallies for note in tally.notes]
     for note in notes:
         console().print_line(note)
-    if args.out is not None:
+    if path is not None:
         text = "\n".join([markdown_table(table), "", *(f"- {note}" for note in notes), ""])
-        console().print_line(f"wrote {write_text_atomic(scratch / 'soak.md', text)}")
+        console().print_line(f"wrote {write_text_atomic(path, text)}")
     return SOME_SKIPPED if notes else DONE
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Command:
         content: Returns what a finished output holds.
         go_on: What the tool says of how to go on.
         has_workers: Whether other processes do its work.
+        late: Modules that it imports only once it is at work.
         zygote: Process that has imported it and forks for each run; ``None`` for runs of their own.
     """
 
@@ -49,12 +50,18 @@ class Command:
     begun: str = ""
     go_on: str = "the same command goes on from here"
     has_workers: bool = False
+    late: tuple[str, ...] = ()
     zygote: Zygote | None = None
 
     @property
     def script(self) -> tuple[str, int]:
         """The script or module that is run, and how many of the arguments say so."""
         return (self.arguments[1], 2) if self.arguments[0] == "-m" else (self.arguments[0], 1)
+
+    def forked(self) -> Command:
+        """Return the command with a zygote, which is to be ended."""
+        script = "jpeg_preproc.cli" if self.script[0] == "jpeg_preproc" else self.script[0]
+        return replace(self, zygote=Zygote(script, self.late, environment()))
 
     def line(self, out: Path, resume: bool = False) -> list[str]:
         """Return the whole command line."""
@@ -102,6 +109,7 @@ def commands(folder: Path) -> list[Command]:
             "jpeg-preproc restore",
             ("-m", "jpeg_preproc", "restore", "--restorer", _RESTORER, str(small / "val2017")),
             files,
+            late=("jpeg_preproc.cli.restore", "jpeg_preproc.files"),
         ),
     ]
     if all(find_spec(name) for name in ("mmengine", "onnx", "onnxruntime", "pycocotools")):
@@ -184,12 +192,14 @@ def _measuring(folder: Path) -> list[Command]:
             ),
             measured,
             out_option="--out",
+            late=("jpeg_preproc.evaluation.onnx",),
         ),
         Command(
             "study",
             (_tool("study"), str(study), "--keep-images", *options),
             measured,
             out_option="--out",
+            late=("jpeg_preproc.evaluation.onnx", "matplotlib.pyplot"),
         ),
     ]
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from soaking import disks
-from soaking.commands import Command, commands, environment
+from soaking.commands import Command, commands
 from soaking.kills import kill_and_resume, kill_workers
 from soaking.processes import Straight, straight_run
 from soaking.stops import stop_and_resume, stop_during_imports
-from soaking.zygote import Zygote
 
 NAMES = (
     "compress_dataset",
@@ -24,12 +22,6 @@ NAMES = (
     "study",
     "train",
 )
-# What these import only once they are at work.
-LATE = {
-    "jpeg-preproc restore": ("jpeg_preproc.cli.restore", "jpeg_preproc.files"),
-    "eval_downstream": ("jpeg_preproc.evaluation.onnx",),
-    "study": ("jpeg_preproc.evaluation.onnx", "matplotlib.pyplot"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +36,11 @@ def straight(every, request, tmp_path) -> Iterator[Straight]:
     name = request.param
     if name not in every:
         pytest.skip(f"needs what {name} imports: mmengine, onnx, onnxruntime and pycocotools")
-    command = every[name]
-    script = "jpeg_preproc.cli" if name.startswith("jpeg-preproc") else command.script[0]
-    zygote = Zygote(script, LATE.get(name, ()), environment())
+    command = every[name].forked()
     try:
-        yield straight_run(replace(command, zygote=zygote), tmp_path)
+        yield straight_run(command, tmp_path)
     finally:
-        zygote.end()
+        command.zygote.end()
 
 
 @pytest.mark.slow
