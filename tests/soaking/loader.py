@@ -31,8 +31,11 @@ class Loader:
         try:
             self._pipe.send(path)
             if self._pipe.poll(_PATIENCE):
-                found: dict[str, Any] | None = self._pipe.recv()
-                return found
+                found: dict[str, Any] | str | None = self._pipe.recv()
+                if not isinstance(found, str):
+                    return found
+                self.deaths += 1
+                return None
         except (EOFError, OSError):
             pass
         self.deaths += 1
@@ -55,11 +58,16 @@ def _load_all(pipe: Connection) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     warnings.simplefilter("ignore")
     load = LoadImageFromFile()
+    # A process that dies is replaced by a fork, which has imported everything.
+    while pid := os.fork():
+        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0:
+            return
+        pipe.send("died")
     while True:
         try:
             path = pipe.recv()
         except EOFError:
-            return
+            os._exit(0)
         try:
             results = load({"img_path": path})
         except Exception:  # noqa: BLE001 - the loader is not ours
