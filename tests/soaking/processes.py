@@ -55,7 +55,9 @@ class Running:
         line, outputs = command.line(out, resume), (Path(f"{log}.out"), Path(f"{log}.err"))
         self.process: subprocess.Popen[bytes] | ForkedProcess
         if command.zygote is not None:
-            self.process = command.zygote.start(line[1 + command.script[1] :], *outputs)
+            self.process = command.zygote.start(
+                line[1 + command.script[1] :], command.go_on, *outputs
+            )
             return
         with outputs[0].open("wb") as output, outputs[1].open("wb") as errors:
             self.process = subprocess.Popen(

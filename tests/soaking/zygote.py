@@ -34,15 +34,18 @@ class Zygote:
             text=True,
         )
 
-    def start(self, arguments: Sequence[str], output: Path, errors: Path) -> ForkedProcess:
+    def start(
+        self, arguments: Sequence[str], go_on: str, output: Path, errors: Path
+    ) -> ForkedProcess:
         """Run the script.
 
         Args:
             arguments: Its arguments.
+            go_on: What it says of how to go on, where it is stopped before or behind its work.
             output: File that its standard output goes to.
             errors: File that its standard error goes to.
         """
-        pid = self.ask("start", list(arguments), str(output), str(errors))
+        pid = self.ask("start", list(arguments), go_on, str(output), str(errors))
         return ForkedProcess(int(pid), self)
 
     def ask(self, *request: Any) -> Any:
@@ -128,13 +131,18 @@ def _serve(requests: IO[str], answers: IO[str], main: Callable[[list[str]], int]
         answers.flush()
 
 
-def _run(main: Callable[[list[str]], int], arguments: list[str], output: str, errors: str) -> None:
+def _run(
+    main: Callable[[list[str]], int], arguments: list[str], go_on: str, output: str, errors: str
+) -> None:
+    from jpeg_preproc.cli.stopping import stop_during_imports
+
     os.setsid()
     for number, name in ((0, os.devnull), (1, output), (2, errors)):
         opened = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(opened, number)
         os.close(opened)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    stop_during_imports(go_on)  # which scripts do first
     sys.argv = ["forked", *arguments]
     sys.exit(main(arguments))
 
