@@ -14,7 +14,7 @@ if __name__ == "__main__":  # what follows takes seconds
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -88,7 +88,8 @@ def _run(args: argparse.Namespace, scratch: Path) -> int:
         setting = Setting(0, args.seed, scratch.resolve(), names=args.commands, whole=args.whole)
         try:
             for name in args.only or SECTIONS:
-                tallies += _section(name, args.count, setting, bar)
+                for tally in _section(name, args.count, setting, bar):
+                    tallies.append(tally)
         except KeyboardInterrupt:
             _report(tallies, None)  # what was done by then took long
             raise
@@ -97,8 +98,8 @@ def _run(args: argparse.Namespace, scratch: Path) -> int:
     return _report(tallies, None if args.out is None else scratch / "soak.md")
 
 
-def _section(name: str, count: int | None, setting: Setting, bar: Progress) -> list[Tally]:
-    """Run one section with a bar of its own."""
+def _section(name: str, count: int | None, setting: Setting, bar: Progress) -> Iterator[Tally]:
+    """Run one section with a bar of its own, and yield its lines of the table."""
     section = SECTIONS[name]
     task = bar.add_task(name, total=None)
 
@@ -106,9 +107,8 @@ def _section(name: str, count: int | None, setting: Setting, bar: Progress) -> l
         bar.update(task, completed=done, total=total, description=f"{name} {what}")
 
     setting.count, setting.on_step = count or section.count, on_step
-    found = section.run(setting)
+    yield from section.run(setting)
     bar.update(task, completed=1, total=1, description=name)
-    return found
 
 
 def _report(tallies: Sequence[Tally], path: Path | None) -> int:

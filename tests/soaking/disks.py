@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,37 +42,32 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def fill_disks(
-    straights: Sequence[Straight],
+    straight: Straight,
     count: int,
     scratch: Path,
     on_step: OnStep = lambda done, total, what: None,
-) -> list[Tally]:
-    """Run commands on disks that are too small, enlarge these, go on, and compare.
+) -> Tally:
+    """Run a command on disks that are too small, enlarge these, go on, and compare.
 
     Args:
-        straights: The commands and their undisturbed runs.
-        count: How many disks for each, of :data:`SIZES` in turn.
+        straight: The command and its undisturbed run.
+        count: How many disks, of :data:`SIZES` in turn.
         scratch: Folder to work in.
         on_step: Called after each.
     """
-    if reason := why_not():
-        return [Tally("disks", "all", remark=f"skipped: {reason}")]
-    tallies = []
-    for place, straight in enumerate(straights):
-        tally = Tally("disks", straight.command.name)
-        tallies.append(tally)
-        enough = 0
-        for number in range(count):
-            size = SIZES[number % len(SIZES)]
-            try:
-                with small_disk(scratch / "disk", f"{size}k") as disk:
-                    enough += not _fill(tally, straight, disk, scratch, f"{size} KiB")
-            except subprocess.CalledProcessError as error:
-                tally.remark = f"skipped: {error.stderr.strip()}"
-                return tallies
-            on_step(place * count + number + 1, len(straights) * count, straight.command.name)
-        tally.remark = f"{enough} had room enough" if enough else ""
-    return tallies
+    tally = Tally("disks", straight.command.name)
+    enough = 0
+    for number in range(count):
+        size = SIZES[number % len(SIZES)]
+        try:
+            with small_disk(scratch / "disk", f"{size}k") as disk:
+                enough += not _fill(tally, straight, disk, scratch, f"{size} KiB")
+        except subprocess.CalledProcessError as error:
+            tally.remark = f"skipped: {error.stderr.strip()}"
+            return tally
+        on_step(number + 1, count, straight.command.name)
+    tally.remark = f"{enough} had room enough" if enough else ""
+    return tally
 
 
 def _fill(tally: Tally, straight: Straight, disk: Path, scratch: Path, where: str) -> bool:

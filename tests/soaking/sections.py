@@ -59,66 +59,48 @@ class Setting:
         return self.scratch / command.name.replace(" ", "_")
 
 
-def _inputs(setting: Setting) -> list[Tally]:
-    return try_many(setting.count, setting.seed, setting.scratch / "inputs", setting.on_step)
+def _inputs(setting: Setting) -> Iterator[Tally]:
+    yield from try_many(setting.count, setting.seed, setting.scratch / "inputs", setting.on_step)
 
 
-def _kills(setting: Setting, early: bool = False) -> list[Tally]:
-    return [
-        kills.kill_and_resume(
-            straight,
-            setting.count,
-            setting.seed,
-            setting.folder(straight.command),
-            early,
-            setting.on_step,
+def _kills(setting: Setting, early: bool = False) -> Iterator[Tally]:
+    for one in setting.straight_runs():
+        folder = setting.folder(one.command)
+        yield kills.kill_and_resume(
+            one, setting.count, setting.seed, folder, early, setting.on_step
         )
-        for straight in setting.straight_runs()
-    ]
 
 
-def _signals(setting: Setting) -> list[Tally]:
-    return [
-        stops.stop_and_resume(
-            straight,
-            setting.count,
-            setting.seed,
-            setting.folder(straight.command),
-            setting.on_step,
-        )
-        for straight in setting.straight_runs()
-    ]
+def _signals(setting: Setting) -> Iterator[Tally]:
+    for one in setting.straight_runs():
+        folder = setting.folder(one.command)
+        yield stops.stop_and_resume(one, setting.count, setting.seed, folder, setting.on_step)
 
 
-def _imports(setting: Setting) -> list[Tally]:
+def _imports(setting: Setting) -> Iterator[Tally]:
     folder = setting.scratch / "imports"
-    return [stops.stop_during_imports(setting.count, setting.seed, folder, (), setting.on_step)]
+    yield stops.stop_during_imports(setting.count, setting.seed, folder, (), setting.on_step)
 
 
-def _workers(setting: Setting) -> list[Tally]:
-    return [
-        kills.kill_workers(
-            straight,
-            setting.count,
-            setting.seed,
-            setting.folder(straight.command),
-            setting.on_step,
-        )
-        for straight in setting.straight_runs()
-        if straight.command.has_workers
-    ]
+def _workers(setting: Setting) -> Iterator[Tally]:
+    for one in setting.straight_runs():
+        if one.command.has_workers:
+            folder = setting.folder(one.command)
+            yield kills.kill_workers(one, setting.count, setting.seed, folder, setting.on_step)
 
 
-def _disks(setting: Setting) -> list[Tally]:
+def _disks(setting: Setting) -> Iterator[Tally]:
+    if reason := disks.why_not():
+        yield Tally("disks", "all", remark=f"skipped: {reason}")
+        return
     folder = setting.scratch / "disks"
-    return disks.fill_disks(list(setting.straight_runs()), setting.count, folder, setting.on_step)
+    for one in setting.straight_runs():
+        yield disks.fill_disks(one, setting.count, folder, setting.on_step)
 
 
-def _shapes(setting: Setting) -> list[Tally]:
+def _shapes(setting: Setting) -> Iterator[Tally]:
     setting.on_step(0, setting.count, "shapes")
-    tally = shapes.restore_shapes(setting.count, setting.seed)
-    setting.on_step(setting.count, setting.count, "shapes")
-    return [tally]
+    yield shapes.restore_shapes(setting.count, setting.seed)
 
 
 @dataclass(frozen=True)
@@ -126,12 +108,12 @@ class Section:
     """One part.
 
     Attributes:
-        run: Does it.
+        run: Does it, and yields a line of the table for each thing, once it is tried.
         count: How many are tried of each thing, unless another number is asked for.
         what: What it does, on one line.
     """
 
-    run: Callable[[Setting], list[Tally]]
+    run: Callable[[Setting], Iterator[Tally]]
     count: int
     what: str
 
