@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from jpeg_preproc import __version__
-from jpeg_preproc.cli.main import COMMANDS
+from jpeg_preproc.cli.command import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "jpeg_preproc")

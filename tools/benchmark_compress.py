@@ -10,7 +10,7 @@ that they can be compared also where something else keeps the cores busy.
 from __future__ import annotations
 
 if __name__ == "__main__":  # what follows takes seconds
-    from jpeg_preproc.cli.ending import stop_during_imports
+    from jpeg_preproc.cli.stopping import stop_during_imports
 
     stop_during_imports("start again")
 

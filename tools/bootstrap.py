@@ -8,10 +8,26 @@ from source, which takes about 7 minutes on two cores, once.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # Ctrl-C and SIGTERM from the first moment, while nothing runs yet
+    import os
+    import signal
+    import sys
+
+    def leave(number: int, frame: object) -> None:
+        """End in one line."""
+        sys.stderr.write("[setup] stopped; the same command goes on from here\n")
+        sys.stderr.flush()
+        os._exit(128 + number)
+
+    for heeded in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(heeded) != signal.SIG_IGN:
+            signal.signal(heeded, leave)
+
 import argparse
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -81,7 +97,8 @@ def run(command: Sequence[str], note: str, env: dict[str, str] | None = None) ->
                     say(f"  … {note}: {minutes:.1f} minutes so far{files}")
         except KeyboardInterrupt:
             process.terminate()
-            fail("stopped; the same command goes on from here")
+            process.wait()
+            raise
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
         fail(f"{note} failed; the end of {log.relative_to(ROOT)}:\n{tail}")
@@ -101,6 +118,15 @@ def locked(name: str) -> list[str]:
 def imports(modules: str) -> bool:
     """Tell whether the environment can import ``modules``."""
     return subprocess.run([PYTHON, "-c", f"import {modules}"], capture_output=True).returncode == 0
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM came, of this number."""
+
+
+def stop(number: int, frame: object) -> None:
+    """Raise, so that what runs is ended too."""
+    raise Stopped(number)
 
 
 def make_venv() -> None:
@@ -222,11 +248,23 @@ def main() -> int:
     )
     parser.add_argument("extra", nargs=argparse.REMAINDER, help="passed on to the tool or pytest")
     args = parser.parse_args()
-    set_up()
+    for heeded in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(heeded) != signal.SIG_IGN:
+            signal.signal(heeded, stop)
+    try:
+        set_up()
+        return run_action(args.action, args.extra)
+    except Stopped as stopped:
+        say("stopped; the same command goes on from here")
+        return 128 + int(stopped.args[0])
+
+
+def run_action(action: str, extra: Sequence[str]) -> int:
+    """Run what was asked for in the environment, and return the exit code."""
     env = dict(os.environ)
-    if args.action == "test":
+    if action == "test":
         env.setdefault("OMP_NUM_THREADS", "1")  # of each of the processes
-    for command in commands(args.action, args.extra):
+    for command in commands(action, extra):
         print(f"$ {' '.join(command)}".replace(str(ROOT) + "/", ""), flush=True)
         code = subprocess.run(command, cwd=ROOT, env=env).returncode
         if code:

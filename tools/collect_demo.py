@@ -6,6 +6,11 @@ They lie in the package; this is how they came about. Photographs and checkpoint
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.stopping import stop_during_imports
+
+    stop_during_imports("start again")
+
 import argparse
 import sys
 from pathlib import Path
@@ -40,7 +45,7 @@ def main() -> int:
         print(f"wrote {_collect(args)}")
         return DONE
 
-    return ended(work)
+    return ended(work, "start again")
 
 
 def _collect(args: argparse.Namespace) -> Path:

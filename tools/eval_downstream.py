@@ -2,7 +2,7 @@
 
 import sys
 
-from jpeg_preproc.cli.ending import stop_during_imports
+from jpeg_preproc.cli.stopping import stop_during_imports
 
 if __name__ == "__main__":
     stop_during_imports()  # what follows takes seconds

@@ -6,6 +6,11 @@ reduced so that artifacts of its own compression go, and written as PNG. What is
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.stopping import stop_during_imports
+
+    stop_during_imports()
+
 import argparse
 import sys
 import tempfile

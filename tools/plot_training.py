@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds
+    from jpeg_preproc.cli.stopping import stop_during_imports
+
+    stop_during_imports("start again")
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 import sys
 
-from jpeg_preproc.cli.ending import GO_ON_TRAINING, stop_during_imports
+from jpeg_preproc.cli.stopping import GO_ON_TRAINING, stop_during_imports
 
 if __name__ == "__main__":
     stop_during_imports(GO_ON_TRAINING)  # what follows takes seconds

@@ -13,8 +13,9 @@ from typing import Any
 from rich.console import Console
 
 from jpeg_preproc.cli.arguments import add_max_pixels, program
-from jpeg_preproc.cli.ending import GO_ON, ended
+from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.cli.exit_codes import DONE, INTERRUPTED, SOME_SKIPPED, TERMINATED
+from jpeg_preproc.cli.stopping import GO_ON
 from jpeg_preproc.datasets import (
     LAYOUTS,
     DatasetTree,

@@ -11,33 +11,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 from jpeg_preproc.cli.exit_codes import BROKEN_PIPE, DONE, INTERRUPTED, REFUSED, TERMINATED
+from jpeg_preproc.cli.stopping import CODES, GO_ON, heeded
 from jpeg_preproc.errors import JpegPreprocError, ReportedElsewhereError
 from jpeg_preproc.report.console import console, print_error
-
-#: How a command that keeps what it has done can be gone on with.
-GO_ON = "the same command goes on from here"
-#: How a training can be.
-GO_ON_TRAINING = "the same command with --resume goes on from the last checkpoint"
-_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
-
-
-def stop_during_imports(go_on: str = GO_ON) -> None:
-    """Let Ctrl-C and SIGTERM end this process in one line, until :func:`ended` sees to them.
-
-    For scripts, before their other imports: those of torch take seconds, and nothing is lost there.
-    """
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        sys.stderr.write(f"Stopped; {go_on}.\n")
-        sys.stderr.flush()
-        os._exit(_CODES[signal.Signals(number)])
-
-    for number in _heeded():
-        signal.signal(number, handle)
 
 
 def ended(work: Callable[[], int], go_on: str = GO_ON) -> int:
@@ -52,11 +32,19 @@ def ended(work: Callable[[], int], go_on: str = GO_ON) -> int:
         of the operating system, which is printed; that of Ctrl-C or SIGTERM, or of whoever read
         the output and no longer does.
     """
+    arrived: list[int] = []
     try:
-        with _signals_raise(), system_errors_described():
-            code = work()
-            sys.stdout.flush()
-            return code
+        try:
+            with _signals_raise(arrived), system_errors_described():
+                code = work()
+                sys.stdout.flush()
+                return code
+        except Exception as error:
+            if not arrived:
+                raise
+            # What a signal ends may say it otherwise: modules in C whose import it stops, and
+            # libraries that clear up.
+            raise _interruption(arrived[0]) from error
     except ReportedElsewhereError:
         return DONE  # a launcher would end the process that is about to report it
     except JpegPreprocError as error:
@@ -93,28 +81,35 @@ def system_errors_described() -> Iterator[None]:
         ) from error
 
 
-def _heeded() -> list[signal.Signals]:
-    """Return the signals that end this process: a shell lets those it starts aside ignore some."""
-    return [number for number in _CODES if signal.getsignal(number) != signal.SIG_IGN]
-
-
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Raise KeyboardInterrupt for Ctrl-C, and its subclass for SIGTERM, within the block."""
+def _signals_raise(arrived: list[int]) -> Iterator[None]:
+    """Raise KeyboardInterrupt for Ctrl-C, and its subclass for SIGTERM, within the block.
+
+    A second signal ends the process at once: what clears up after the first may hang.
+
+    Args:
+        arrived: Gets the number of each signal.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+    def handle(number: int, frame: FrameType | None) -> None:
+        if arrived:
+            os._exit(CODES[signal.Signals(number)])
+        arrived.append(number)
+        raise _interruption(number)
 
-    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: terminate}
-    previous = {number: signal.signal(number, handlers[number]) for number in _heeded()}
+    previous = {number: signal.signal(number, handle) for number in heeded()}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _interruption(number: int) -> KeyboardInterrupt:
+    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 def _discard_output() -> None:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from jpeg_preproc.cli.arguments import program
+from jpeg_preproc.cli.arguments import add_max_pixels, program
 from jpeg_preproc.cli.corruption_arguments import add_corruption_arguments, chosen_corruptions
 from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.cli.exit_codes import DONE, SOME_SKIPPED
@@ -90,6 +90,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--methods", nargs="+", metavar="NAME", help="of the published ones; default: all"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="first N images of each folder")
+    add_max_pixels(parser)
     return parser.parse_args(argv)
 
 
@@ -138,6 +139,7 @@ def _evaluate(args: argparse.Namespace, corruptions: Sequence[Corruption]) -> Re
             settings=RestoreSettings(args.device, args.dtype),
             store=args.out / "per_image.jsonl",
             limit=args.limit,
+            max_pixels=args.max_pixels,
             on_step=lambda done, total, image: bar.update(
                 task, completed=done, total=total, description=image
             ),

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
-from jpeg_preproc.cli.arguments import not_negative, positive
+from jpeg_preproc.cli.arguments import add_max_pixels, not_negative, positive
 from jpeg_preproc.cli.ending import ended, system_errors_described
 from jpeg_preproc.distributed import LAUNCHERS, Processes, joined
 from jpeg_preproc.study.prepare import RunOptions
@@ -57,6 +57,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, out: str) -> None:
         help="that has started this command several times, to share the images; pytorch is "
         "torchrun",
     )
+    add_max_pixels(parser)
     # torch.distributed.launch gives each process its rank this way.
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     parser.add_argument(
@@ -76,6 +77,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         where=args.where,
         num_workers=args.num_workers,
         trust_checkpoint=args.trust_checkpoint,
+        max_pixels=args.max_pixels,
     )
 
 

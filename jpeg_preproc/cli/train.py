@@ -11,8 +11,9 @@ from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
 from jpeg_preproc.cli.arguments import program
-from jpeg_preproc.cli.ending import GO_ON_TRAINING, ended
+from jpeg_preproc.cli.ending import ended
 from jpeg_preproc.cli.exit_codes import DONE
+from jpeg_preproc.cli.stopping import GO_ON_TRAINING
 from jpeg_preproc.distributed import LAUNCHERS
 from jpeg_preproc.training.run import build_runner
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from jpeg_preproc.corruptions import Corrupted, Corruption, Original, parse_corruption
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import CorruptionError, ImageReadError, JpegPreprocError
 from jpeg_preproc.evaluation.apply import ImageRestorer, as_decoded, load_restorer, restored_by
 from jpeg_preproc.evaluation.conditions import (
@@ -70,6 +71,7 @@ def evaluate_restoration(
     load: Callable[[RestorerChoice, RestoreSettings], ImageRestorer] = load_restorer,
     store: str | os.PathLike[str] | None = None,
     limit: int | None = None,
+    max_pixels: int | None = MAX_PIXELS,
     on_step: Callable[[int, int, str], None] | None = None,
 ) -> RestorationRun:
     """Measure each corruption itself, and what every restorer makes of it, on every image.
@@ -90,6 +92,7 @@ def evaluate_restoration(
         store: File of one JSON line per value, read at the start and appended to; ``None``
             stores nothing.
         limit: Number of images to take of each folder, the first by name; ``None`` for all.
+        max_pixels: Images of more pixels are skipped; ``None`` for none.
         on_step: Called with (values known, values wanted, image) after each value.
 
     Raises:
@@ -128,7 +131,7 @@ def evaluate_restoration(
         for path in paths:
             scores = []
             try:
-                image = _Image(path, rules, loaded)
+                image = _Image(path, rules, loaded, max_pixels)
                 for count, condition in enumerate(conditions, start=1):
                     found = stored.find(image.file, condition)
                     if found is None:
@@ -215,10 +218,12 @@ class _Image:
         path: Path,
         protocol: EvaluationProtocol,
         loaded: Callable[[RestorerChoice], ImageRestorer],
+        max_pixels: int | None,
     ) -> None:
         self._path = path
         self._protocol = protocol
         self._loaded = loaded
+        self._max_pixels = max_pixels
         self._clean: Pixels | None = None
         self._last: tuple[Corruption, Corrupted, Pixels] | None = None
         try:
@@ -257,7 +262,9 @@ class _Image:
         """Return the corrupted image and what it is compared with; the last ones are kept."""
         if self._last is None or self._last[0] != corruption:
             if self._clean is None:
-                self._clean = prepare_reference(load_image(self._path).pixels, self._protocol)
+                self._clean = prepare_reference(
+                    load_image(self._path, max_pixels=self._max_pixels).pixels, self._protocol
+                )
             name = self.file.name
             corrupted = _decoded(corruption.apply(self._clean, name, SEED), self._protocol)
             reference = corruption.reference(self._clean, name, SEED)

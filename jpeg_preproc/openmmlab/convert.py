@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
-from jpeg_preproc.defaults import MODEL_RESTORER, TILE
+from jpeg_preproc.defaults import MAX_PIXELS, MODEL_RESTORER, TILE
 from jpeg_preproc.errors import JpegPreprocError, PipelineError
 from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.jpeg import QfChoice
@@ -43,6 +43,7 @@ def with_jpeg_restore(
     compile: bool = False,
     strength: float | None = None,
     strict: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
     train: bool = False,
 ) -> Config:
     """Return a copy of a config of mmdet or mmseg whose images are restored before anything else.
@@ -76,6 +77,8 @@ def with_jpeg_restore(
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
         strict: Refuse an image whose file's tables cannot be used, as
             :class:`~jpeg_preproc.openmmlab.transforms.JpegRestore` does.
+        max_pixels: An image of more pixels is left as it is, and ``jpeg_quality`` says so; ``None``
+            restores any.
         train: Change ``train_dataloader``, ``train_pipeline`` and the pipelines that hooks
             switch to as well.
 
@@ -107,6 +110,8 @@ def with_jpeg_restore(
     common: dict[str, Any] = {"restorer": restorer, "qf": qf, "dtype": dtype, "tile": tile}
     if strength is not None:
         common["strength"] = strength
+    if max_pixels != MAX_PIXELS:
+        common["max_pixels"] = max_pixels
     if where == "pipeline":
         step = {"type": "JpegRestore", **common, "device": device or "cpu"}
     holders = list(_pipelines(config, train))

@@ -18,7 +18,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from jpeg_preproc.defaults import MODEL_RESTORER, TILE
+from jpeg_preproc.defaults import MAX_PIXELS, MODEL_RESTORER, TILE
 from jpeg_preproc.errors import PipelineError
 from jpeg_preproc.jpeg import QfChoice, validate_quality
 from jpeg_preproc.openmmlab.defer import DeferredImage, finish
@@ -45,6 +45,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
         batch_size: int = 8,
         compile: bool = False,
         strength: float | None = None,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         super().__init__()
         if dtype not in DTYPES:
@@ -64,6 +65,7 @@ class _JpegRestoreDataPreprocessor(BaseDataPreprocessor):
             consistent=True,  # of images whose JPEG the pipeline hands on
             strength=strength,
             compile=compile,
+            max_pixels=max_pixels,
         )
         self._views: list[tuple[Tensor, DeferredImage, _Result]] = []
         #: Entered while images are restored; a clock that is put here measures how long that takes.
@@ -215,6 +217,7 @@ class JpegRestoreDetDataPreprocessor(_JpegRestoreDataPreprocessor):
         compile: Run the restorer through ``torch.compile``; see
             :class:`~jpeg_preproc.restorers.engine.JpegRestorer`.
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
+        max_pixels: An image of more pixels is left as it is; ``None`` restores any.
 
     Raises:
         UnknownRestorerError: There is no such restorer.
@@ -245,6 +248,7 @@ class JpegRestoreSegDataPreprocessor(_JpegRestoreDataPreprocessor):
         compile: Run the restorer through ``torch.compile``; see
             :class:`~jpeg_preproc.restorers.engine.JpegRestorer`.
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
+        max_pixels: An image of more pixels is left as it is; ``None`` restores any.
     """
 
     default_stock = "mmseg.SegDataPreProcessor"

@@ -19,7 +19,12 @@ from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
 from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, samples_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
-from jpeg_preproc.restorers.device import autocast, to_channels_last, usable_device
+from jpeg_preproc.restorers.device import (
+    autocast,
+    keep_fewer_primitives,
+    to_channels_last,
+    usable_device,
+)
 from jpeg_preproc.restorers.inputs import DecodedImage, ImageInput, decode_input
 from jpeg_preproc.restorers.quality import (
     ImageQuality,
@@ -114,6 +119,7 @@ class JpegRestorer:
         if batch_size < 1 or (tile is not None and tile < 1):
             raise ValueError(f"batch_size ({batch_size}) and tile ({tile}) must be at least 1")
         self.device = usable_device(device)
+        keep_fewer_primitives()
         self.manifest: WeightsManifest | None = None
         if isinstance(restorer, Restorer):
             network = restorer.eval()

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import JpegPreprocError, ModelError, PipelineError
 from jpeg_preproc.evaluation.condition_store import ConditionStore
@@ -59,6 +60,7 @@ class RunOptions:
             them.
         trust_checkpoint: Whether a checkpoint that holds more than tensors, and runs its code when
             it is loaded, is loaded.
+        max_pixels: Images of more pixels are left out; ``None`` for none.
     """
 
     out: Path = Path("work_dirs/eval_downstream")
@@ -70,6 +72,7 @@ class RunOptions:
     show_progress: bool = True
     keep_images: bool = False
     trust_checkpoint: bool = False
+    max_pixels: int | None = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def _prepared(job: Job, options: RunOptions, device: str, processes: Processes) 
             num_workers=options.num_workers,
             on_check=on_check,
             processes=processes,
+            max_pixels=options.max_pixels,
         )
     # The names that a study gives; no key holds them, so that what is stored is found all the same.
     task.model = job.model or task.model

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jpeg_preproc.cli.arguments import program
-from jpeg_preproc.cli.main import COMMANDS
+from jpeg_preproc.cli.command import COMMANDS
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 #: Commands that no script of tools/ is for.
@@ -45,8 +45,8 @@ def test_a_package_that_is_not_there_is_named(monkeypatch, capsys):
     def absent(name):
         raise ModuleNotFoundError("No module named 'mmengine'", name="mmengine.config")
 
-    main = import_module("jpeg_preproc.cli.main")
+    main = import_module("jpeg_preproc.cli.command")
     monkeypatch.setattr(main, "import_module", absent)
-    assert main.main(["study"]) == 2
+    assert main.run_command(["study"]) == 2
     message = " ".join(capsys.readouterr().err.split())
     assert "study needs mmengine, which is not installed: pip install onedl-mmengine" in message

@@ -66,10 +66,42 @@ def test_the_signals_are_as_they_were_afterwards():
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+@pytest.mark.usefixtures("heeded")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_a_signal_becomes_on_its_way_out_is_still_one_line(capsys, number, code):
+    def work() -> int:
+        try:
+            os.kill(os.getpid(), number)
+            raise AssertionError("no signal came")
+        except KeyboardInterrupt:
+            raise ImportError("numpy.core.multiarray failed to import") from None
+
+    assert ended(work) == code
+    assert capsys.readouterr().err == "Stopped; the same command goes on from here.\n"
+
+
+def test_a_second_signal_ends_what_the_first_does_not():
+    script = textwrap.dedent("""
+        import os, signal
+        from jpeg_preproc.cli.ending import ended
+
+        def work():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                signal.pause()  # clearing up hangs
+
+        ended(work)
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
+    assert done.returncode == 143
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_during_the_imports_is_one_line(number, code):
     script = textwrap.dedent("""
-        from jpeg_preproc.cli.ending import stop_during_imports
+        from jpeg_preproc.cli.stopping import stop_during_imports
         stop_during_imports("start again")
         import os, signal
         try:

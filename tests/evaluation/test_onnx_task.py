@@ -348,3 +348,9 @@ def test_label_maps_of_some_images_are_those_that_were_measured(tmp_path, voc, r
             for label in np.unique(one.truth[one.truth >= 0])
         ]
         assert result.image_iou[index] == pytest.approx(100 * np.mean(ratios))
+
+
+@pytest.mark.parametrize("make", [detector, segmenter])
+def test_images_that_are_too_large_are_left_out(tmp_path, coco, voc, make):
+    with pytest.raises(AnnotationError, match="more than the 5 that are allowed"):
+        make(tmp_path, coco if make is detector else voc, max_pixels=5)

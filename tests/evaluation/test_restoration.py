@@ -525,3 +525,10 @@ def test_a_restorer_that_is_told_less_has_rows_of_its_own(images, small_weights)
     for other in (5, 20, 80):
         other_psnr = peak_signal_noise_ratio(clean, engine(data, qf=other).image)
         assert best.psnr >= other_psnr - 0.05
+
+
+def test_an_image_that_is_too_large_is_skipped(images):
+    run = evaluate_restoration([images], ["jpeg:10"], max_pixels=60 * 60 - 1)
+    assert [row.images for row in run.rows] == [2]
+    ((path, reason),) = run.skipped
+    assert path.name == "b.png" and "60x60 pixels" in reason

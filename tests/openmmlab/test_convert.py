@@ -319,3 +319,17 @@ def test_settings_that_do_not_go_together_are_refused():
         with_jpeg_restore(config, compile=True)
     with pytest.raises(PipelineError, match="leave device out"):
         with_jpeg_restore(config, where="preprocessor", device="cuda")
+
+
+@pytest.mark.parametrize("where", RESTORED)
+def test_a_limit_of_pixels_is_the_restorers(where):
+    config = config_of(test_pipeline=[LOAD, RESIZE, PACK])
+    plain, limited = (
+        with_jpeg_restore(config, where=where, **given) for given in ({}, {"max_pixels": 7})
+    )
+    if where == "pipeline":
+        settings, usual = limited.test_pipeline[1], plain.test_pipeline[1]
+    else:
+        settings, usual = limited.model.data_preprocessor, plain.model.data_preprocessor
+    assert settings["max_pixels"] == 7
+    assert "max_pixels" not in usual

@@ -355,3 +355,17 @@ def test_a_copy_works_and_shares_nothing(files, weights, clone):
         for value in network_of(model).parameters():
             value.zero_()
     assert torch.equal(copied.data_preprocessor(batch)["inputs"], expected)
+
+
+def test_an_image_that_is_too_large_is_left_as_it_is(files, small_weights):
+    steps = [LOAD, dict(type="JpegDefer", transforms=[dict(DET, meta_keys=("jpeg_quality",))])]
+    batch = pseudo_collate([Compose(steps)(record(path)) for path in files[:2]])
+    own = JpegRestoreDetDataPreprocessor(
+        DET_STOCK | dict(mean=None, std=None, bgr_to_rgb=False, pad_size_divisor=1),
+        str(small_weights),
+        max_pixels=103 * 157 - 1,
+    )
+    made = own(batch)
+    for image, sample, path in zip(made["inputs"], made["data_samples"], files[:2], strict=True):
+        assert sample.jpeg_quality["source"] == "unrestored"
+        np.testing.assert_array_equal(image.numpy().transpose(1, 2, 0), cv2.imread(str(path)))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jpeg_preproc.datasets.coco import read_annotation_json
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.onnx.models import Boxes
@@ -34,6 +35,7 @@ class CocoTruth:
         limit: Evaluate this many images, evenly spaced over the set.
         on_check: Called for each image while the set is checked.
         processes: Those that share the checking.
+        max_pixels: An image of more pixels is left out; ``None`` for any number.
 
     Raises:
         AnnotationError: The annotation file is missing or malformed, the model's classes are not
@@ -48,6 +50,7 @@ class CocoTruth:
         limit: int | None = None,
         on_check: OnCheck | None = None,
         processes: Processes = ALONE,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         root = Path(settings.data_root)
         file = root / settings.ann_file
@@ -59,7 +62,7 @@ class CocoTruth:
 
         def check(index: int) -> tuple[Path, ...]:
             path = annotated_path(root, settings.images, records[index]["file_name"])
-            load_image(path)
+            load_image(path, max_pixels=max_pixels)
             return (path,)
 
         files = [record["file_name"] for record in records]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ModelError
 from jpeg_preproc.evaluation.onnx.settings import MaskSettings
@@ -30,6 +31,7 @@ class MaskTruth:
         limit: Evaluate this many images, evenly spaced over the set.
         on_check: Called for each image while the set is checked.
         processes: Those that share the checking.
+        max_pixels: An image of more pixels is left out; ``None`` for any number.
 
     Raises:
         ModelError: The model's classes are not those of the masks.
@@ -43,6 +45,7 @@ class MaskTruth:
         limit: int | None = None,
         on_check: OnCheck | None = None,
         processes: Processes = ALONE,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         self._settings = settings
         self._root = Path(settings.data_root)
@@ -60,7 +63,7 @@ class MaskTruth:
 
         def check(index: int) -> tuple[Path, ...]:
             path = annotated_path(self._root, settings.images, stems[index] + settings.image_suffix)
-            loaded = load_image(path)
+            loaded = load_image(path, max_pixels=max_pixels)
             upright = apply_orientation(loaded.pixels, loaded.orientation)
             mask = self._mask_path(stems[index])
             self._read(mask, (upright.shape[0], upright.shape[1]))

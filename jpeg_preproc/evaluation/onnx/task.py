@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import JpegPreprocError, ModelError
 from jpeg_preproc.evaluation.apply import (
@@ -40,7 +41,7 @@ from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, tim
 from jpeg_preproc.evaluation.task import LabelMap, Measurement, advance, bytes_per_pixel
 from jpeg_preproc.evaluation.testset import OnCheck
 from jpeg_preproc.evaluation.versions import ONNX
-from jpeg_preproc.jpeg import load_image
+from jpeg_preproc.jpeg import LoadedImage, load_image
 from jpeg_preproc.restorers.engine import JpegRestorer
 
 
@@ -74,6 +75,7 @@ class OnnxTask:
         num_workers: Processes that load, compress and restore; 0 does it in this one.
         on_check: Called with each image's name and their number while the set is checked.
         processes: Those that share the images; each makes the same calls.
+        max_pixels: An image of more pixels is left out; ``None`` for any number.
 
     Raises:
         ModelError: The config, or the model, cannot be used, or they do not fit each other.
@@ -93,6 +95,7 @@ class OnnxTask:
         num_workers: int = 0,
         on_check: OnCheck | None = None,
         processes: Processes = ALONE,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         clock = StageClock(device=device)
         read = read_config(config, cfg_options)
@@ -109,12 +112,16 @@ class OnnxTask:
             with clock.stage("prepare"):
                 self._model = OnnxDetector(checkpoint, settings, device)
             with clock.stage("check"):
-                self._truth = CocoTruth(where, settings.classes, limit, on_check, processes)
+                self._truth = CocoTruth(
+                    where, settings.classes, limit, on_check, processes, max_pixels
+                )
         elif isinstance(settings, SegmentorSettings) and isinstance(where, MaskSettings):
             with clock.stage("prepare"):
                 self._model = OnnxSegmentor(checkpoint, settings, device)
             with clock.stage("check"):
-                self._truth = MaskTruth(where, settings.classes, limit, on_check, processes)
+                self._truth = MaskTruth(
+                    where, settings.classes, limit, on_check, processes, max_pixels
+                )
         else:
             raise ModelError(
                 f"{config}: an {model['type']} cannot be measured on data of type "
@@ -241,7 +248,7 @@ class OnnxTask:
         clock = StageClock(device=self._device)
         choice = condition.restorer
         restorer = None if choice is None else load_restorer(choice, settings)
-        way = [("decode", load_image), *condition_steps(condition, restorer)]
+        way = [("decode", _loaded), *condition_steps(condition, restorer)]
         time_alone([*way, ("model", self._find)], self._truth.paths, clock)
         return clock.seconds()
 
@@ -312,7 +319,7 @@ class _ConditionImages(Dataset):
                 with self.clock.stage("prepare"):
                     self._restorer = load_restorer(choice, self._settings)
             with self.clock.stage("decode"):
-                image = load_image(path)
+                image = _loaded(path)
             return condition_image(image, self._condition, self._restorer, self.clock)
         except JpegPreprocError as error:
             return error if str(path) in str(error) else type(error)(f"{path}: {error}")
@@ -324,4 +331,9 @@ def _as_it_is(image: Any) -> Any:
 
 
 def _upright(path: Path) -> np.ndarray:
-    return condition_image(load_image(path), Condition()).pixels
+    return condition_image(_loaded(path), Condition()).pixels
+
+
+def _loaded(path: Path) -> LoadedImage:
+    """Read an image of the set: those that are too large were left out as it was checked."""
+    return load_image(path, max_pixels=None)

@@ -45,6 +45,7 @@ def condition_transforms(condition: Condition, settings: RestoreSettings) -> lis
                 "dtype": settings.dtype,
                 "consistent": condition.restorer.consistent,
                 "strength": condition.restorer.strength,
+                "max_pixels": None,  # larger images were left out, with a word
                 **_quality(condition.restorer),
             }
         )
@@ -89,6 +90,7 @@ def with_condition(config: Config, condition: Condition, settings: RestoreSettin
         dtype=settings.dtype,
         consistent=condition.restorer.consistent,
         strength=condition.restorer.strength,
+        max_pixels=None,  # larger images were left out, with a word
         **_quality(condition.restorer),
     )
 

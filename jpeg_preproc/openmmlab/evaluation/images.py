@@ -12,10 +12,12 @@ import mmengine.fileio as fileio
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.errors import AnnotationError, ImageReadError
 from jpeg_preproc.evaluation.testset import ImageFiles, read_mask
 from jpeg_preproc.io import sha256_bytes
 from jpeg_preproc.jpeg import is_jpeg, read_jpeg_info
+from jpeg_preproc.jpeg.codec import check_pixel_count
 from jpeg_preproc.openmmlab.config import loader_backend, loader_index
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
 
@@ -27,13 +29,20 @@ _LOAD_ERRORS = (OSError, AssertionError, SyntaxError, ValueError, cv2.error)
 class ImageCheck:
     """Load images as the pipeline of one dataset does, and say what is wrong with one."""
 
-    def __init__(self, leaf: Any, dataset: Any, ignored: Collection[int] = (255,)) -> None:
+    def __init__(
+        self,
+        leaf: Any,
+        dataset: Any,
+        ignored: Collection[int] = (255,),
+        max_pixels: int | None = MAX_PIXELS,
+    ) -> None:
         """Read what the config says of the images.
 
         Args:
             leaf: Config of the dataset.
             dataset: The dataset, built.
             ignored: Values of segmentation masks that count as no class.
+            max_pixels: An image of more pixels is refused; ``None`` for any number.
         """
         step = leaf.pipeline[loader_index(leaf.pipeline)]
         self.load = TRANSFORMS.build(step)
@@ -41,6 +50,7 @@ class ImageCheck:
         self.root = _root(leaf)
         self.classes = len(dataset.metainfo.get("classes") or ())
         self.ignored = ignored
+        self.max_pixels = max_pixels
 
     def __call__(self, record: Mapping[str, Any]) -> ImageFiles:
         """Return the image's files, its mask among them if it has one.
@@ -63,8 +73,11 @@ class ImageCheck:
             ) from error
         except OSError as error:
             raise ImageReadError(f"{path} cannot be read: {error}") from error
-        if is_jpeg(data) and read_jpeg_info(data, name=path).truncated:
-            raise ImageReadError(f"{path} is truncated; fetch or export it again")
+        if is_jpeg(data):
+            info = read_jpeg_info(data, name=path)
+            if info.truncated:
+                raise ImageReadError(f"{path} is truncated; fetch or export it again")
+            check_pixel_count(info.width, info.height, path, self.max_pixels)
         try:
             results = self.load({"img_path": path})
         except _LOAD_ERRORS as error:
@@ -72,6 +85,7 @@ class ImageCheck:
         if results is None:  # LoadImageFromFile(ignore_empty=True)
             raise ImageReadError(f"{path} cannot be decoded; {_MEND}")
         image = require_decoder_pixels(results, "JpegCompress")
+        check_pixel_count(image.shape[1], image.shape[0], path, self.max_pixels)
         hashes = [(Path(path).name, sha256_bytes(data))]
         if "reduce_zero_label" in record and record.get("seg_map_path"):
             mask = str(record["seg_map_path"])

@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
 from jpeg_preproc.evaluation.testset import ImageFiles, evenly, none_usable, usable_images
@@ -51,6 +52,7 @@ def select_images(
     limit: int | None = None,
     on_image: Callable[[str, int], None] | None = None,
     processes: Processes = ALONE,
+    max_pixels: int | None = MAX_PIXELS,
 ) -> Selection:
     """Check the test images and narrow ``config``, in place, to the usable ones.
 
@@ -66,6 +68,7 @@ def select_images(
         limit: Take this many images, evenly spaced over the set, before checking them.
         on_image: Called with each file's name and the number to check, in this process.
         processes: Processes that share the checking; each makes this call.
+        max_pixels: An image of more pixels is left out; ``None`` for any number.
 
     Raises:
         AnnotationError: An annotation file is missing or malformed, names classes that are not
@@ -85,7 +88,7 @@ def select_images(
     _check_metrics(config, sets)
     digest = hashlib.sha256()
     for leaf, (dataset, _), indices in zip(leaves, datasets, chosen, strict=True):
-        check = ImageCheck(leaf, dataset, _ignored_values(config))
+        check = ImageCheck(leaf, dataset, _ignored_values(config), max_pixels)
 
         def files(index: int, dataset: Any = dataset, check: ImageCheck = check) -> ImageFiles:
             return check(dataset.get_data_info(index))

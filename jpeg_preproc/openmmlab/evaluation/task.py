@@ -19,6 +19,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner, set_random_seed
 
+from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes, merge
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
@@ -111,6 +112,7 @@ class OpenMMLabTask:
         on_check: Called with each image's name and their number while the set is checked.
         processes: Processes that share the images.
         trust_checkpoint: Load a checkpoint that holds more than tensors, which runs its code.
+        max_pixels: An image of more pixels is left out; ``None`` for any number.
 
     Raises:
         JpegPreprocError: The config, the checkpoint, the annotations or all images are unusable.
@@ -130,6 +132,7 @@ class OpenMMLabTask:
         on_check: Callable[[str, int], None] | None = None,
         processes: Processes = ALONE,
         trust_checkpoint: bool = False,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         # The latest instance is what mmengine's print_log writes to.
         MMLogger.get_instance("jpeg_preproc").setLevel("ERROR")
@@ -152,7 +155,9 @@ class OpenMMLabTask:
                 )
             with clock.stage("check"):
                 folder = self.out_dir / "annotations"
-                selection = select_images(self.config, folder, limit, on_check, processes)
+                selection = select_images(
+                    self.config, folder, limit, on_check, processes, max_pixels
+                )
         self.images = selection.images
         self.skipped = selection.skipped
         self.stages = add_seconds(processes.each(clock.seconds))

@@ -426,3 +426,17 @@ def test_a_voc_list_with_blank_lines_is_read_and_one_without_xml_refused(tmp_pat
         AnnotationError, match=r"none of the 6 test images.*000\.xml does not exist"
     ):
         select(path, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_an_image_that_is_too_large_is_left_out(tmp_path, suffix):
+    coco = toysets.write_coco(tmp_path / "coco", suffix=suffix)
+    large = sorted(path for path in coco.rglob(f"*{suffix}"))[0]
+    with Image.open(large) as image:
+        image.resize((80, 80)).save(large)
+    config = load_config(toysets.detector_config(tmp_path, coco))
+    init_default_scope(config.default_scope)
+    selection = select_images(config, tmp_path / "narrowed", max_pixels=3000)
+    assert selection.images == 5
+    (entry,) = selection.skipped
+    assert large.name in entry["file"] and "80x80 pixels" in entry["reason"]

@@ -30,7 +30,7 @@ COMMANDS = {
 _DISTRIBUTIONS = {"mmengine": "onedl-mmengine (or mmengine)"}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run_command(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = _parse_name(arguments[:1])

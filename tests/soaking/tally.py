@@ -1,0 +1,73 @@
+"""What was tried and what went wrong, counted, and the table of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from jpeg_preproc.report import Table
+
+#: Every kind of fault, by the column that it stands in.
+FAULTS = {
+    "wrong": "another error than the documented one, or a wrong exit code",
+    "crashed": "the process died",
+    "hung": "no answer within its time",
+    "slow": "more than two seconds",
+    "memory": "more memory than allowed",
+    "lost": "results that differ from an undisturbed run's, or are missing",
+    "refused": "the resume does not go on",
+    "unclear": "no single line that says what happened",
+    "left": "files that nobody asked for are left",
+}
+
+#: Called with how much is done, of how much, and what is at hand.
+OnStep = Callable[[int, int, str], None]
+
+
+@dataclass
+class Tally:
+    """One line of the table.
+
+    Attributes:
+        section: Part of the harness.
+        what: What was tried.
+        tried: How many times.
+        faults: How many times each of :data:`FAULTS` was met.
+        notes: Of each fault, what it was and by which seed it comes again.
+        remark: What else is to be known: a measurement, or why nothing was tried.
+    """
+
+    section: str
+    what: str
+    tried: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    remark: str = ""
+
+    def fault(self, kind: str, note: str) -> None:
+        """Count a fault.
+
+        Args:
+            kind: One of :data:`FAULTS`.
+            note: What it was, on one line.
+        """
+        if kind not in FAULTS:
+            raise KeyError(kind)
+        self.faults[kind] += 1
+        self.notes.append(f"{self.section}, {self.what}: {kind}: {note}")
+
+
+def summary(tallies: Sequence[Tally]) -> Table:
+    """Return the table of all that was tried."""
+    rows = [
+        (
+            tally.section,
+            tally.what,
+            f"{tally.tried:,}",
+            *(str(tally.faults[kind]) for kind in FAULTS),
+            tally.remark,
+        )
+        for tally in tallies
+    ]
+    return Table("What was tried", ("section", "what", "tried", *FAULTS, "remark"), tuple(rows))
