@@ -153,7 +153,8 @@ def _on_grid(pixels: np.ndarray, corner: tuple[int, int] = (0, 0)) -> ImageQuali
 
 def _effective(image: DecodedImage, claimed: ImageQuality | None) -> ImageQuality:
     """Return the quality that an image really has, whatever its file claims."""
-    seen, error = estimate(load_estimator(), image.pixels)
+    claim = None if claimed is None or claimed.qf is None else octaves_of(claimed.qf)
+    seen, error = estimate(load_estimator(), image.pixels, claim)
 
     def explains(quality: ImageQuality | None) -> bool:
         """Tell whether the pixels look no coarser than a quality makes them."""
