@@ -101,7 +101,7 @@ def _evidence(luma: Tensor) -> Tensor:
 
 
 def luma_crops(pixels: np.ndarray, most: int) -> np.ndarray:
-    """Return (N, 1, CROP, CROP) uint8 luma of crops that lie evenly, each from where a block starts.
+    """Return (N, 1, CROP, CROP) uint8 luma of crops that lie evenly, and start where blocks do.
 
     A smaller image is continued by its mirror image, so that there is always one.
 
@@ -113,14 +113,14 @@ def luma_crops(pixels: np.ndarray, most: int) -> np.ndarray:
     rows, columns = _layout(height, width, most)
     tops = np.linspace(0, max(height - CROP, 0), rows).astype(int) // 8 * 8
     lefts = np.linspace(0, max(width - CROP, 0), columns).astype(int) // 8 * 8
-    crops = []
-    for top in tops:
-        for left in lefts:
-            crop = pixels[top : top + CROP, left : left + CROP]
-            luma = crop if crop.ndim == 2 else np.rint(crop @ RGB_TO_LUMA).astype(np.uint8)
-            missing = [(0, CROP - size) for size in luma.shape]
-            crops.append(np.pad(luma, missing, mode="symmetric"))
-    return np.stack(crops)[:, None]
+    return np.stack([luma_at(pixels, top, left) for top in tops for left in lefts])[:, None]
+
+
+def luma_at(pixels: np.ndarray, top: int, left: int) -> np.ndarray:
+    """Return (CROP, CROP) uint8 luma of a crop, continued by its mirror image beyond the edges."""
+    crop = pixels[top : top + CROP, left : left + CROP]
+    luma = crop if crop.ndim == 2 else np.rint(crop @ RGB_TO_LUMA).astype(np.uint8)
+    return np.pad(luma, [(0, CROP - size) for size in luma.shape], mode="symmetric")
 
 
 def _layout(height: int, width: int, most: int) -> tuple[int, int]:
@@ -151,13 +151,25 @@ def load_estimator() -> QualityEstimator:
     return network.eval()
 
 
+class Estimate(NamedTuple):
+    """What the crops of an image say together.
+
+    Attributes:
+        octaves: Coarseness of the image in octaves.
+        error: The error to be expected of it, in octaves.
+        windows: What each crop says.
+    """
+
+    octaves: float
+    error: float
+    windows: Coarseness
+
+
 @torch.inference_mode()
 def estimate(
     network: QualityEstimator, pixels: np.ndarray, claimed: float | None = None, most: int = 6
-) -> tuple[float, float]:
-    """Return the coarseness of an image in octaves, and the error to be expected of it.
-
-    Crops are weighed by the inverse of their expected squared errors.
+) -> Estimate:
+    """Return the coarseness of an image, of its crops by the inverse of their squared errors.
 
     Args:
         network: The trained estimator, in eval mode.
@@ -173,4 +185,4 @@ def estimate(
     share = weights / weights.sum()
     octaves = float((share * found.octaves).sum())
     # Crops of one image err alike, so that many are hardly surer than the best of them.
-    return octaves, float((share * found.log_error).sum().exp())
+    return Estimate(octaves, float((share * found.log_error).sum().exp()), found)

@@ -185,9 +185,7 @@ def _write(
     import io
 
     stream = io.BytesIO()
-    np.savez(
-        stream, luma=luma, octaves=octaves, claimed=claimed, settings=np.array(settings)
-    )
+    np.savez(stream, luma=luma, octaves=octaves, claimed=claimed, settings=np.array(settings))
     write_bytes_atomic(path, stream.getvalue())
 
 
@@ -203,9 +201,7 @@ class QualityEstimatorModel(BaseModel):
         super().__init__(**kwargs)
         self.estimator = QualityEstimator()
 
-    def forward(
-        self, luma: Tensor, octaves: Tensor, claimed: Tensor, mode: str = "tensor"
-    ) -> Any:
+    def forward(self, luma: Tensor, octaves: Tensor, claimed: Tensor, mode: str = "tensor") -> Any:
         """Return the loss (``mode='loss'``), or errors in octaves (``'predict'``).
 
         Args:
