@@ -99,6 +99,7 @@ def _told(quality: ImageQuality) -> dict[str, object]:
         "restored_by_qf": None if quality.is_clean else quality.qf,
         "restored_by_source": quality.source,
         "restored_by_confidence": quality.confidence,
+        "restored_by_part_qfs": [None if one.is_clean else one.qf for one in quality.parts],
     }
 
 
@@ -166,6 +167,9 @@ def _hint(found: Description) -> str:
 
 
 def _restored_by(quality: ImageQuality) -> str:
+    if quality.parts:
+        factors = ("nothing" if one.is_clean else f"QF {one.qf}" for one in quality.parts)
+        return f"{', '.join(factors)}: its parts were compressed unlike, the largest one first"
     if quality.is_clean:
         return "nothing: no compression found that restoring could mend"
     sure = f"confidence {quality.confidence or 0.0:.2f}"

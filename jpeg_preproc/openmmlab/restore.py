@@ -60,7 +60,8 @@ def _left_alone(
     pixels = _laid_out(rgb_or_grey(image), image, origin.colour)
     said = f"{image.shape[1]}x{image.shape[0]} pixels are more than max_pixels={engine.max_pixels}"
     nothing = dict.fromkeys(("qf", "confidence", "qtables"))
-    return pixels, {"source": "unrestored", **nothing, "restorer": name, "problem": said}
+    about = {"source": "unrestored", **nothing, "part_qfs": (), "restorer": name, "problem": said}
+    return pixels, about
 
 
 def _as_stored(
@@ -82,6 +83,7 @@ def _quality(result: Restored, origin: JpegOrigin, name: str) -> dict[str, Any]:
         "source": source,
         "confidence": result.confidence,
         "qtables": result.qtables,
+        "part_qfs": result.part_qfs,
         "restorer": name,
         "problem": origin.problem,
     }

@@ -271,9 +271,10 @@ class JpegRestore(BaseTransform):
       ``'grid'``: a compression whose grid starts elsewhere than at the corner; ``'estimated'``:
       from pixels; ``'blind'``; ``'unrestored'``: it is larger than ``max_pixels``),
       ``confidence`` (0-1, or ``None`` when blind), ``qtables`` ((T, 8, 8) in natural order or
-      ``None``), ``restorer`` and ``problem`` (why the file's tables were not used, or ``None``). To
-      find it in the data samples, add it to ``meta_keys`` of
-      ``PackDetInputs`` or ``PackSegInputs``.
+      ``None``), ``part_qfs`` (qualities of parts that were compressed unlike, the largest one's
+      first; else empty), ``restorer`` and ``problem`` (why the file's tables were not used, or
+      ``None``). To find it in the data samples, add it to ``meta_keys`` of ``PackDetInputs`` or
+      ``PackSegInputs``.
 
     The network is loaded when the first image comes, once in each process, and is not pickled, so
     dataloader workers get their own under ``fork`` and ``spawn`` alike. Same input, same output.

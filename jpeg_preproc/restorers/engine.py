@@ -32,6 +32,7 @@ from jpeg_preproc.restorers.quality import (
     find_quality,
     validate_strength,
 )
+from jpeg_preproc.restorers.regions import join_parts
 from jpeg_preproc.restorers.tiling import run_tiled
 from jpeg_preproc.restorers.weights import WeightsManifest, load_weights
 
@@ -56,6 +57,8 @@ class Restored:
         consistent: Whether it was made consistent with its file.
         confidence: How sure that quality is, 0-1; ``None`` when blind; see
             :class:`~jpeg_preproc.restorers.quality.ImageQuality`.
+        part_qfs: Quality factors of the parts of an image whose parts were compressed unlike, the
+            largest one's first; empty where all of it is alike.
     """
 
     image: np.ndarray
@@ -64,6 +67,7 @@ class Restored:
     qtables: np.ndarray | None = None
     consistent: bool = False
     confidence: float | None = None
+    part_qfs: tuple[int | None, ...] = ()
 
 
 class JpegRestorer:
@@ -214,7 +218,7 @@ class JpegRestorer:
             QualityError: ``qf`` or ``qtables`` out of range, or quality needed and not given.
             ImageReadError: An image whose file is another one's, or corrupt.
         """
-        pixels, qualities, files = [], [], []
+        found, pixels, qualities, files = [], [], [], []
         for image in images:
             with errors_named(image.name):
                 quality = find_quality(image, qf, qtables, self.network.spec.quality != "ignored")
@@ -222,18 +226,26 @@ class JpegRestorer:
                     raise QualityError(
                         f"{self.name} needs the quality of each image: give qf or qtables"
                     )
-                files.append(self._samples(image, quality))
-            pixels.append(_on_its_grid(image.pixels, quality.corner))
-            qualities.append(quality)
+                file = self._samples(image, quality)
+            found.append((quality, file is not None))
+            for one in quality.parts or (quality,):
+                pixels.append(_on_its_grid(image.pixels, one.corner))
+                qualities.append(one)
+                files.append(file)
         with errors_named(images[0].name if len(images) == 1 else None):
-            restored = self._restore(pixels, qualities, on_tile, files)
+            restored = iter(self._restore(pixels, qualities, on_tile, files))
         results = []
-        for image, (result, own), q, file in zip(images, restored, qualities, files, strict=True):
+        for image, (q, is_consistent) in zip(images, found, strict=True):
+            result, own = next(restored)
+            if q.of_cell is not None:
+                others = [next(restored)[0] for _ in q.parts[1:]]
+                result = join_parts([result, *others], q.of_cell)
             factor, source = (own, "estimated") if q.qf is None and own else (q.qf, q.source)
             added = [new - old for new, old in zip(result.shape, image.pixels.shape, strict=True)]
             result = result[added[0] :, added[1] :]
+            parts = tuple(one.qf for one in q.parts)
             results.append(
-                Restored(result, factor, source, q.qtables, file is not None, q.confidence)
+                Restored(result, factor, source, q.qtables, is_consistent, q.confidence, parts)
             )
         return results
 
@@ -245,7 +257,7 @@ class JpegRestorer:
 
     def _samples(self, image: DecodedImage, quality: ImageQuality) -> FileSamples | None:
         """Return what the file of an image stores, where the result is to be consistent with it."""
-        if not self.consistent or quality.source != "file" or image.data is None:
+        if not self.consistent or quality.source != "file" or image.data is None or quality.parts:
             return None
         file = read_samples(image.data, image.name or None)
         return None if file is None else samples_of(image.pixels, file)

@@ -82,6 +82,7 @@ def _png(result: Restored) -> bytes:
         "qtables": None if result.qtables is None else np.asarray(result.qtables).tolist(),
         "consistent": result.consistent,
         "confidence": result.confidence,
+        "part_qfs": list(result.part_qfs),
     }
     text.add_text(_FIELD, json.dumps(about))
     stream = io.BytesIO()
@@ -98,6 +99,7 @@ def _read(path: Path) -> Restored | None:
             about = json.loads(picture.text[_FIELD])
         if about["qtables"] is not None:
             about["qtables"] = np.array(about["qtables"], np.uint16)
+        about["part_qfs"] = tuple(about["part_qfs"])
         return Restored(pixels, **about)
     except _WHAT_DAMAGED_FILES_RAISE:
         return None

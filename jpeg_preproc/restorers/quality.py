@@ -26,6 +26,7 @@ from jpeg_preproc.jpeg.recompression import find_earlier_compression
 from jpeg_preproc.jpeg.tables import octaves_of, qf_of
 from jpeg_preproc.restorers.inputs import DecodedImage
 from jpeg_preproc.restorers.quality_estimator import estimate, load_estimator
+from jpeg_preproc.restorers.regions import Parts, find_parts, windows_differ
 
 #: Where a quality is from: the image's own file; an earlier compression than its file's, on the
 #: same grid; a compression whose grid starts elsewhere than at the corner; an estimate from the
@@ -60,6 +61,10 @@ class ImageQuality:
             image is best restored by; 1 for what a file or the caller says; ``None`` when blind.
         corner: Row and column, 0-7, at which the first whole block of the grid starts.
         is_clean: Whether nothing was found that restoring could mend; the image stays as it is.
+        parts: Qualities of an image whose parts were compressed unlike, the largest one's first,
+            whose other attributes are the image's too; empty where all of it is alike.
+        of_cell: Number of the part that each cell belongs to, (rows, columns); see
+            :mod:`~jpeg_preproc.restorers.regions`.
     """
 
     source: QualitySource
@@ -68,6 +73,8 @@ class ImageQuality:
     confidence: float | None = None
     corner: tuple[int, int] = (0, 0)
     is_clean: bool = False
+    parts: tuple[ImageQuality, ...] = ()
+    of_cell: np.ndarray | None = None
 
     @classmethod
     def of_qf(
@@ -153,7 +160,12 @@ def _on_grid(pixels: np.ndarray, corner: tuple[int, int] = (0, 0)) -> ImageQuali
 
 def _effective(image: DecodedImage, claimed: ImageQuality | None) -> ImageQuality:
     """Return the quality that an image really has, whatever its file claims."""
-    seen, error = estimate(load_estimator(), image.pixels)
+    claim = None if claimed is None or claimed.qf is None else octaves_of(claimed.qf)
+    seen, error, windows = estimate(load_estimator(), image.pixels, claim)
+    if windows_differ(windows):
+        parts = find_parts(load_estimator(), image.pixels, claim)
+        if parts is not None:
+            return _of_parts(parts, claimed, error)
 
     def explains(quality: ImageQuality | None) -> bool:
         """Tell whether the pixels look no coarser than a quality makes them."""
@@ -177,8 +189,24 @@ def _effective(image: DecodedImage, claimed: ImageQuality | None) -> ImageQualit
             exact = ImageQuality.of_qf("earlier", earlier.qf)
             if explains(exact):
                 return exact
+    return _estimated(seen, error, claimed)
+
+
+def _estimated(seen: float, error: float, claimed: ImageQuality | None) -> ImageQuality:
+    """Return the quality of what looks as coarse as ``seen``, in octaves."""
     # Of a Laplace distribution, which is what the estimator was trained for.
     confidence = float(1 - np.exp(-0.5 / error))
     if claimed is None and seen <= _CLEAN:
         return replace(ImageQuality.of_qf("estimated", 100, confidence), is_clean=True)
     return ImageQuality.of_qf("estimated", qf_of(seen), confidence)
+
+
+def _of_parts(parts: Parts, claimed: ImageQuality | None, error: float) -> ImageQuality:
+    """Return the quality of an image whose parts look unlike; those as fine as the file are its."""
+    qualities = []
+    for octaves in parts.octaves:
+        quality = _estimated(octaves, error, claimed)
+        if claimed is not None and octaves - octaves_of(claimed.qf or 100) < _CONTRADICTION:
+            quality = claimed
+        qualities.append(quality)
+    return replace(qualities[0], parts=tuple(qualities), of_cell=parts.of_cell)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,7 @@ def save_weights(
     training: dict[str, Any] | None = None,
     measured: dict[str, Any] | None = None,
     licence: str = "",
+    strength: Mapping[str, float] | None = None,
 ) -> WeightsManifest:
     """Write a network's weights and their manifest, each atomically, and return the manifest.
 
@@ -220,6 +222,7 @@ def save_weights(
         training: What the manifest is to say of the training.
         measured: What the manifest is to say of measured figures.
         licence: Licence of the weights.
+        strength: Share of the correction to make by quality factor, as the manifest says it.
     """
     target = Path(path)
     state = {
@@ -237,6 +240,7 @@ def save_weights(
         training=training or {},
         measured=measured or {},
         licence=licence,
+        strength=dict(strength or {}),
     )
     write_bytes_atomic(target, data)
     write_json_atomic(target.with_suffix(".json"), asdict(manifest))

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg import load_image, qtables_from_qf
+from jpeg_preproc.jpeg import load_image, nearest_qf, qtables_from_qf
 from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers.contract import Quality
 from jpeg_preproc.training.graphics import draw_graphic
@@ -136,7 +136,7 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        clean, jpeg, qtables = self._pair(rng)
+        clean, jpeg, qtables, file = self._pair(rng)
         if jpeg.ndim == 2:
             copies = 1 if self.luma else 3
             clean = np.repeat(clean[..., None], copies, axis=-1)
@@ -148,11 +148,18 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
             "clean": torch.from_numpy(clean.transpose(2, 0, 1).copy()),
             "qtables": quality.qtables[0],  # (2, 8, 8)
             "qf": quality.qf[0],
+            "file_qf": torch.tensor(0 if file is None else nearest_qf(file).qf),  # 0: no file
             "known": torch.tensor(rng.random() >= self.coding.blind),
         }
 
-    def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return clean and decoded pixels, (crop, crop, 3) or grey (crop, crop), and the tables."""
+    def _pair(
+        self, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return clean and decoded pixels, (crop, crop, 3) or grey (crop, crop), and tables.
+
+        First those that are to be told, then those of the file; ``None`` where pixels were cut off
+        its grid, or were kept losslessly.
+        """
         image = self.images[rng.choice(len(self.images), p=self.weights)]
         history = self.coding.draw(rng, self.crop, min(image.shape[:2]))
         clean = _random_crop(image, history.side, rng)
@@ -164,7 +171,8 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         rows, columns = slice(top, top + self.crop), slice(left, left + self.crop)
         clean = np.ascontiguousarray(history.corruption.reference(clean)[rows, columns])
         jpeg = np.ascontiguousarray(made.pixels[rows, columns])
-        return clean, jpeg, self.coding.tables(history, made.qtables, clean, jpeg, rng)
+        told = self.coding.tables(history, made.qtables, clean, jpeg, rng)
+        return clean, jpeg, told, made.qtables if history.cut == (0, 0) else None
 
 
 def _source(settings: dict[str, Any]) -> ImageFolder | Graphics:

@@ -92,8 +92,8 @@ class EffectiveQualityCrops(Dataset[dict[str, Tensor]]):
     ) -> None:
         self.count = count
         self.length = length or count
-        settings = repr((sorted(crops.items(), key=str), restorer, clean, CROP))
-        luma, octaves = _read(Path(cache), settings)
+        settings = repr((sorted(crops.items(), key=str), restorer, clean, CROP, "claimed"))
+        luma, octaves, claimed = _read(Path(cache), settings)
         if len(luma) < count:
             source = JpegCrops(**{**crops, "crop": CROP})
             network, _ = load_weights(restorer)
@@ -102,12 +102,14 @@ class EffectiveQualityCrops(Dataset[dict[str, Tensor]]):
                     _example(source, index, network, clean)
                     for index in range(len(luma), min(len(luma) + _CHUNK, count))
                 ]
-                luma = np.concatenate([luma, np.stack([one for one, _ in made])])
-                octaves = np.concatenate([octaves, [value for _, value in made]])
-                _write(Path(cache), settings, luma, octaves)
+                luma = np.concatenate([luma, np.stack([one for one, _, _ in made])])
+                octaves = np.concatenate([octaves, [value for _, value, _ in made]])
+                claimed = np.concatenate([claimed, [value for _, _, value in made]])
+                _write(Path(cache), settings, luma, octaves, claimed)
                 if on_made:
                     on_made(len(luma), count)
         self.luma, self.octaves = luma[:count], octaves[:count].astype(np.float32)
+        self.claimed = claimed[:count].astype(np.float32)
 
     def __len__(self) -> int:
         return self.length
@@ -120,6 +122,7 @@ class EffectiveQualityCrops(Dataset[dict[str, Tensor]]):
         return {
             "luma": torch.from_numpy(np.ascontiguousarray(luma)[None]),  # (1, CROP, CROP) uint8
             "octaves": torch.tensor(self.octaves[index % self.count]),
+            "claimed": torch.tensor(self.claimed[index % self.count]),  # NaN where there is no file
         }
 
 
@@ -152,33 +155,37 @@ class JoinedCrops(Dataset[dict[str, Tensor]]):
 
 def _example(
     source: JpegCrops, index: int, restorer: Restorer, clean: float
-) -> tuple[np.ndarray, float]:
-    """Return (CROP, CROP) uint8 luma and the coarseness to be told of it."""
+) -> tuple[np.ndarray, float, float]:
+    """Return (CROP, CROP) uint8 luma, the coarseness to be told of it, and what its file claims."""
     item = source[index]
     if np.random.default_rng((1, index)).random() < clean:
-        return _luma(item["clean"]), octaves_of(100)
+        return _luma(item["clean"]), octaves_of(100), float("nan")
     spoilt, target = item["jpeg"].float() / 255, item["clean"].float() / 255
-    return _luma(item["jpeg"]), best_octaves(restorer, target, spoilt)
+    file = float(item["file_qf"])
+    claimed = octaves_of(file) if file else float("nan")
+    return _luma(item["jpeg"]), best_octaves(restorer, target, spoilt), claimed
 
 
 def _luma(pixels: Tensor) -> np.ndarray:
     return np.rint(pixels.numpy().transpose(1, 2, 0) @ RGB_TO_LUMA).astype(np.uint8)
 
 
-def _read(path: Path, settings: str) -> tuple[np.ndarray, np.ndarray]:
+def _read(path: Path, settings: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not path.exists():
-        return np.zeros((0, CROP, CROP), np.uint8), np.zeros(0)
+        return np.zeros((0, CROP, CROP), np.uint8), np.zeros(0), np.zeros(0)
     with np.load(path, allow_pickle=False) as kept:
         if str(kept["settings"]) != settings:
             raise TrainingError(f"{path} holds crops of other settings; name another cache")
-        return kept["luma"], kept["octaves"]
+        return kept["luma"], kept["octaves"], kept["claimed"]
 
 
-def _write(path: Path, settings: str, luma: np.ndarray, octaves: np.ndarray) -> None:
+def _write(
+    path: Path, settings: str, luma: np.ndarray, octaves: np.ndarray, claimed: np.ndarray
+) -> None:
     import io
 
     stream = io.BytesIO()
-    np.savez(stream, luma=luma, octaves=octaves, settings=np.array(settings))
+    np.savez(stream, luma=luma, octaves=octaves, claimed=claimed, settings=np.array(settings))
     write_bytes_atomic(path, stream.getvalue())
 
 
@@ -194,15 +201,16 @@ class QualityEstimatorModel(BaseModel):
         super().__init__(**kwargs)
         self.estimator = QualityEstimator()
 
-    def forward(self, luma: Tensor, octaves: Tensor, mode: str = "tensor") -> Any:
+    def forward(self, luma: Tensor, octaves: Tensor, claimed: Tensor, mode: str = "tensor") -> Any:
         """Return the loss (``mode='loss'``), or errors in octaves (``'predict'``).
 
         Args:
             luma: Crops as uint8, (N, 1, H, W).
             octaves: What is to be answered, (N,).
+            claimed: What the files claim, in octaves, (N,); NaN where there is none.
             mode: One of those that mmengine calls models in.
         """
-        found = self.estimator(luma.float() / 255)
+        found = self.estimator(luma.float() / 255, claimed)
         if mode == "loss":
             log_error = found.log_error.clamp(-4, 3)
             miss = (found.octaves - octaves).abs()

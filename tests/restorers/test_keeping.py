@@ -26,7 +26,7 @@ def keeping(tmp_path, small_weights):
 
 
 def equal(first, second):
-    for name in ("qf", "source", "consistent", "confidence"):
+    for name in ("qf", "source", "consistent", "confidence", "part_qfs"):
         assert getattr(first, name) == getattr(second, name)
     np.testing.assert_array_equal(first.image, second.image)
     np.testing.assert_array_equal(first.qtables, second.qtables)

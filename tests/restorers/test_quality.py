@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from stirring import stir
 
@@ -13,7 +14,7 @@ from jpeg_preproc.jpeg.tables import octaves_of
 from jpeg_preproc.restorers import JpegRestorer, build_restorer
 from jpeg_preproc.restorers.inputs import DecodedImage
 from jpeg_preproc.restorers.quality import find_quality
-from jpeg_preproc.restorers.quality_estimator import CROP, luma_crops
+from jpeg_preproc.restorers.quality_estimator import CROP, load_estimator, luma_crops
 
 
 def after(spelling, pixels):
@@ -132,3 +133,20 @@ def test_crops_lie_evenly_and_there_is_always_one(shape, count):
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
     corner = crops[0, 0, : shape[0], : shape[1]]
     assert np.abs(corner.astype(int) - grey[:CROP, :CROP]).max() <= 1
+
+
+def test_crops_start_where_blocks_do():
+    rows, columns = np.mgrid[:300, :421]
+    on_grid = ((rows % 8 == 0) & (columns % 8 == 0)).astype(np.uint8) * 255
+    for crop in luma_crops(on_grid, 6)[:, 0]:
+        assert crop[::8, ::8].min() == 255 and crop[4::8].max() == 0
+
+
+def test_what_is_claimed_and_where_blocks_start_matter_to_the_estimator(photo):
+    network = load_estimator()
+    luma = torch.from_numpy(luma_crops(photo, 1)).float() / 255
+    claims = torch.tensor([octaves_of(10), octaves_of(90), float("nan")])
+    found = network(luma.expand(3, -1, -1, -1), claims).octaves.detach()
+    assert len({round(float(one), 3) for one in found}) == 3
+    shifted = network(luma.roll((3, 5), (2, 3)), claims[:1]).octaves.detach()
+    assert abs(float(shifted - found[0])) > 1e-3

@@ -25,7 +25,7 @@ from jpeg_preproc.training.effective_quality import EffectiveQualityCrops, best_
 
 CONFIG = (
     Path(__file__).resolve().parents[2]
-    / "configs/restorers/quality_estimator/quality_estimator_cpu_6k.py"
+    / "configs/restorers/quality_estimator/quality_estimator_cpu_5k.py"
 )
 
 
@@ -99,7 +99,22 @@ def test_coarse_files_are_told_coarser_than_fine_ones(tmp_path, crops):
     assert len(coarse) + len(fine) == 12 and min(len(coarse), len(fine)) >= 2
 
 
+def test_a_file_claims_its_own_coarseness_and_what_has_none_claims_nothing(tmp_path, crops):
+    found = EffectiveQualityCrops(crops, 12, "nano", tmp_path / "files.npz", clean=0.0)
+    assert {round(value, 3) for value in found.claimed.tolist()} == {
+        round(octaves_of(5), 3),
+        round(octaves_of(90), 3),
+    }
+    assert (np.abs(found.claimed - found.octaves) < 1).mean() > 0.7
+    crops["coding"] |= {"shifted": 1.0}
+    cut = EffectiveQualityCrops(crops, 6, "nano", tmp_path / "cut.npz", clean=0.0)
+    assert np.isnan(cut.claimed).all() and torch.isnan(cut[2]["claimed"])
+    clean = EffectiveQualityCrops(crops, 3, "nano", tmp_path / "clean.npz", clean=1.0)
+    assert np.isnan(clean.claimed).all()
+
+
 def test_the_config_is_whole_and_a_training_in_miniature_learns(tmp_path, crops):
+    crops["coding"] |= {"shifted": 1.0}  # so that no file tells the answer
     config = Config.fromfile(CONFIG)
     photographs, drawings = config.train_dataloader.dataset.parts
     photographs.update(crops=crops, count=12, cache=str(tmp_path / "train.npz"))
@@ -107,13 +122,14 @@ def test_the_config_is_whole_and_a_training_in_miniature_learns(tmp_path, crops)
     drawings.crops.sources = [dict(graphics=4)]
     config.val_dataloader.dataset.update(crops=crops, count=4, cache=str(tmp_path / "val.npz"))
     config.train_dataloader.batch_size = 8
-    config.train_cfg.update(max_iters=30, val_interval=30)
+    config.train_cfg.update(max_iters=60, val_interval=60)
     config.param_scheduler = []
     config.work_dir = str(tmp_path / "work")
     runner = Runner.from_cfg(config)
     model = runner.model
     batch = [DATASETS.build(config.train_dataloader.dataset)[index] for index in range(16)]
-    data = {key: torch.stack([item[key] for item in batch]) for key in ("luma", "octaves")}
+    keys = ("luma", "octaves", "claimed")
+    data = {key: torch.stack([item[key] for item in batch]) for key in keys}
 
     def miss():
         model.train()  # batch norm has not seen enough to know its statistics
@@ -123,7 +139,7 @@ def test_the_config_is_whole_and_a_training_in_miniature_learns(tmp_path, crops)
     runner.train()
     assert miss() < 0.75 * before
     state, manifest = read_state(tmp_path / "work" / "quality.safetensors")
-    assert (manifest.restorer, manifest.training["iterations"]) == ("QualityEstimator", 30)
+    assert (manifest.restorer, manifest.training["iterations"]) == ("QualityEstimator", 60)
     fill(QualityEstimator(), state, source="it")
 
 
