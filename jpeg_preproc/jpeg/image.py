@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shlex
 import threading
@@ -50,6 +51,10 @@ IMAGE_FORMATS = (
     "AVIF",
     "JPEG2000",
 )
+
+# Of some damaged files Pillow logs an error before it raises one, which a program that has not set
+# up logging would print: two lines for one fault.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 #: warnings.catch_warnings swaps state of the whole process, and so does a change of Pillow's limit
 #: on pixels: one thread at a time.

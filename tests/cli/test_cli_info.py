@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -157,3 +160,15 @@ def test_what_is_too_large_is_not_decoded(command, tmp_path, jpeg):
     for name, said in (("a.png", errors), ("photo.jpg", output)):
         assert f"{name} has 184x120 pixels, more than the 22079 that are allowed" in said
     assert command(*arguments, 184 * 120)[0] == 0
+
+
+def test_what_pillow_logs_of_a_damaged_file_is_no_second_line(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (9, 7)).save(path)
+    seven = struct.pack("<HHII", 277, 3, 1, 7)  # SamplesPerPixel, a short, one value
+    path.write_bytes(path.read_bytes().replace(struct.pack("<HHII", 277, 3, 1, 3), seven))
+    done = subprocess.run(
+        [sys.executable, "-m", "jpeg_preproc", "info", path], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

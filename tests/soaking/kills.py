@@ -62,7 +62,7 @@ def kill_and_resume(
             running.sleep(rng.uniform(0, FIRST if early else straight.working))
         else:
             running.wait_until_armed()
-            running.sleep(rng.uniform(0, straight.seconds))
+            running.sleep(rng.uniform(0, straight.seconds / 2))  # part of the work is done
         finished = running.process.poll()
         running.process.kill()
         done = running.wait()

@@ -65,7 +65,8 @@ def stop_and_resume(
             late += 1
         else:
             tally.tried += 1
-            check_stopped(tally, done, stop, command.go_on, where)
+            is_whole = out.is_dir() and command.content(out) == straight.content
+            check_stopped(tally, done, stop, command.go_on, where, is_whole)
         check_resumed(tally, straight, out, log, where)
         on_step(number + 1, count, command.name)
     tally.remark = f"{late} came too late" if late else ""
@@ -104,7 +105,8 @@ def stop_during_imports(
                 late += 1
                 continue
             tally.tried += 1
-            check_stopped(tally, done, stop, "", where)
+            is_refused = done is not None and "usage: " in done.errors
+            check_stopped(tally, done, stop, "", where, is_refused)
             on_step(place * count + number + 1, len(names) * count, name)
     tally.remark = f"{late} came too late" if late else ""
     return tally
@@ -123,7 +125,14 @@ def stopped(command: Command, stop: Stop, out: Path, log: Path) -> tuple[bool, F
     return came, running.wait()
 
 
-def check_stopped(tally: Tally, done: Finished | None, stop: Stop, go_on: str, where: str) -> None:
+def check_stopped(
+    tally: Tally,
+    done: Finished | None,
+    stop: Stop,
+    go_on: str,
+    where: str,
+    is_over: bool = False,
+) -> None:
     """Count what is wrong with how a command has ended.
 
     Args:
@@ -132,9 +141,13 @@ def check_stopped(tally: Tally, done: Finished | None, stop: Stop, go_on: str, w
         stop: What stopped it.
         go_on: What it is to say of how to go on; anything, if empty.
         where: By what the case comes again.
+        is_over: Whether its work was done by then. In its last moments Python leaves signals to the
+            system again, which ends the process without a word; shells report the same code.
     """
     if done is None:
         tally.fault("hung", where)
+        return
+    if done.code == -stop.number and is_over:
         return
     # Work may be done in the moment in which the signal comes.
     if done.code != _CODES[stop.number]:
