@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.errors import ImageReadError
-from jpeg_preproc.jpeg import load_image, nearest_qf, qtables_from_qf
+from jpeg_preproc.jpeg import load_image, qtables_from_qf
 from jpeg_preproc.jpeg.image import IMAGE_SUFFIXES
 from jpeg_preproc.restorers.contract import Quality
 from jpeg_preproc.training.graphics import draw_graphic
@@ -86,6 +86,24 @@ class Graphics:
         return [draw_graphic(self.start + index) for index in range(self.graphics)], []
 
 
+@dataclass(frozen=True, eq=False)
+class CropPair:
+    """A clean crop and what has become of it.
+
+    Attributes:
+        clean: The clean crop, uint8, (crop, crop, C).
+        spoilt: The crop after its history, of the same shape.
+        told: Tables that a restorer is to be told, (T, 8, 8).
+        file: Tables of the file that it was decoded from; ``None`` where it was cut off that file's
+            grid, or kept losslessly.
+    """
+
+    clean: np.ndarray
+    spoilt: np.ndarray
+    told: np.ndarray
+    file: np.ndarray | None
+
+
 class JpegCrops(Dataset[dict[str, Tensor]]):
     """Random crops with their JPEG versions; item ``i`` is the same in every run.
 
@@ -136,30 +154,22 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        clean, jpeg, qtables, file = self._pair(rng)
-        if jpeg.ndim == 2:
-            copies = 1 if self.luma else 3
-            clean = np.repeat(clean[..., None], copies, axis=-1)
-            jpeg = np.repeat(jpeg[..., None], copies, axis=-1)
-        quality = Quality.from_qtables([qtables])
+        pair = self._pair(rng)
+        quality = Quality.from_qtables([pair.told])
         return {
             "item": torch.tensor(index),
-            "jpeg": torch.from_numpy(jpeg.transpose(2, 0, 1).copy()),  # (C, crop, crop) uint8
-            "clean": torch.from_numpy(clean.transpose(2, 0, 1).copy()),
+            "jpeg": torch.from_numpy(pair.spoilt.transpose(2, 0, 1).copy()),  # (C, crop, crop)
+            "clean": torch.from_numpy(pair.clean.transpose(2, 0, 1).copy()),
             "qtables": quality.qtables[0],  # (2, 8, 8)
             "qf": quality.qf[0],
-            "file_qf": torch.tensor(0 if file is None else nearest_qf(file).qf),  # 0: no file
             "known": torch.tensor(rng.random() >= self.coding.blind),
         }
 
-    def _pair(
-        self, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return clean and decoded pixels, (crop, crop, 3) or grey (crop, crop), and tables.
+    def pair(self, index: int) -> CropPair:
+        """Return the crop that item ``index`` is made of."""
+        return self._pair(np.random.default_rng((self.seed, index)))
 
-        First those that are to be told, then those of the file; ``None`` where pixels were cut off
-        its grid, or were kept losslessly.
-        """
+    def _pair(self, rng: np.random.Generator) -> CropPair:
         image = self.images[rng.choice(len(self.images), p=self.weights)]
         history = self.coding.draw(rng, self.crop, min(image.shape[:2]))
         clean = _random_crop(image, history.side, rng)
@@ -170,9 +180,13 @@ class JpegCrops(Dataset[dict[str, Tensor]]):
         top, left = history.cut
         rows, columns = slice(top, top + self.crop), slice(left, left + self.crop)
         clean = np.ascontiguousarray(history.corruption.reference(clean)[rows, columns])
-        jpeg = np.ascontiguousarray(made.pixels[rows, columns])
-        told = self.coding.tables(history, made.qtables, clean, jpeg, rng)
-        return clean, jpeg, told, made.qtables if history.cut == (0, 0) else None
+        spoilt = np.ascontiguousarray(made.pixels[rows, columns])
+        told = self.coding.tables(history, made.qtables, clean, spoilt, rng)
+        if spoilt.ndim == 2:
+            copies = 1 if self.luma else 3
+            clean = np.repeat(clean[..., None], copies, axis=-1)
+            spoilt = np.repeat(spoilt[..., None], copies, axis=-1)
+        return CropPair(clean, spoilt, told, made.qtables if history.cut == (0, 0) else None)
 
 
 def _source(settings: dict[str, Any]) -> ImageFolder | Graphics:

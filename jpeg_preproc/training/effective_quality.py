@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.io import write_bytes_atomic
 from jpeg_preproc.jpeg.blocks import RGB_TO_LUMA
-from jpeg_preproc.jpeg.tables import octaves_of, qf_of
+from jpeg_preproc.jpeg.tables import nearest_qf, octaves_of, qf_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.quality_estimator import CROP, QualityEstimator
 from jpeg_preproc.restorers.weights import load_weights
@@ -157,17 +157,21 @@ def _example(
     source: JpegCrops, index: int, restorer: Restorer, clean: float
 ) -> tuple[np.ndarray, float, float]:
     """Return (CROP, CROP) uint8 luma, the coarseness to be told of it, and what its file claims."""
-    item = source[index]
+    pair = source.pair(index)
     if np.random.default_rng((1, index)).random() < clean:
-        return _luma(item["clean"]), octaves_of(100), float("nan")
-    spoilt, target = item["jpeg"].float() / 255, item["clean"].float() / 255
-    file = float(item["file_qf"])
-    claimed = octaves_of(file) if file else float("nan")
-    return _luma(item["jpeg"]), best_octaves(restorer, target, spoilt), claimed
+        return _luma(pair.clean), octaves_of(100), float("nan")
+    claimed = float("nan") if pair.file is None else octaves_of(nearest_qf(pair.file).qf)
+    best = best_octaves(restorer, _tensor(pair.clean), _tensor(pair.spoilt))
+    return _luma(pair.spoilt), best, claimed
 
 
-def _luma(pixels: Tensor) -> np.ndarray:
-    return np.rint(pixels.numpy().transpose(1, 2, 0) @ RGB_TO_LUMA).astype(np.uint8)
+def _luma(pixels: np.ndarray) -> np.ndarray:
+    return np.rint(pixels @ RGB_TO_LUMA).astype(np.uint8)
+
+
+def _tensor(pixels: np.ndarray) -> Tensor:
+    """Return pixels in [0, 1], (3, H, W)."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float() / 255
 
 
 def _read(path: Path, settings: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -86,8 +86,8 @@ class SaveWeightsHook(Hook):
 
     ``JpegRestorer('<work dir>/<name>.safetensors')`` loads them, without running code, while the
     training goes on; to ship them, copy both files to ``jpeg_preproc/restorers/weights``. The
-    manifest also names the downstream networks that a ``task`` variant was trained with, and has the
-    config's ``weights_strength``: the share of the correction to make, by quality factor.
+    manifest also names the downstream networks that a ``task`` variant was trained with, and has
+    the config's ``weights_strength``: the share of the correction to make, by quality factor.
 
     Args:
         name: Stem of the files; ``None`` takes the config's ``weights_name``, or its own name.

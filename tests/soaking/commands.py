@@ -205,11 +205,11 @@ def _measuring(folder: Path) -> list[Command]:
 
 
 def measured(out: Path) -> Content:
-    """Return the rows of results, what is stored without its times, and the bytes of all else."""
+    """Return the rows of results and what is stored without times, and of what shows them the names."""
     content: Content = {}
     for path in sorted(out.rglob("*")):
         name = str(path.relative_to(out))
-        if path.is_dir() or path.suffix in (".md", ".csv", ".png", ".pdf"):
+        if path.is_dir() or path.suffix in (".md", ".csv", ".png", ".pdf", ".svg", ".html"):
             content[name] = b""
         elif path.suffix == ".json":
             content[name] = _without_times(json.loads(path.read_text()))
