@@ -43,13 +43,13 @@ class Coarseness(NamedTuple):
 
 
 class QualityEstimator(nn.Module):
-    """Estimate the effective quality of crops of luma: 1.7 kMAC per pixel.
+    """Estimate the effective quality of crops of luma: 2.2 kMAC per pixel.
 
     Args:
         widths: Channels at 1/2, 1/4, 1/8 and 1/16 of the resolution.
     """
 
-    def __init__(self, widths: tuple[int, int, int, int] = (12, 24, 48, 64)) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 48, 64)) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth = widths
         self.stem = nn.Conv2d(16, half, 3, padding=1, bias=False)
@@ -81,8 +81,8 @@ class QualityEstimator(nn.Module):
         x = x + self.claim(told)[:, :, None, None]
         x = self.stages(F.relu(self.stem_norm(x))).flatten(2)  # (N, C, positions)
         pooled = torch.cat([x.mean(2), x.amax(2), x.std(2)], dim=1)  # (N, 3C)
-        beyond, log_error = self.head(torch.cat([pooled, told], dim=1)).unbind(1)
-        return Coarseness(torch.nan_to_num(claimed) + beyond, log_error)
+        octaves, log_error = self.head(torch.cat([pooled, told], dim=1)).unbind(1)
+        return Coarseness(octaves, log_error)
 
 
 def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -24,8 +24,8 @@ from jpeg_preproc.io import write_bytes_atomic
 from jpeg_preproc.jpeg.blocks import RGB_TO_LUMA
 from jpeg_preproc.jpeg.tables import nearest_qf, octaves_of, qf_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
-from jpeg_preproc.restorers.quality_estimator import CROP, QualityEstimator
-from jpeg_preproc.restorers.weights import load_weights
+from jpeg_preproc.restorers.quality_estimator import CROP, SHIPPED_ESTIMATOR, QualityEstimator
+from jpeg_preproc.restorers.weights import fill, load_weights, read_state
 from jpeg_preproc.training.data import JpegCrops
 
 # What the restorer is told, from the coarsest to nearly nothing.
@@ -199,11 +199,23 @@ class QualityEstimatorModel(BaseModel):
 
     The loss is the negative log likelihood of a Laplace distribution, whose width the network
     tells, so that crops that show nothing do not pull at it.
+
+    Args:
+        weights: File of an estimator to go on from, or ``'shipped'``.
+
+    Raises:
+        WeightsError: That file is absent, damaged, or of another network.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, weights: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.estimator = QualityEstimator()
+        self.continues: dict[str, Any] | None = None
+        if weights is not None:
+            path = SHIPPED_ESTIMATOR if weights == "shipped" else Path(weights)
+            state, manifest = read_state(path)
+            fill(self.estimator, state, source=str(path))
+            self.continues = {"sha256": manifest.sha256, **manifest.training}
 
     def forward(self, luma: Tensor, octaves: Tensor, claimed: Tensor, mode: str = "tensor") -> Any:
         """Return the loss (``mode='loss'``), or errors in octaves (``'predict'``).

@@ -66,16 +66,19 @@ class SaveEstimatorHook(Hook):
     ) -> None:
         """Write every ``interval`` steps and after the last one."""
         if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
+            training = {
+                "config": Path(runner.cfg.filename or "").name,
+                "iterations": runner.iter + 1,
+                "data": list(runner.cfg.get("clean_data", [])),
+                "labels": runner.cfg.get("labels", ""),
+            }
+            if runner.model.continues is not None:
+                training["continues"] = runner.model.continues
             save_weights(
                 runner.model.estimator,
                 Path(runner.work_dir) / "quality.safetensors",
                 preset="",
-                training={
-                    "config": Path(runner.cfg.filename or "").name,
-                    "iterations": runner.iter + 1,
-                    "data": list(runner.cfg.get("clean_data", [])),
-                    "labels": runner.cfg.get("labels", ""),
-                },
+                training=training,
                 licence=self.licence,
             )
 

@@ -25,7 +25,7 @@ from jpeg_preproc.training.effective_quality import EffectiveQualityCrops, best_
 
 CONFIG = (
     Path(__file__).resolve().parents[2]
-    / "configs/restorers/quality_estimator/quality_estimator_cpu_5k.py"
+    / "configs/restorers/quality_estimator/quality_estimator_cpu_6k.py"
 )
 
 

@@ -19,7 +19,7 @@ clean_data = [
 ]
 # For the manifest: the weights that were asked what they are best told.
 labels = "nano"
-max_iters = 5000
+max_iters = 6000
 
 coding = dict(
     qf_ranges=[(4, 30, 0.6), (31, 70, 0.25), (71, 97, 0.15)],
@@ -42,7 +42,7 @@ train_dataloader = dict(
         length=1_000_000,
         parts=[
             dict(
-                count=9000,
+                count=12000,
                 restorer="nano",
                 cache="work_dirs/quality_estimator/train.npz",
                 crops=dict(
