@@ -186,7 +186,10 @@ def _section(entry: WeightsEntry) -> list[str]:
         data = "; ".join(training.get("data", ()))
         iterations = training.get("iterations")
         steps = f", {iterations:,} steps" if iterations else ""
-        lines.append(f"- `{training['config']}`{steps}" + (f", on {data}" if data else ""))
+        if "config" in training:
+            lines.append(f"- `{training['config']}`{steps}" + (f", on {data}" if data else ""))
+        else:
+            lines.append(f"- no config; data: {data}")
         training = training.get("continues")
     return lines
 
