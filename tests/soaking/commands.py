@@ -205,7 +205,7 @@ def _measuring(folder: Path) -> list[Command]:
 
 
 def measured(out: Path) -> Content:
-    """Return the rows of results and what is stored, without times; the names of what shows them."""
+    """Return the rows of results and what is stored without times, of others the names."""
     content: Content = {}
     for path in sorted(out.rglob("*")):
         name = str(path.relative_to(out))
