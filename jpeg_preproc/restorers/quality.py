@@ -35,13 +35,16 @@ QualitySource = Literal["file", "earlier", "grid", "estimated", "given", "blind"
 QUALITY_SOURCES: tuple[QualitySource, ...] = get_args(QualitySource)
 
 # Pixels contradict what is claimed where they look coarser by this many octaves, beside the error
-# that the estimator expects.
+# that the estimator expects; by more where little is claimed, and the pixels tell less.
 _CONTRADICTION = 0.5
+_CONTRADICTION_OF_FINE = 1.0
+_FINE = octaves_of(77)
 # Of each image, for the exact findings.
 _BLOCKS = 1024
 # Confidences of exact findings are near 0 or, in small images, above this.
 _FOUND = 0.2
-# What looks at least as fine was never compressed, or so lightly that nothing is to be mended.
+# What looks at least as fine was never compressed, or so lightly that nothing is to be mended; no
+# finer claims were shown to the estimator.
 _CLEAN = octaves_of(96)
 # In smaller images the estimator sees too little.
 _LEAST_SIDE = 64
@@ -160,18 +163,16 @@ def _on_grid(pixels: np.ndarray, corner: tuple[int, int] = (0, 0)) -> ImageQuali
 
 def _effective(image: DecodedImage, claimed: ImageQuality | None) -> ImageQuality:
     """Return the quality that an image really has, whatever its file claims."""
-    claim = None if claimed is None or claimed.qf is None else octaves_of(claimed.qf)
+    claim = None if claimed is None else _octaves(claimed)
     seen, error, windows = estimate(load_estimator(), image.pixels, claim)
     if windows_differ(windows):
         parts = find_parts(load_estimator(), image.pixels, claim)
         if parts is not None:
             return _of_parts(parts, claimed, error)
 
-    def explains(quality: ImageQuality | None) -> bool:
+    def explains(quality: ImageQuality) -> bool:
         """Tell whether the pixels look no coarser than a quality makes them."""
-        if quality is None or quality.qf is None:
-            return False
-        return seen - octaves_of(quality.qf) < _CONTRADICTION + error
+        return seen - error < _coarsest(quality)
 
     if claimed is not None and explains(claimed):
         return claimed
@@ -192,6 +193,17 @@ def _effective(image: DecodedImage, claimed: ImageQuality | None) -> ImageQualit
     return _estimated(seen, error, claimed)
 
 
+def _octaves(quality: ImageQuality) -> float:
+    """Return the coarseness of a quality as the estimator knows it."""
+    return max(octaves_of(quality.qf or 100), _CLEAN)
+
+
+def _coarsest(quality: ImageQuality) -> float:
+    """Return how coarse pixels look at most that a quality explains, in octaves."""
+    claim = _octaves(quality)
+    return claim + (_CONTRADICTION if claim > _FINE else _CONTRADICTION_OF_FINE)
+
+
 def _estimated(seen: float, error: float, claimed: ImageQuality | None) -> ImageQuality:
     """Return the quality of what looks as coarse as ``seen``, in octaves."""
     # Of a Laplace distribution, which is what the estimator was trained for.
@@ -206,7 +218,7 @@ def _of_parts(parts: Parts, claimed: ImageQuality | None, error: float) -> Image
     qualities = []
     for octaves in parts.octaves:
         quality = _estimated(octaves, error, claimed)
-        if claimed is not None and octaves - octaves_of(claimed.qf or 100) < _CONTRADICTION:
+        if claimed is not None and octaves < _coarsest(claimed):
             quality = claimed
         qualities.append(quality)
     return replace(qualities[0], parts=tuple(qualities), of_cell=parts.of_cell)
