@@ -35,9 +35,11 @@ QualitySource = Literal["file", "earlier", "grid", "estimated", "given", "blind"
 QUALITY_SOURCES: tuple[QualitySource, ...] = get_args(QualitySource)
 
 # Pixels contradict what is claimed where they look coarser by this many octaves, beside the error
-# that the estimator expects; by more where little is claimed, and the pixels tell less.
+# that the estimator expects; by more where little is claimed, the pixels tell less, and to be wrong
+# costs more. See configs/restorers/quality_estimator/README.md for what that gets wrong.
 _CONTRADICTION = 0.5
-_CONTRADICTION_OF_FINE = 1.0
+_CONTRADICTION_OF_FINE = 0.8
+_CONTRADICTION_OF_CLEAN = 1.5
 _FINE = octaves_of(77)
 # Of each image, for the exact findings.
 _BLOCKS = 1024
@@ -201,6 +203,8 @@ def _octaves(quality: ImageQuality) -> float:
 def _coarsest(quality: ImageQuality) -> float:
     """Return how coarse pixels look at most that a quality explains, in octaves."""
     claim = _octaves(quality)
+    if claim <= _CLEAN:
+        return claim + _CONTRADICTION_OF_CLEAN
     return claim + (_CONTRADICTION if claim > _FINE else _CONTRADICTION_OF_FINE)
 
 
