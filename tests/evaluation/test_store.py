@@ -28,6 +28,7 @@ OTHER_CHOICE = {
     "sha256": "cd34",
     "consistent": True,
     "quality_source": "blind",
+    "strength": 0.5,
 }
 OTHER_SETTINGS = {
     "device": "cuda",

@@ -58,7 +58,7 @@ def test_options_are_merged(tmp_path):
 @pytest.mark.parametrize(
     "text,words",
     [
-        (None, "cannot be read as an OpenMMLab config"),
+        (None, "is no file; those of configs/ lie in the repository"),
         ("model = dict(", "cannot be read as an OpenMMLab config"),
         ("model = dict(type='X')", "has no test_dataloader, test_evaluator"),
         ("custom_imports = dict(imports=['no_such_module'])", "not installed"),

@@ -281,7 +281,7 @@ def test_a_config_without_a_test_pipeline_is_refused(tmp_path):
     path.write_text("model = dict(type='X')\ntrain_pipeline = [dict(type='LoadImageFromFile')]\n")
     with pytest.raises(JpegPreprocError, match=r"train_only\.py has no pipeline to test with"):
         with_jpeg_restore(path)
-    with pytest.raises(JpegPreprocError, match=r"absent\.py cannot be read"):
+    with pytest.raises(JpegPreprocError, match=r"absent\.py is no file"):
         with_jpeg_restore(tmp_path / "absent.py")
     assert names(with_jpeg_restore(path, train=True).train_pipeline)[1] == "JpegRestore"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import jpeg_preproc
 from jpeg_preproc.report import citation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +21,7 @@ def test_the_page_cites_what_the_file_says():
     assert [author["name"] for author in file["authors"]] == [citation.AUTHORS]
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    assert file["version"] == setup["metadata"]["version"]
+    assert file["version"] == jpeg_preproc.__version__
     assert file["license"] == citation.LICENCE == setup["metadata"]["license"]
     for text in (citation.sentence(), citation.bibtex()):
         assert citation.TITLE in text and citation.AUTHORS in text and str(citation.YEAR) in text

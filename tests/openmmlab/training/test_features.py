@@ -198,7 +198,7 @@ DETECTOR, CHECKPOINT = demo_configs()["detector"]
     [
         (dict(checkpoint="none.pth"), WeightsError, r"none\.pth does not exist"),
         (dict(checkpoint=demo_configs()["segmenter"][1]), WeightsError, "not a checkpoint of"),
-        (dict(config="none.py"), JpegPreprocError, r"none\.py cannot be read"),
+        (dict(config="none.py"), JpegPreprocError, r"none\.py is no file"),
         (dict(outputs=["backbon"]), TrainingError, r"'backbon'.*backbone, neck, head"),
         (dict(outputs="backbone"), TrainingError, "give a list"),
         (dict(outputs=[]), TrainingError, "give a list"),
