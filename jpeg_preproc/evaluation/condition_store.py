@@ -53,17 +53,11 @@ def restoring_key(restorer: RestorerChoice, settings: RestoreSettings) -> dict[s
 
 
 def decisive_fields(value: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass by name, but those that merely name a thing.
-
-    A field that is younger than results that are kept is left out while it is ``None``, so that
-    these are found.
-    """
-    known = {field: getattr(value, field.name) for field in fields(value)}
+    """Return the fields of a dataclass by name, but those that merely name a thing."""
     return {
-        field.name: own
-        for field, own in known.items()
+        field.name: getattr(value, field.name)
+        for field in fields(value)
         if not field.metadata.get("is_name")
-        and not (own is None and field.metadata.get("is_younger"))
     }
 
 

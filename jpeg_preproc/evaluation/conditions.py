@@ -37,9 +37,6 @@ QUALITY_SOURCES: tuple[ToldFrom, ...] = get_args(ToldFrom)
 
 # Of a field that only names a thing: no result depends on it.
 _A_NAME = {"is_name": True}
-# Of a field that is younger than results that are kept: it is no part of their keys while it is
-# None.
-_YOUNGER = {"is_younger": True}
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class RestorerChoice:
     sha256: str
     consistent: bool = False
     quality_source: ToldFrom = "file"
-    strength: float | None = field(default=None, metadata=_YOUNGER)
+    strength: float | None = None
 
 
 @dataclass(frozen=True)

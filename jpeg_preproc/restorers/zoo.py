@@ -189,7 +189,7 @@ def _section(entry: WeightsEntry) -> list[str]:
         if "config" in training:
             lines.append(f"- `{training['config']}`{steps}" + (f", on {data}" if data else ""))
         else:
-            lines.append(f"- no config; data: {data}")
+            lines.append(f"- no config, on {data}")
         training = training.get("continues")
     return lines
 

@@ -57,10 +57,10 @@ def test_every_field_counts_but_those_that_only_name_a_thing(value, put):
     assert {name for name in names if name in ("name", "label")} == {"name", "label"}
 
 
-def test_results_from_before_there_was_a_strength_are_found():
-    assert "strength" not in key()["restorer"]
+def test_a_key_holds_the_strength():
     half = Condition(Jpeg(10), dataclasses.replace(BASE, strength=0.5))
     assert key(half)["restorer"]["strength"] == 0.5
+    assert key()["restorer"]["strength"] is None
 
 
 def test_a_key_holds_no_path_and_no_label():

@@ -34,7 +34,7 @@ class Tally:
         what: What was tried.
         tried: How many times.
         faults: How many times each of :data:`FAULTS` was met.
-        notes: Of each fault, what it was and by which seed it comes again.
+        notes: A line for each fault: what it was, and the seed by which it comes again.
         remark: What else is to be known: a measurement, or why nothing was tried.
     """
 

@@ -25,13 +25,7 @@ from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
 from jpeg_preproc.evaluation.config import config_digest
 from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
-from jpeg_preproc.evaluation.task import (
-    SEED,
-    LabelMap,
-    Measurement,
-    advance,
-    bytes_per_pixel,
-)
+from jpeg_preproc.evaluation.task import SEED, LabelMap, Measurement, advance, bytes_per_pixel
 from jpeg_preproc.evaluation.versions import OPENMMLAB
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.openmmlab.config import (
