@@ -145,7 +145,7 @@ class Tab:
         self.send("Emulation.setEmulatedMedia", features=[still])
         started = time.monotonic()
         self.send("Page.navigate", url=path.as_uri())
-        self.until("document.readyState === 'complete' && location.protocol === 'file:'")
+        self.until("performance.timing.loadEventEnd > 0 && location.protocol === 'file:'")
         self.seconds = time.monotonic() - started
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
@@ -169,6 +169,17 @@ class Tab:
                 raise AssertionError(f"never true: {script}")
             time.sleep(0.05)
         return value
+
+    def reload(self, seconds: float = 20.0) -> None:
+        """Load the page again, and wait until it is whole; no script of the page is needed."""
+        loaded = len(self._events("Page.loadEventFired"))
+        self.send("Page.reload")
+        deadline = time.monotonic() + seconds
+        while len(self._events("Page.loadEventFired")) == loaded:
+            if time.monotonic() > deadline:
+                raise AssertionError("the page was not loaded again")
+            time.sleep(0.05)
+            self.send("Page.getNavigationHistory")  # events are read with an answer
 
     def centre(self, selector: str) -> tuple[float, float]:
         """Scroll an element into view and return its centre in the window."""
