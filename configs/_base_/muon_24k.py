@@ -48,7 +48,17 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(qfs=[10, 40, 80]))
 
 # What a restorer errs by is more than JPEG does to the smoothest images at the highest qualities.
-weights_strength = {"93": 1.0, "95": 0.8, "96": 0.6, "97": 0.4, "98": 0.2, "99": 0.1, "100": 0.0}
+weights_strength = {
+    "90": 1.0,
+    "92": 0.9,
+    "93": 0.8,
+    "94": 0.7,
+    "95": 0.6,
+    "96": 0.4,
+    "97": 0.2,
+    "98": 0.1,
+    "100": 0.0,
+}
 train_cfg = dict(max_iters=max_iters)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type="MuonAdamW", lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4),

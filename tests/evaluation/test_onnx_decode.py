@@ -9,7 +9,12 @@ from torchvision.ops import box_convert, nms
 
 from jpeg_preproc.errors import ModelError
 from jpeg_preproc.evaluation.onnx import OnnxDetector
-from jpeg_preproc.evaluation.onnx.decode import BoxesDecoding, LogitsDecoding, YoloxDecoding
+from jpeg_preproc.evaluation.onnx.decode import (
+    BoxesDecoding,
+    GflDecoding,
+    LogitsDecoding,
+    YoloxDecoding,
+)
 from jpeg_preproc.evaluation.onnx.inputs import Fit
 from jpeg_preproc.evaluation.onnx.settings import model_settings
 
@@ -66,6 +71,93 @@ def test_a_cell_of_yolox_is_where_the_paper_puts_it():
     x, y = (4 + 0.25) * 16, (1 + 0.5) * 16
     np.testing.assert_allclose(found.boxes[cell], [x - 16, y - 24, x + 16, y + 24], atol=1e-4)
     assert found.scores[cell] == pytest.approx(0.4) and found.labels[cell] == 1
+
+
+def gfl_outputs(classes=3, bins=8, seed=0):
+    """Outputs of a GFL head: scores and distributions of strides 8, 16 and 32, in any order."""
+    rng = np.random.default_rng(seed)
+    outputs = {}
+    for stride in (32, 8, 16):
+        cells = (SIZE[0] // stride) * (SIZE[1] // stride)
+        outputs[f"box{stride}"] = rng.normal(0, 2, (1, cells, 4 * bins)).astype(np.float32)
+        outputs[f"score{stride}"] = rng.uniform(0, 1, (1, cells, classes)).astype(np.float32)
+    return outputs
+
+
+def test_gfl_is_decoded_as_mmdet_does():
+    heads = pytest.importorskip("mmdet.models.dense_heads", reason="needs mmdet")
+    from mmengine.config import ConfigDict
+    from mmengine.registry import DefaultScope
+
+    strides, outputs = (8, 16, 32), gfl_outputs()
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        head = heads.GFLHead(
+            num_classes=3,
+            in_channels=8,
+            reg_max=7,
+            anchor_generator=dict(
+                type="AnchorGenerator",
+                ratios=[1.0],
+                octave_base_scale=8,
+                scales_per_octave=1,
+                strides=strides,
+            ),
+        )
+
+    def maps(name):
+        """(1, channels, h, w) of each stride."""
+        for stride in strides:
+            values = torch.from_numpy(outputs[f"{name}{stride}"])
+            yield values.mT.reshape(1, -1, SIZE[0] // stride, SIZE[1] // stride)
+
+    (expected,) = head.predict_by_feat(
+        [torch.logit(scores) for scores in maps("score")],
+        list(maps("box")),
+        # Large enough that no box is cut to the image.
+        batch_img_metas=[{"scale_factor": (1.0, 1.0), "img_shape": SIZE}],
+        cfg=ConfigDict(score_thr=0.0, nms_pre=10_000),
+        rescale=False,
+        with_nms=False,
+    )
+    found = GflDecoding(strides, offset=0.0)(outputs, SIZE, classes=3)
+    boxes = np.clip(found.boxes, 0, [SIZE[1], SIZE[0]] * 2)
+    # mmdet gives a box for each class.
+    best = expected.scores.numpy().argsort()[::-1]
+    mine = found.scores.argsort()[::-1][:40]
+    theirs = []
+    for index in best:
+        where = tuple(np.round(expected.bboxes[index].tolist(), 3))
+        if where not in [place for place, _, _ in theirs]:
+            theirs.append((where, float(expected.scores[index]), int(expected.labels[index])))
+        if len(theirs) == len(mine):
+            break
+    np.testing.assert_allclose([place for place, _, _ in theirs], boxes[mine], atol=2e-3)
+    np.testing.assert_allclose([score for _, score, _ in theirs], found.scores[mine], atol=1e-5)
+    np.testing.assert_array_equal([label for _, _, label in theirs], found.labels[mine])
+
+
+def test_a_cell_of_picodet_is_measured_from_its_middle():
+    outputs = {name: np.zeros_like(array) for name, array in gfl_outputs().items()}
+    cell = 1 * 6 + 4  # stride 16, second row, fifth column
+    for side, distance in enumerate((1, 2, 3, 0)):
+        outputs["box16"][0, cell, 8 * side + distance] = 50
+    outputs["score16"][0, cell] = [0.1, 0.7, 0.2]
+    found = GflDecoding((8, 16, 32))(outputs, SIZE, classes=3)
+    x, y = (4 + 0.5) * 16, (1 + 0.5) * 16
+    place = 8 * 12 + cell
+    np.testing.assert_allclose(found.boxes[place], [x - 16, y - 32, x + 48, y], atol=1e-3)
+    assert found.scores[place] == pytest.approx(0.7) and found.labels[place] == 1
+
+
+def test_gfl_names_what_it_lacks():
+    with pytest.raises(ModelError, match="one output .1, 96, 4. for stride 8.*bins or classes"):
+        GflDecoding((8, 16, 32))(gfl_outputs(), SIZE, classes=4)
+    outputs = gfl_outputs()
+    outputs["score8"] *= 9
+    with pytest.raises(ModelError, match="set sigmoid=True"):
+        GflDecoding((8, 16, 32))(outputs, SIZE, classes=3)
+    found = GflDecoding((8, 16, 32), sigmoid=True)(outputs, SIZE, classes=3)
+    assert found.scores[:96] == pytest.approx(1 / (1 + np.exp(-outputs["score8"][0].max(1))))
 
 
 def test_decoded_boxes_of_yolox_are_taken_as_they_are():

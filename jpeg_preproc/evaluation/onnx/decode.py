@@ -88,6 +88,61 @@ class YoloxDecoding:
 
 
 @dataclass(frozen=True)
+class GflDecoding:
+    """Distances to the four sides as distributions: GFL's heads, as PicoDet and NanoDet have them.
+
+    Li et al., "Generalized Focal Loss", NeurIPS 2020, eq. 5 and 6. Of each stride one output of
+    class scores (1, cells, classes) and one of distributions (1, cells, 4 · bins), without their
+    softmax, for left, top, right and bottom; found by their shapes.
+
+    Attributes:
+        strides: Pixels of the input to a cell.
+        bins: Number of distances 0, 1, … in strides that a side is distributed over.
+        offset: Where in its cell a distance is measured from, 0-1: 0.5 for PicoDet.
+        sigmoid: Whether scores still lack their sigmoid.
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32, 64)
+    bins: int = 8
+    offset: float = 0.5
+    sigmoid: bool = False
+
+    def __call__(self, outputs: Outputs, size: Size, classes: int) -> Candidates:
+        """Decode the outputs for an input of ``size`` (height, width).
+
+        Raises:
+            ModelError: They have other shapes than the input and the classes ask for.
+        """
+        boxes, scores = [], []
+        for stride in self.strides:
+            rows, columns = -(-size[0] // stride), -(-size[1] // stride)
+            score = self._of(outputs, rows * columns, classes, stride)
+            raw = self._of(outputs, rows * columns, 4 * self.bins, stride)
+            shares = torch.from_numpy(raw.reshape(-1, 4, self.bins)).softmax(dim=2).numpy()
+            distances = shares @ np.arange(self.bins) * stride  # (cells, 4)
+            centre = (_cells(rows, columns) + self.offset) * stride
+            boxes.append(np.hstack([centre - distances[:, :2], centre + distances[:, 2:]]))
+            scores.append(torch.from_numpy(score).sigmoid().numpy() if self.sigmoid else score)
+        found = np.concatenate(scores)
+        if found.min() < -1e-3 or found.max() > 1.001:
+            raise ModelError(
+                f"the scores lie in {found.min():.3g} to {found.max():.3g}, not in 0 to 1; if the "
+                "model gives them without their sigmoid, set sigmoid=True in decode"
+            )
+        return Candidates(np.concatenate(boxes), found.max(axis=1), found.argmax(axis=1))
+
+    def _of(self, outputs: Outputs, cells: int, values: int, stride: int) -> np.ndarray:
+        """Return the one output (1, cells, values) as (cells, values) of float64."""
+        fitting = [array for array in outputs.values() if array.shape == (1, cells, values)]
+        if len(fitting) != 1:
+            raise ModelError(
+                f"decode 'gfl' needs one output (1, {cells}, {values}) for stride {stride}, and "
+                f"gets {_listed(outputs)}; mend input_size, strides, bins or classes"
+            )
+        return fitting[0][0].astype(np.float64)
+
+
+@dataclass(frozen=True)
 class BoxesDecoding:
     """Boxes that need nothing more: NMS was done in the model, or is not needed.
 
@@ -233,9 +288,13 @@ class LogitsDecoding:
         return scale(filled[..., top : top + height, left : left + width], where.image)
 
 
-Decoding = YoloxDecoding | BoxesDecoding | LogitsDecoding
+Decoding = YoloxDecoding | GflDecoding | BoxesDecoding | LogitsDecoding
 
-DETECTOR_DECODINGS: dict[str, type[Decoding]] = {"yolox": YoloxDecoding, "boxes": BoxesDecoding}
+DETECTOR_DECODINGS: dict[str, type[Decoding]] = {
+    "yolox": YoloxDecoding,
+    "gfl": GflDecoding,
+    "boxes": BoxesDecoding,
+}
 SEGMENTOR_DECODINGS: dict[str, type[Decoding]] = {"logits": LogitsDecoding}
 
 
