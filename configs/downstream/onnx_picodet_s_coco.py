@@ -1,8 +1,8 @@
 """PicoDet-S as an ONNX file under onnxruntime, on COCO val2017; no mmcv, mmdet or mmseg needed.
 
 Weights for it: PicoDet-S as exported without its post-processing, of 416 x 416 or, with
-``--cfg-options model.input_size=320,320``, of 320 x 320: class scores and distributions of distances
-at four strides.
+``--cfg-options model.input_size=320,320``, of 320 x 320: class scores and distributions of
+distances at four strides.
 """
 
 model = dict(

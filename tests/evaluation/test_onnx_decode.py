@@ -150,7 +150,7 @@ def test_a_cell_of_picodet_is_measured_from_its_middle():
 
 
 def test_gfl_names_what_it_lacks():
-    with pytest.raises(ModelError, match="one output .1, 96, 4. for stride 8.*bins or classes"):
+    with pytest.raises(ModelError, match=r"one output .1, 96, 4. for stride 8.*bins or classes"):
         GflDecoding((8, 16, 32))(gfl_outputs(), SIZE, classes=4)
     outputs = gfl_outputs()
     outputs["score8"] *= 9

@@ -185,7 +185,7 @@ def test_the_digest_covers_weights_beside_the_file(tmp_path):
     "change,words",
     [
         (dict(type="YOLOX"), "model.type is 'YOLOX'; give 'OnnxDetector' or 'OnnxSegmentor'"),
-        (dict(decode="logits"), "decode is 'logits'; an OnnxDetector knows 'yolox', 'gfl', 'boxes'"),
+        (dict(decode="logits"), "an OnnxDetector knows 'yolox', 'gfl', 'boxes'"),
         (dict(decode=None), "model.decode is missing"),
         (dict(decode=dict(type="yolox", stride=8)), "model.decode.stride is unknown"),
         (dict(classes=[]), "model.classes is missing"),

@@ -1,7 +1,7 @@
 """GridUNet, the weights `small-task`, trained on: as gridunet_base_task_histories_cpu.py.
 
-Half of its pixel loss is towards what `base-task` makes of the same image. JPEG_PREPROC_TEACHER names
-another teacher's file.
+Half of its pixel loss is towards what `base-task` makes of the same image. JPEG_PREPROC_TEACHER
+names another teacher's file.
 """
 
 _base_ = ["gridunet_base_task_histories_cpu.py"]

@@ -1,7 +1,7 @@
-"""The estimator of quality_estimator_claims_cpu_4k.py, which goes on: more last files that are fine.
+"""The estimator of quality_estimator_claims_cpu_4k.py, which goes on: more fine last files.
 
-A fine file may hide a coarse one beneath it, off its grid; of the crops of the parts before, few have
-so fine a last file. It goes on from the shipped estimator, or from the file that
+A fine file may hide a coarse one beneath it, off its grid; of the crops of the parts before, few
+have so fine a last file. It goes on from the shipped estimator, or from the file that
 JPEG_PREPROC_ESTIMATOR names.
 """
 
