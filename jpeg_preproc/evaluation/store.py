@@ -19,7 +19,7 @@ from jpeg_preproc.evaluation.versions import result_versions
 from jpeg_preproc.io import write_text_atomic
 
 #: To be raised when a change to the metrics, or to the code that restores, changes values.
-REVISION = 4
+REVISION = 5
 
 
 @dataclass(frozen=True)

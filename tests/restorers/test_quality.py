@@ -54,10 +54,7 @@ def test_a_stronger_compression_before_the_last_one_is_found(live, first, second
 
 
 @pytest.mark.parametrize("spelling", ["double_jpeg:10,95,shift=4", "double_jpeg:10,85,shift=3:1"])
-def test_off_the_grid_of_the_last_file_the_pixels_are_looked_at(live, spelling, request):
-    if "10,85" in spelling and request.node.callspec.params["live"] == "parrots.png":
-        reason = "a known miss: it finds QF 21, with which nano gains 88 % of what QF 10 gives"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_off_the_grid_of_the_last_file_the_pixels_are_looked_at(live, spelling):
     found = find_quality(after(spelling, live))
     assert found.source == "estimated"
     assert abs(octaves_of(found.qf) - octaves_of(10)) < 1
