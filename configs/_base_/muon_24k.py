@@ -47,8 +47,10 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(qfs=[10, 40, 80]))
 
-# What a restorer errs by is more than JPEG does to the smoothest images at the highest qualities.
-weights_strength = {
+# What a restorer errs by is more than JPEG does to the smoothest images at the highest qualities:
+# sooner for nano and for what is trained for the task.
+weights_strength = {"93": 1.0, "95": 0.8, "96": 0.6, "97": 0.4, "98": 0.2, "99": 0.1, "100": 0.0}
+gentle_strength = {
     "90": 1.0,
     "92": 0.9,
     "93": 0.8,

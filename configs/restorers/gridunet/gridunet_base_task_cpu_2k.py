@@ -34,3 +34,4 @@ param_scheduler = [
     dict(_base_.param_scheduler[1], begin=100, end=max_iters),
 ]
 weights_name = "base-task"
+weights_strength = dict(_delete_=True, **_base_.gentle_strength)

@@ -11,3 +11,4 @@ param_scheduler = [
     dict(_base_.param_scheduler[1], begin=max_iters // 4, end=max_iters),
 ]
 weights_name = "nano"
+weights_strength = dict(_delete_=True, **_base_.gentle_strength)

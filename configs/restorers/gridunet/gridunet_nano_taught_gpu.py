@@ -9,3 +9,4 @@ model = dict(
     teacher=dict(weights="{{$JPEG_PREPROC_TEACHER:base}}", share=0.7),
 )
 weights_name = "nano"
+weights_strength = dict(_delete_=True, **_base_.gentle_strength)
