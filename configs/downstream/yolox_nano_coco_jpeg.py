@@ -1,8 +1,8 @@
-"""YOLOX-nano fine-tuned on JPEG, the rival of restoring: docs/rival.md tells how, and what of it.
+"""YOLOX-nano fine-tuned on JPEG, the rival of restoring: docs/rival.md tells how to use it.
 
-Started from weights that detect well, it learns on JPEG of many qualities and, a quarter of the
-time, on images as they are, at the size of the tests. Each option is a plain name, so that
-``--cfg-options max_iters=…`` would not reach what is made of it: name the whole key there.
+Started from weights that detect well, it sees JPEG of many qualities and, a quarter of the time,
+images as they are, in the size of the tests and without mosaic. The learning rate is low and the
+norms keep their statistics, so that few images do not undo what many have taught.
 """
 
 _base_ = "yolox_nano_coco.py"
@@ -40,7 +40,7 @@ train_dataloader = dict(
     ),
 )
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=max_iters)
-val_cfg = val_dataloader = val_evaluator = None  # a study measures it
+val_cfg = val_dataloader = val_evaluator = None  # a study measures what comes of it
 optim_wrapper = dict(
     _delete_=True,
     type="OptimWrapper",
