@@ -49,8 +49,8 @@ def compare_models(models: Sequence[ModelResults], wanted: Comparisons) -> list[
     if wanted.baseline is not None:
         for together in _of_one_dataset(models):
             rows += ratios(together, wanted.baseline)
-    for rival, model in wanted.rivals:
-        rows += points_of_rivals(models, rival, model)
+    for rival, own in wanted.rivals:
+        rows += points_of_rivals(models, rival, own)
     return rows
 
 

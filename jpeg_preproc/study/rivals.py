@@ -56,8 +56,10 @@ def _pairs(
 
 def _unrestored(model: ModelResults) -> dict[Corruption, Measurement]:
     """Return what was measured without a restorer, of originals first."""
-    of_original = {} if model.original is None else {Original(): model.original}
-    return {**of_original, **model.corrupted}
+    found: dict[Corruption, Measurement] = {}
+    if model.original is not None:
+        found[Original()] = model.original
+    return {**found, **model.corrupted}
 
 
 def _points_over(base: ModelResults, lines: Mapping[str, _Line]) -> list[ComparisonRow]:
