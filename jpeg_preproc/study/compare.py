@@ -10,15 +10,7 @@ import numpy as np
 
 from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.evaluation.conditions import CORRUPTED, ORIGINAL
-from jpeg_preproc.evaluation.task import Measurement
-from jpeg_preproc.stats.comparisons import (
-    Drawn,
-    Estimate,
-    estimate,
-    holm,
-    mean_performance,
-    two_sided_p,
-)
+from jpeg_preproc.stats.comparisons import Drawn
 from jpeg_preproc.stats.rate import RateCurve, accuracy_at, bd_rate, bits_at_equal_accuracy
 from jpeg_preproc.study.comparison_rows import (
     ACCURACY,
@@ -30,6 +22,8 @@ from jpeg_preproc.study.comparison_rows import (
     ComparisonRow,
     ModelResults,
 )
+from jpeg_preproc.study.figures import Figures, corrected, draws_of, estimated_row, mean_of, row_of
+from jpeg_preproc.study.rivals import points_of_rivals
 from jpeg_preproc.study.spec import Comparisons
 
 
@@ -55,6 +49,8 @@ def compare_models(models: Sequence[ModelResults], wanted: Comparisons) -> list[
     if wanted.baseline is not None:
         for together in _of_one_dataset(models):
             rows += ratios(together, wanted.baseline)
+    for rival, own in wanted.rivals:
+        rows += points_of_rivals(models, rival, own)
     return rows
 
 
@@ -66,18 +62,14 @@ def differences(model: ModelResults) -> list[ComparisonRow]:
         gains = {corruption: _gain([model], label, [corruption]) for corruption in known}
         for corruption, (value, drawn) in gains.items():
             rows.append(
-                _row(model, DIFFERENCE, label, model.heads[corruption], value, drawn, tested=True)
+                row_of(model, DIFFERENCE, label, model.heads[corruption], value, drawn, tested=True)
             )
         if len(known) > 1:
             value, drawn = _gain([model], label, known)
             rows.append(
-                _row(model, DIFFERENCE, label, (ALL, (ALL, 0.0)), value, drawn, tested=True)
+                row_of(model, DIFFERENCE, label, (ALL, (ALL, 0.0)), value, drawn, tested=True)
             )
-    tested = [index for index, row in enumerate(rows) if row.p is not None]
-    corrected = holm([rows[index].p or 0.0 for index in tested])
-    for index, p_holm in zip(tested, corrected, strict=True):
-        rows[index] = replace(rows[index], p_holm=p_holm)
-    return rows
+    return corrected(rows)
 
 
 def robustness(model: ModelResults) -> list[ComparisonRow]:
@@ -87,19 +79,19 @@ def robustness(model: ModelResults) -> list[ComparisonRow]:
     """
     if model.original is None:
         return []
-    value, drawn = model.original.value, _drawn(model.original)
-    rows = [_row(model, ROBUSTNESS, ORIGINAL, ("P", ("P", 0.0)), value, drawn)]
+    value, drawn = model.original.value, draws_of(model.original)
+    rows = [row_of(model, ROBUSTNESS, ORIGINAL, ("P", ("P", 0.0)), value, drawn)]
     for label, measured in ((CORRUPTED, model.corrupted), *model.restored.items()):
         if measured.keys() != model.corrupted.keys():
             continue
-        mean, drawn_mean = _mean(measured)
+        mean, drawn_mean = mean_of(measured)
         share = 100 * mean / value if value else math.nan
         drawn_share = None
         if drawn is not None and drawn_mean is not None:
             drawn_share = _quotient(100 * drawn_mean, drawn)
         rows += [
-            _row(model, ROBUSTNESS, label, ("mPC", ("mPC", 0.0)), mean, drawn_mean),
-            _row(model, ROBUSTNESS, label, ("rPC", ("rPC", 0.0)), share, drawn_share),
+            row_of(model, ROBUSTNESS, label, ("mPC", ("mPC", 0.0)), mean, drawn_mean),
+            row_of(model, ROBUSTNESS, label, ("rPC", ("rPC", 0.0)), share, drawn_share),
         ]
     return rows
 
@@ -132,7 +124,7 @@ def ratios(models: Sequence[ModelResults], baseline: str) -> list[ComparisonRow]
             quotients = None
             if drawn is not None and drawn_base is not None:
                 quotients = _quotient(drawn, drawn_base)
-            row = _row(models[0], RATIO, label, head, value, quotients)
+            row = row_of(models[0], RATIO, label, head, value, quotients)
             name = models[0].model if len(models) == 1 else ALL
             rows.append(replace(row, model=name, against=baseline))
     return rows
@@ -165,13 +157,13 @@ def bits(model: ModelResults, kind: str) -> list[ComparisonRow]:
         if len(codecs) > 1:
             for rate, found in zip(rates, accuracy_at(curve, rates), strict=True):
                 head = (f"{8 * rate:.2f} bit/px", ("bits per pixel", 8 * rate))
-                rows.append(_estimated(model, ACCURACY, name, head, found, kind))
+                rows.append(estimated_row(model, ACCURACY, name, head, found, kind))
         if (other, label) == (axis, None):
             continue
         head = ("BD-rate", ("BD-rate", 0.0))
-        rows.append(_estimated(model, BITS, name, head, bd_rate(anchor, curve), kind))
+        rows.append(estimated_row(model, BITS, name, head, bd_rate(anchor, curve), kind))
         for head, found in zip(heads, bits_at_equal_accuracy(anchor, curve), strict=True):
-            rows.append(_estimated(model, BITS, name, head, found, kind))
+            rows.append(estimated_row(model, BITS, name, head, found, kind))
     return rows
 
 
@@ -187,7 +179,7 @@ def _rate_curves(model: ModelResults) -> tuple[_Curves, dict[str, str]]:
             axis = model.heads[corruption][1][0]
             if one.bytes_per_pixel:
                 codecs.setdefault(axis, corruption.kind)
-                point = (one.bytes_per_pixel, one.value, _drawn(one))
+                point = (one.bytes_per_pixel, one.value, draws_of(one))
                 points.setdefault((axis, label), []).append(point)
     curves = {key: RateCurve.of(those) for key, those in points.items() if len(those) > 1}
     return curves, {axis: kind for axis, kind in codecs.items() if (axis, None) in curves}
@@ -214,17 +206,12 @@ def _of_one_dataset(models: Sequence[ModelResults]) -> Iterator[list[ModelResult
     yield from (group for group in groups.values() if len(group) > 1)
 
 
-_Figures = tuple[float, np.ndarray | None]
-
-
-def _gain(
-    models: Sequence[ModelResults], label: str, corruptions: Sequence[Corruption]
-) -> _Figures:
+def _gain(models: Sequence[ModelResults], label: str, corruptions: Sequence[Corruption]) -> Figures:
     """Return the points a restorer gains, added up over models, and those of every draw."""
     value, drawn = 0.0, None
     for index, model in enumerate(models):
-        before = _mean({one: model.corrupted[one] for one in corruptions})
-        after = _mean({one: model.restored[label][one] for one in corruptions})
+        before = mean_of({one: model.corrupted[one] for one in corruptions})
+        after = mean_of({one: model.restored[label][one] for one in corruptions})
         value += after[0] - before[0]
         if after[1] is None or before[1] is None:
             return value, None
@@ -233,64 +220,6 @@ def _gain(
     return value, drawn
 
 
-def _mean(measured: Mapping[Corruption, Measurement]) -> _Figures:
-    """Return the mean over kinds of the mean over strengths, and that of every draw."""
-    values: dict[str, list[float]] = {}
-    draws: dict[str, list[np.ndarray]] = {}
-    for corruption, one in measured.items():
-        values.setdefault(corruption.kind, []).append(one.value)
-        drawn = _drawn(one)
-        if drawn is not None:
-            draws.setdefault(corruption.kind, []).append(drawn)
-    complete = sum(map(len, draws.values())) == len(measured)
-    return float(mean_performance(values)), mean_performance(draws) if complete else None
-
-
-def _drawn(measured: Measurement) -> np.ndarray | None:
-    """Return the metric of each draw, (R,)."""
-    return None if measured.replicates is None else np.asarray(measured.replicates, float)
-
-
 def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Return quotients where what is below is more than 0, and NaN elsewhere."""
     return np.divide(above, below, out=np.full(len(below), math.nan), where=below > 0)
-
-
-def _row(
-    model: ModelResults,
-    comparison: str,
-    restorer: str,
-    head: tuple[str, tuple[str, float]],
-    value: float,
-    drawn: np.ndarray | None,
-    tested: bool = False,
-) -> ComparisonRow:
-    """Return a row of a figure and its draws."""
-    row = _estimated(model, comparison, restorer, head, estimate(value, drawn))
-    return replace(row, p=two_sided_p(value, drawn)) if tested and drawn is not None else row
-
-
-def _estimated(
-    model: ModelResults,
-    comparison: str,
-    restorer: str,
-    head: tuple[str, tuple[str, float]],
-    found: Estimate,
-    against: str = "",
-) -> ComparisonRow:
-    return ComparisonRow(
-        comparison=comparison,
-        dataset=model.dataset,
-        model=model.model,
-        metric=model.any.metric,
-        restorer=restorer,
-        against=against,
-        measure=head[0],
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        p=None,
-        p_holm=None,
-        images=model.any.images,
-        place=head[1],
-    )

@@ -16,12 +16,13 @@ from jpeg_preproc.evaluation.run import TaskRun
 from jpeg_preproc.evaluation.task import Measurement
 from jpeg_preproc.stats.bootstrap import LEVEL
 
-DIFFERENCE, ROBUSTNESS, RATIO, BITS, ACCURACY = (
+DIFFERENCE, ROBUSTNESS, RATIO, BITS, ACCURACY, RIVAL = (
     "difference",
     "robustness",
     "ratio",
     "bits",
     "accuracy",
+    "rival",
 )
 _HEADINGS = {
     DIFFERENCE: "points gained by restoring (95 % interval; * after Holm's correction p < 0.05)",
@@ -29,6 +30,8 @@ _HEADINGS = {
     RATIO: "gain, divided by {0}'s (95 % interval)",
     BITS: "bits for equal accuracy, against {0} as it is, in % (95 % interval; negative saves)",
     ACCURACY: "accuracy at the bits per pixel of {0} (95 % interval)",
+    RIVAL: "points over {0} on the same images as they are (95 % interval; * after Holm's "
+    "correction p < 0.05)",
 }
 #: The column of what is of all corruptions together, and the line of all models.
 ALL = "all"
@@ -39,13 +42,15 @@ class ComparisonRow:
     """One comparison: a cell of a table.
 
     Attributes:
-        comparison: What is compared: ``'difference'``, ``'robustness'``, ``'ratio'``, ``'bits'``
-            or ``'accuracy'``.
+        comparison: What is compared: ``'difference'``, ``'robustness'``, ``'ratio'``, ``'bits'``,
+            ``'accuracy'`` or ``'rival'``.
         dataset: Short name of the test data.
         model: Short name of the model.
         metric: The metric's name.
-        restorer: The restorer, and with bits the codec too.
-        against: What it is compared with: a restorer or a codec; ``''`` where that is plain.
+        restorer: The restorer, and with bits the codec too; with a rival the model, and then the
+            restorer if it has one.
+        against: What it is compared with: a restorer, a codec or a model; ``''`` where that is
+            plain.
         measure: The table's column: a corruption, ``'all'``, ``'mPC'``, or a rate.
         value: The figure: percentage points, percent, or a ratio; NaN where there is none.
         low: Lower bound of its 95 % interval.
@@ -98,7 +103,7 @@ class ComparisonRow:
         if math.isnan(self.value):
             return "–"
         digits = 2 if self.comparison == RATIO else 1
-        sign = "+" if self.comparison in (DIFFERENCE, BITS) else ""
+        sign = "+" if self.comparison in (DIFFERENCE, BITS, RIVAL) else ""
         around = ""
         if self.low is not None and self.high is not None:
             around = f" ({self.low:{sign}.{digits}f} to {self.high:{sign}.{digits}f})"

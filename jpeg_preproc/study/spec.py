@@ -59,11 +59,14 @@ class Comparisons:
         baseline: Label of the restorer that the gains of the others are divided by.
         robustness: Whether P, mPC and rPC are told, over all corruptions of the study.
         rate: Kind of the corruption whose files' bits are compared with, such as ``'jpeg'``.
+        rivals: Pairs of a model that was trained to bear corruption and the one that it was trained
+            from; a study has them as a dict.
     """
 
     baseline: str | None = None
     robustness: bool = False
     rate: str | None = None
+    rivals: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,13 @@ def read_study(path: str | os.PathLike[str], cfg_options: Mapping[str, Any] | No
     try:
         corruptions = [parse_corruption(given) for given in _listed(config, "corruptions")]
         conditions = _conditions(corruptions, _listed(config, "restorers"))
+        jobs = None if config.get("models") == DEMO else _jobs(config, source.parent)
         return Study(
             name=source.stem,
             title=str(config.get("title") or source.stem),
-            jobs=None if config.get("models") == DEMO else _jobs(config, source.parent),
+            jobs=jobs,
             conditions=conditions,
-            compare=_comparisons(config.get("compare") or {}, conditions),
+            compare=_comparisons(config.get("compare") or {}, conditions, jobs or ()),
         )
     except JpegPreprocError as error:
         raise type(error)(f"{source}: {error}") from error
@@ -270,11 +274,30 @@ def _chosen(plain: RestorerChoice, given: Mapping[str, Any]) -> RestorerChoice:
     )
 
 
-def _comparisons(value: Any, conditions: Sequence[Condition]) -> Comparisons:
+def _comparisons(value: Any, conditions: Sequence[Condition], jobs: Sequence[Job]) -> Comparisons:
     """Return what is compared, with names that the study has."""
-    compare = Comparisons(
-        **_settings(value, "compare", [field.name for field in fields(Comparisons)])
-    )
+    given = _settings(value, "compare", [field.name for field in fields(Comparisons)])
+    rivals = given.get("rivals") or {}
+    if not isinstance(rivals, Mapping):
+        raise StudyError(
+            f"compare.rivals is {rivals!r}; give a dict: each rival's name and that of the model "
+            "it was trained from"
+        )
+    compare = Comparisons(**{**given, "rivals": tuple(rivals.items())})
+    of_models = {name: {job.dataset for job in jobs if job.model == name} for name in _names(jobs)}
+    for pair in compare.rivals:
+        for name in pair:
+            if name not in of_models:
+                raise StudyError(
+                    f"compare.rivals has {name!r}, which is no model of the study; it has: "
+                    f"{', '.join(of_models) or 'none by name'}"
+                )
+        rival, model = pair
+        if rival == model or not of_models[rival] & of_models[model]:
+            raise StudyError(
+                f"compare.rivals has {rival!r} against {model!r}, which cannot be compared; give "
+                "two models on one data set"
+            )
     labels = {one.restorer.label for one in conditions if one.restorer is not None}
     kinds = {one.corruption.kind for one in conditions if one.corruption is not None}
     for name, wanted, known in (
@@ -287,6 +310,11 @@ def _comparisons(value: Any, conditions: Sequence[Condition]) -> Comparisons:
                 f"{', '.join(sorted(known)) or 'none'}"
             )
     return compare
+
+
+def _names(jobs: Sequence[Job]) -> list[str]:
+    """Return the names of the models, each once."""
+    return list(dict.fromkeys(job.model for job in jobs if job.model is not None))
 
 
 def _unique(names: Sequence[Any], where: str) -> Sequence[Any]:

@@ -11,6 +11,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.restorers.weights import save_weights
@@ -148,3 +149,19 @@ class SaveWeightsHook(Hook):
             strength=runner.cfg.get("weights_strength"),
         )
         return path
+
+
+@HOOKS.register_module()
+class FreezeNormHook(Hook):
+    """Keep the statistics of every batch norm of a model as its checkpoint has them.
+
+    Fine-tuning with few images to a batch would else replace them by poor estimates; and where a
+    checkpoint has its statistics folded into the convolutions, as converted ones often have, a
+    norm that goes by the batch computes something else altogether. Scales and offsets learn on.
+    """
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Put the norms into evaluation, out of which each ``train()`` of the model takes them."""
+        for module in runner.model.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()

@@ -72,12 +72,14 @@ class GuardedRunner(Runner):
         """Load or resume; see ``Runner.load_or_resume``.
 
         A training goes on from the youngest checkpoint in its work directory that is whole; the
-        file ``last_checkpoint``, which a kill may leave empty, is not asked.
+        file ``last_checkpoint``, which a kill may leave empty, is not asked. Where there is none it
+        starts, from ``load_from`` if the config names such weights; mmengine would try to go on
+        from these, whatever the work directory has.
 
         Raises:
             WeightsError: There are checkpoints, and all are damaged.
         """
-        if self._has_loaded or not self._resume or self._load_from is not None:
+        if self._has_loaded or not self._resume:
             super().load_or_resume()
             return
         Path(self.work_dir, _UNFINISHED).unlink(missing_ok=True)
@@ -98,6 +100,9 @@ class GuardedRunner(Runner):
                 f"{self.work_dir}: none of its {len(found)} checkpoints can be read; remove them, "
                 "or start without --resume"
             )
+        if self._load_from is not None:
+            self.load_checkpoint(self._load_from)
+            self._has_loaded = True
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **settings: Any) -> None:
         """Write a checkpoint, whole or not at all; see ``Runner.save_checkpoint``.

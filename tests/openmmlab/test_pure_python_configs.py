@@ -1,97 +1,36 @@
 """Configs of mmengine's pure Python style, with ``read_base`` and classes as types.
 
-The installed packages may ship none, so the demo's models are written out in this style; where
-mmdet ships some, one of each kind is converted as well.
+The demo's models are written out in this style; where mmdet ships some configs of it, one of each
+kind is converted as well.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
+import pickle
+import runpy
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
+from PIL import Image
+from pure_python import SCOPES, write_pure_python
+from small_photos import write_small_photos
 
 from jpeg_preproc.demo import demo_configs
 from jpeg_preproc.openmmlab import with_jpeg_restore
+from jpeg_preproc.openmmlab.config import load_config
 from jpeg_preproc.openmmlab.place import transform_name
 
 mmdet = pytest.importorskip("mmdet")
-pytest.importorskip("mmseg")
+mmseg = pytest.importorskip("mmseg")
 
-SCOPES = {"detector": "mmdet", "segmenter": "mmseg"}
-
-
-def public_module(found: type) -> str:
-    """The module that people import a class from: mmdet.models, not one of its files."""
-    parts = found.__module__.split(".")
-    paths = [".".join(parts[:depth]) for depth in range(2, len(parts) + 1)]
-    return next(path for path in paths if getattr(import_module(path), found.__name__, 0) is found)
+WAYS = ("pipeline", "preprocessor")
 
 
-class Writer:
-    """Writes parts of a config as pure Python: what the registries know becomes a class."""
-
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-        self.imports: set[str] = set()
-
-    def text(self, value: object) -> str:
-        if isinstance(value, dict):
-            return "dict(" + ", ".join(f"{key}={self.item(key, value[key])}" for key in value) + ")"
-        if isinstance(value, (list, tuple)):
-            inner = "".join(f"{self.text(item)}, " for item in value)
-            return f"[{inner}]" if isinstance(value, list) else f"({inner})"
-        return repr(value)
-
-    def item(self, key: str, value: object) -> str:
-        # mmseg's inferencers look for this one by its name, so that a class would not be found.
-        if key == "type" and isinstance(value, str) and value != "LoadAnnotations":
-            registry = import_module(f"{self.scope}.registry")
-            found = registry.MODELS.get(value) or registry.TRANSFORMS.get(value)
-            # Two names that mmdet's and torch's classes share would need an alias.
-            if isinstance(found, type) and not found.__module__.startswith("torch"):
-                self.imports.add(f"from {public_module(found)} import {found.__name__}")
-                return found.__name__
-        # mmcv knows by the names of activations which arguments these take.
-        return repr(value) if key == "act_cfg" else self.text(value)
-
-
-def write(role: str, folder: Path) -> Path:
-    """Write the demo's config of a role in the new style, the data in a base; return its path."""
-    config = Config.fromfile(demo_configs()[role][0])
-    import_module(f"{SCOPES[role]}.utils").register_all_modules(init_default_scope=False)
-    files = {
-        "data.py": {
-            "test_pipeline": config.test_dataloader.dataset.pipeline,
-            "test_dataloader": config.test_dataloader,
-            "test_evaluator": config.test_evaluator,
-        },
-        "model.py": {"model": config.model},
-    }
-    for name, parts in files.items():
-        writer = Writer(SCOPES[role])
-        plain = {
-            key: ConfigDict(value).to_dict()
-            if isinstance(value, dict)
-            else [ConfigDict(step).to_dict() for step in value]
-            for key, value in parts.items()
-        }
-        body = "".join(f"{key} = {writer.text(value)}\n" for key, value in plain.items())
-        imports = "".join(f"{line}\n" for line in sorted(writer.imports))
-        assert imports, "no class was found, so that this is no pure Python config"
-        (folder / name).write_text(f"{imports}\n{body}")
-    child = folder / f"{role}.py"
-    child.write_text(
-        "from mmengine.config import read_base\n\n"
-        "with read_base():\n    from .data import *\n    from .model import *\n\n"
-        f"default_scope = {SCOPES[role]!r}\n"
-        "test_dataloader.update(dict(num_workers=0, persistent_workers=False))\n"
-        "test_cfg = dict()\n"
-    )
-    return child
+# --- on a file
 
 
 def outcome(config, role, photo_file) -> np.ndarray:
@@ -109,23 +48,118 @@ def outcome(config, role, photo_file) -> np.ndarray:
     return inference_model(model, str(photo_file)).pred_sem_seg.data.numpy()
 
 
+def inferred(config, role, photo_file) -> np.ndarray:
+    """The same by ``DetInferencer`` or ``MMSegInferencer``."""
+    checkpoint = str(demo_configs()[role][1])
+    if role == "segmenter":
+        model = mmseg.apis.MMSegInferencer(config, checkpoint, device="cpu")
+        return np.asarray(model(str(photo_file))["predictions"])
+    model = mmdet.apis.DetInferencer(config, checkpoint, device="cpu")
+    (found,) = model(str(photo_file), no_save_vis=True)["predictions"]
+    return np.column_stack([found["bboxes"], found["scores"]])
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("where", ["pipeline", "preprocessor"])
+@pytest.mark.parametrize("where", WAYS)
 @pytest.mark.parametrize("role", SCOPES)
 def test_a_pure_python_config_restores_as_the_stock_one_does(
     role, where, weights, photo_file, tmp_path
 ):
-    path = write(role, tmp_path)
-    assert Config._is_lazy_import(str(path))
+    stock = load_config(demo_configs()[role][0])
+    stock.visualizer = dict(
+        type={"detector": "DetLocalVisualizer", "segmenter": "SegLocalVisualizer"}[role],
+        vis_backends=[dict(type="LocalVisBackend")],
+    )
+    # mmseg's own functions want a scope, and look for these two by name: stock ones fail there too.
+    named = ["LoadImageFromFile", "LoadAnnotations"]
+    own = (named, "mmseg") if role == "segmenter" else ()
+    path = write_pure_python(stock, role, tmp_path / "pure", *own)
     restored = with_jpeg_restore(path, where=where, restorer=weights)
     steps = [transform_name(step) for step in restored.test_dataloader.dataset.pipeline]
     assert steps[:2] == ["LoadImageFromFile", {"pipeline": "JpegRestore"}.get(where, "JpegDefer")]
     restored.dump(str(tmp_path / "restored.py"))
-    expected = with_jpeg_restore(demo_configs()[role][0], where=where, restorer=weights)
-    found = outcome(str(tmp_path / "restored.py"), role, photo_file)
-    np.testing.assert_array_equal(found, outcome(expected, role, photo_file))
-    plain = outcome(demo_configs()[role][0], role, photo_file)
-    assert found.shape != plain.shape or not np.array_equal(found, plain)
+    expected = with_jpeg_restore(stock, where=where, restorer=weights)
+    plain = outcome(stock, role, photo_file)
+    for find in (outcome, inferred):
+        found = find(str(tmp_path / "restored.py"), role, photo_file)
+        np.testing.assert_array_equal(found, find(expected, role, photo_file))
+        assert found.shape != plain.shape or not np.array_equal(found, plain)
+
+
+# --- by mmdet's and mmseg's tools/test.py
+
+
+TTA = {
+    "detector": dict(
+        type="DetTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=9)
+    ),
+    "segmenter": dict(type="SegTTAModel"),
+}
+
+
+def stock_config(role, folder) -> Config:
+    """The demo's config of a role, on two small photographs, with augmented views."""
+    config = load_config(demo_configs()[role][0], data_root=write_small_photos(folder, [0, 8]))
+    config.model.data_preprocessor.pop("batch_augments", None)
+    pipeline = config.test_pipeline = config.test_dataloader.dataset.pipeline
+    load, resize, *others, pack = pipeline
+    flips = [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)]
+    scales = [dict(resize), dict(type="Resize", scale=(192, 144), keep_ratio=True)]
+    stages = [scales, flips, *([step] for step in others), [dict(type=pack.type)]]
+    config.tta_pipeline = [dict(load), dict(type="TestTimeAug", transforms=stages)]
+    config.tta_model = TTA[role]
+    config.default_hooks = {}
+    config.test_dataloader.update(num_workers=0, persistent_workers=False)
+    return config
+
+
+def tested(path, role, augmented, folder, monkeypatch) -> list[np.ndarray]:
+    """What the toolbox's own ``tools/test.py`` predicts for each photograph."""
+    package = {"detector": mmdet, "segmenter": mmseg}[role]
+    script = Path(package.__file__).parent / ".mim" / "tools" / "test.py"
+    if not script.is_file():
+        pytest.skip(f"this {package.__name__} ships no tools/test.py")
+    out = folder / {"detector": "found.pkl", "segmenter": "found"}[role]
+    arguments = [str(path), str(demo_configs()[role][1]), "--work-dir", str(folder / "work")]
+    arguments += ["--out", str(out), *(["--tta"] if augmented else [])]
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    runpy.run_path(str(script), run_name="__main__")
+    if role == "segmenter":
+        return [np.asarray(Image.open(file)) for file in sorted(out.iterdir())]
+    found = [one["pred_instances"] for one in pickle.loads(out.read_bytes())]
+    return [np.column_stack([one["bboxes"], one["scores"], one["labels"]]) for one in found]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize("where", WAYS)
+@pytest.mark.parametrize("role", SCOPES)
+def test_the_toolboxs_own_test_script_takes_both_spellings(
+    role, where, augmented, weights, tmp_path, monkeypatch
+):
+    stock = stock_config(role, tmp_path / "photos")
+    pure = write_pure_python(stock, role, tmp_path / "pure")
+    paths = {"plain": pure}
+    for name, config in (("by name", stock), ("by class", pure)):
+        restored = with_jpeg_restore(config, where=where, restorer=weights)
+        paths[name] = tmp_path / f"{name.replace(' ', '_')}.py"
+        restored.experiment_name = f"{tmp_path.name}_{name}"  # mmengine keeps one of each
+        restored.dump(str(paths[name]))
+    found = {
+        name: tested(path, role, augmented, tmp_path / name.replace(" ", "_"), monkeypatch)
+        for name, path in paths.items()
+    }
+    assert len(found["by name"]) == 2 and all(map(len, found["by name"]))
+    for left, right in zip(found["by name"], found["by class"], strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert any(
+        left.shape != right.shape or not np.array_equal(left, right)
+        for left, right in zip(found["plain"], found["by class"], strict=True)
+    )
+
+
+# --- what mmdet ships
 
 
 def shipped() -> list[Path]:
@@ -138,7 +172,7 @@ def shipped() -> list[Path]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("where", ["pipeline", "preprocessor"])
+@pytest.mark.parametrize("where", WAYS)
 def test_one_of_each_kind_that_is_shipped(where):
     found = shipped()
     if not found:

@@ -102,6 +102,13 @@ def test_restorers_with_settings(write):
     assert study.compare == Comparisons("base+blind", True, "jpeg")
 
 
+def test_a_model_may_be_the_rival_of_another(write):
+    study = read_study(
+        write("models['two'] = models['one']\ncompare = dict(rivals=dict(two='one'))\n")
+    )
+    assert study.compare == Comparisons(rivals=(("two", "one"),))
+
+
 def test_a_restorer_may_have_weights_for_each_corruption(write):
     study = read_study(
         write("restorers = [dict(name='a', weights={'jpeg:10': 'base', 'webp:30': 'nano'})]\n")
@@ -148,6 +155,14 @@ def test_a_restorer_may_have_weights_for_each_corruption(write):
         ("compare = dict(baseline='bass')", StudyError, "does not have; it has: base"),
         ("compare = dict(rate='avif')", StudyError, "it has: jpeg, webp"),
         ("compare = dict(rates='jpeg')", StudyError, "compare has 'rates'; it may have"),
+        ("compare = dict(rivals=['one'])", StudyError, "give a dict: each rival's name"),
+        ("compare = dict(rivals=dict(two='one'))", StudyError, "'two', which is no model .*: one"),
+        ("compare = dict(rivals=dict(one='one'))", StudyError, "give two models on one data set"),
+        (
+            "models = 'demo'; compare = dict(rivals=dict(a='b'))",
+            StudyError,
+            "it has: none by name",
+        ),
         ("restorer = ['nano']", StudyError, "did you mean 'restorers'"),
         ("x = 1 / 0", StudyError, "fails with ZeroDivisionError"),
         ("x = jpeg", StudyError, "fails with NameError: name 'jpeg' is not defined"),

@@ -182,6 +182,31 @@ def test_a_checkpoint_that_a_kill_left_half_is_passed_over_for_the_one_before(
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_resuming_goes_by_the_work_directory_and_starts_from_other_weights(
+    config, tmp_path, monkeypatch
+):
+    run(config, "other")
+    other = tmp_path / "other.pth"
+    (tmp_path / "work" / "iter_4.pth").replace(other)
+    config.update(load_from=str(other), resume=True, work_dir=str(tmp_path / "tuned"))
+    seen = []
+    for name in ("load_checkpoint", "resume"):
+        original = getattr(GuardedRunner, name)
+
+        def noted(self, filename, *rest, original=original, name=name, **settings):
+            seen.append((name, Path(filename).name))
+            return original(self, filename, *rest, **settings)
+
+        monkeypatch.setattr(GuardedRunner, name, noted)
+    config.train_cfg.max_iters = 2
+    run(config, "started")
+    assert seen == [("load_checkpoint", "other.pth")]
+    config.train_cfg.max_iters = 4
+    run(config, "went_on")
+    assert seen[1] == ("resume", "iter_2.pth") and ("resume", "other.pth") not in seen
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_full_disk_ends_the_training_and_keeps_the_checkpoint_before(
     config, tmp_path, monkeypatch
 ):
