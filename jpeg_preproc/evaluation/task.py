@@ -91,7 +91,8 @@ class Measurement:
         Raises:
             TypeError: They are of another form.
         """
-        return cls(**{**values, "beside": [Figure(**one) for one in values.get("beside", ())]})
+        beside = tuple(Figure(**one) for one in {**values}.get("beside", ()))
+        return cls(**{**values, "beside": beside})
 
     @property
     def figures(self) -> list[Figure]:

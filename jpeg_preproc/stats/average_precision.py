@@ -9,10 +9,10 @@ import numpy as np
 
 from jpeg_preproc.stats.bootstrap import mean_of_known
 
-# Draws that are computed at once: what is made of them stays in a processor's cache.
-_DRAWS = 128
-# Numbers in one intermediate array; 16 MB of them.
-_CHUNK = 4_000_000
+# Numbers in one intermediate array, which is to stay in a processor's cache, and the fewest draws
+# that are computed at once, however many detections there are.
+_CHUNK = 1_000_000
+_DRAWS = 64
 # What NumPy would add up in twice the width.
 _SMALL = np.int32
 
@@ -74,49 +74,72 @@ def category_precisions(
 
 
 @dataclass(frozen=True)
+class _Threshold:
+    """What a threshold of IoU adds to what is alike at all of them.
+
+    Attributes:
+        at: Its hits, among the places of the hits at any threshold, (H,).
+        image: Index of the image of each detection that counts here and not at every threshold,
+            (E,).
+        before: Number of these up to each hit, itself included, (H,).
+    """
+
+    at: np.ndarray
+    image: np.ndarray
+    before: np.ndarray
+
+
+@dataclass(frozen=True)
 class _Ordered:
     """One category's detections, from the highest score to the last that is a hit anywhere.
 
     Precision is read at recalls, and recall grows at hits alone, of which there are few: what lies
-    between two of them is added up once. What counts at no threshold is left out.
+    between two of them is added up once. Most detections count at every threshold or at none.
 
     Attributes:
         with_objects: Indices of the images with objects, (J,).
         objects: Number of objects in each of them, (J,).
-        image: Index of each detection's image, (D,).
-        places: Places of the hits among the detections, (P,).
-        hits: Whether each place is a hit at each IoU threshold, (T, P).
-        counted: The different rows of whether each detection counts at a threshold, (N, D).
-        row: Which of them each threshold has, of length T.
+        hits: Index of the image of each detection that is a hit at some threshold, (P,).
+        image: Index of the image of each that counts at every threshold, (A,).
+        filled: Those of the hits between which and the one before there are such, itself included.
+        begins: Where these begin, of the same length.
+        thresholds: What is different at each threshold.
     """
 
     with_objects: np.ndarray
     objects: np.ndarray
-    image: np.ndarray
-    places: np.ndarray
     hits: np.ndarray
-    counted: np.ndarray
-    row: list[int]
+    image: np.ndarray
+    filled: np.ndarray
+    begins: np.ndarray
+    thresholds: list[_Threshold]
 
     @classmethod
     def of(cls, category: CategoryDetections) -> _Ordered:
         order = np.argsort(-category.scores, kind="stable")
-        hits, counts = category.hits[:, order], (category.hits | category.misses)[:, order]
-        kept = np.flatnonzero(counts.any(0))
-        found = np.flatnonzero(hits[:, kept].any(0))
-        kept = kept[: found[-1] + 1 if found.size else 0]  # behind the last hit nothing matters
-        counts, hits = counts[:, kept], hits[:, kept[found]]
-        known: dict[bytes, int] = {}  # what counts is mostly the same at every threshold
-        row = [known.setdefault(one.tobytes(), len(known)) for one in counts]
+        hits, misses = category.hits[:, order], category.misses[:, order]
+        places = np.flatnonzero(hits.any(0))
+        last = places[-1] + 1 if places.size else 0  # behind the last hit nothing matters
+        image, counts = category.image[order][:last], (hits | misses)[:, :last]
+        always = counts.all(0)
+        ends = np.cumsum(always)[places]
+        begins = np.concatenate([[0], ends[:-1]])[: len(ends)]
+        filled = np.flatnonzero(ends > begins)
+        thresholds = []
+        for own_hits, own_counts in zip(hits, counts, strict=True):
+            extra = own_counts & ~always
+            at = np.flatnonzero(own_hits[places])
+            before = np.cumsum(extra)[places[at]]
+            thresholds.append(_Threshold(at, image[extra], before))
         with_objects = np.flatnonzero(category.objects)
         return cls(
             with_objects=with_objects,
             objects=category.objects[with_objects],
-            image=category.image[order][kept],
-            places=found,
-            hits=hits,
-            counted=counts[[row.index(number) for number in range(len(known))]],
-            row=row,
+            hits=image[places],
+            image=image[always],
+            filled=filled,
+            begins=begins[filled],
+            thresholds=thresholds,
         )
 
     def precision(self, weights: np.ndarray, recalls: np.ndarray) -> np.ndarray:
@@ -128,15 +151,15 @@ class _Ordered:
         """
         objects = self.objects @ weights[self.with_objects]  # (R,)
         precision = np.where(objects > 0, 0.0, np.nan)
-        if not self.places.size:
+        if not self.hits.size:
             return precision
-        most = int(weights[self.image[self.places]].sum(0).max())
+        most = int(weights[self.hits].sum(0).max())
         reached, line = _recalls_reached(objects, most, recalls)
-        step = max(1, min(_DRAWS, _CHUNK // len(self.image)))
+        step = max(_DRAWS, _CHUNK // (len(self.image) + len(self.hits)))
         for start in range(0, len(objects), step):
             draws = slice(start, start + step)
             read = self._precision_read(weights[:, draws], reached, line[draws] * (most + 1))
-            precision[draws] += read / (len(self.hits) * len(recalls))
+            precision[draws] += read / (len(self.thresholds) * len(recalls))
         return precision
 
     def _precision_read(
@@ -152,20 +175,23 @@ class _Ordered:
                 objects, all lines in one.
             first: Where the line of each draw begins, (r,).
         """
-        those = weights[self.image]  # (D, r)
-        begins = np.concatenate([[0], self.places[:-1] + 1])
-        between = (
-            np.add.reduceat(those * part, begins, axis=0, dtype=_SMALL)
-            for part in self.counted.astype(_SMALL)[..., None]
-        )
-        # Detections that count up to each hit, itself included, (P, r) each.
-        sums = [np.cumsum(one, axis=0, dtype=_SMALL) for one in between]
-        of_hits = those[self.places]
+        sums = np.zeros((len(self.hits), len(first)), _SMALL)
+        if self.filled.size:
+            between = np.add.reduceat(weights[self.image], self.begins, axis=0, dtype=_SMALL)
+            sums[self.filled] = between
+            sums = np.cumsum(sums, axis=0, dtype=_SMALL)
+        of_hits = weights[self.hits]
         total = np.zeros(len(first))
-        for hits, row in zip(self.hits, self.row, strict=True):
-            at = np.flatnonzero(hits)  # (H,)
-            found = np.cumsum(of_hits[at], axis=0, dtype=_SMALL)  # (H, r)
-            exact = found / (sums[row][at] + np.spacing(1))
+        for one in self.thresholds:
+            if not one.at.size:
+                continue
+            found = np.cumsum(of_hits[one.at], axis=0, dtype=_SMALL)  # (H, r)
+            counted = sums[one.at]
+            if one.image.size:
+                extra = np.zeros((len(one.image) + 1, len(first)), _SMALL)
+                np.cumsum(weights[one.image], axis=0, dtype=_SMALL, out=extra[1:])
+                counted += extra[one.before]
+            exact = found / (counted + np.spacing(1))
             best = np.maximum.accumulate(exact[::-1], axis=0)[::-1]
             times = np.diff(reached[first + found], prepend=0, axis=0)
             total += (best * times).sum(0)

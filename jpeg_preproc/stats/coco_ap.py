@@ -28,6 +28,7 @@ _AREAS = ("all", "s", "m", "l")
 #: What the sizes are called in :attr:`CocoAp.by_size`.
 SIZES = ("small", "medium", "large")
 _DIGITS = 4
+_NO_OBJECTS = np.empty(0)
 
 #: A figure in percent, and then that of each of the bootstrap's draws, NaN of one without an
 #: object, rounded to four digits.
@@ -117,7 +118,7 @@ def matched(
 
 def ap_of(evaluation: Any) -> CocoAp:
     """Return AP of what :func:`matched` has returned, with the draws."""
-    kind, counted = evaluation.params.iouType, evaluation.params.maxDets[-1]
+    kind = evaluation.params.iouType
     precision = evaluation.eval["precision"][..., 0]  # (iou, recall, category, area)
     mean = _mean(precision[..., 0])
     parts = {f"{kind}_mAP": mean}
@@ -132,7 +133,7 @@ def ap_of(evaluation: Any) -> CocoAp:
     counts = resample_counts(len(evaluation.params.imgIds))
     recalls = np.asarray(evaluation.params.recThrs)
     drawn = [
-        category_precisions(by_category(evaluation, counted, area), counts, recalls)
+        category_precisions(by_category(evaluation, area), counts, recalls)
         for area in range(len(_AREAS))
     ]  # (categories, R) each
     of_categories = zip(evaluation.params.catIds, drawn[0], strict=True)
@@ -160,14 +161,39 @@ def _part(value: float, drawn: np.ndarray) -> PartAp:
 
 
 def _coco_eval() -> Any:
-    """Return pycocotools' ``COCOeval``; imported here, because a segmenter's user needs none."""
+    """Return pycocotools' ``COCOeval``, made quick where there is nothing to match.
+
+    It is imported here, because a segmenter's user needs none. Most pairs of an image and a
+    category have a few detections and no object; ``COCOeval`` takes as long over them as over the
+    others.
+    """
     try:
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
         raise JpegPreprocError(
             f"AP needs pycocotools ({error}); pip install 'jpeg_preproc[onnx]', or pycocotools"
         ) from error
-    return COCOeval
+
+    class QuickEval(COCOeval):  # type: ignore[misc]
+        def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803
+            return super().computeIoU(imgId, catId) if self._gts[imgId, catId] else []
+
+        def evaluateImg(self, imgId: int, catId: int, aRng: Any, maxDet: int) -> Any:  # noqa: N802, N803
+            found = self._dts[imgId, catId]
+            if self._gts[imgId, catId] or not found:
+                return super().evaluateImg(imgId, catId, aRng, maxDet)
+            best = sorted(found, key=lambda one: -one["score"])[:maxDet]
+            outside = [not aRng[0] <= one["area"] <= aRng[1] for one in best]
+            thresholds = len(self.params.iouThrs)
+            return {
+                "dtIds": [one["id"] for one in best],
+                "dtMatches": np.zeros((thresholds, len(best))),
+                "dtScores": [one["score"] for one in best],
+                "dtIgnore": np.array([outside] * thresholds),
+                "gtIgnore": _NO_OBJECTS,
+            }
+
+    return QuickEval
 
 
 def _mean(precision: np.ndarray) -> float:
@@ -176,39 +202,35 @@ def _mean(precision: np.ndarray) -> float:
     return float(known.mean()) if known.size else -1.0
 
 
-def by_category(evaluation: Any, max_detections: int, area: int = 0) -> list[CategoryDetections]:
+def by_category(evaluation: Any, area: int = 0) -> list[CategoryDetections]:
     """Return the matches of a ``COCOeval`` that has evaluated.
 
     Args:
         evaluation: The evaluation.
-        max_detections: Most detections of one image that count.
         area: Place of the size of objects among those evaluated; 0 for all sizes.
     """
     images, areas = len(evaluation.params.imgIds), len(evaluation.params.areaRng)
-    thresholds = len(evaluation.params.iouThrs)
+    nothing = np.empty((len(evaluation.params.iouThrs), 0), bool)
     categories = []
     # The images of one size come one after the other, then those of the next.
     for first in range(area * images, len(evaluation.evalImgs), areas * images):
-        scores: list[np.ndarray] = [np.empty(0)]
-        image: list[np.ndarray] = [np.empty(0, int)]
-        matched: list[np.ndarray] = [np.empty((thresholds, 0), bool)]
-        ignored: list[np.ndarray] = [np.empty((thresholds, 0), bool)]
-        objects = np.zeros(images, np.int64)
         # A pair without boxes of either kind is None.
-        for index, pair in enumerate(evaluation.evalImgs[first : first + images]):
-            if pair is None:
-                continue
-            kept = len(pair["dtScores"][:max_detections])
-            scores.append(np.asarray(pair["dtScores"][:kept], float))
-            image.append(np.full(kept, index))
-            matched.append(np.asarray(pair["dtMatches"])[:, :kept] > 0)
-            ignored.append(np.asarray(pair["dtIgnore"])[:, :kept] > 0)
-            objects[index] = np.count_nonzero(np.asarray(pair["gtIgnore"]) == 0)
-        match, ignore = np.concatenate(matched, 1), np.concatenate(ignored, 1)
+        pairs = [
+            (index, pair)
+            for index, pair in enumerate(evaluation.evalImgs[first : first + images])
+            if pair is not None
+        ]
+        matched = [nothing, *(pair["dtMatches"] for _, pair in pairs)]
+        ignored = [nothing, *(pair["dtIgnore"] for _, pair in pairs)]
+        match, ignore = np.concatenate(matched, 1) > 0, np.concatenate(ignored, 1) > 0
+        objects = np.zeros(images, np.int64)
+        for index, pair in pairs:
+            if len(pair["gtIgnore"]):
+                objects[index] = np.count_nonzero(pair["gtIgnore"] == 0)
         categories.append(
             CategoryDetections(
-                scores=np.concatenate(scores),
-                image=np.concatenate(image),
+                scores=np.array([score for _, pair in pairs for score in pair["dtScores"]]),
+                image=np.array([at for at, pair in pairs for _ in pair["dtScores"]], int),
                 hits=match & ~ignore,
                 misses=~match & ~ignore,
                 objects=objects,

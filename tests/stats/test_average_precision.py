@@ -118,7 +118,7 @@ def test_average_precision_is_pycocotools(seed, capsys):
         return result
 
     whole = evaluation(np.ones(images, int))
-    categories = by_category(whole, 100)
+    categories = by_category(whole)
     assert [type(one) for one in categories] == [CategoryDetections] * 3
     one_each = np.ones((1, images), int)
     assert average_precision(categories, one_each, RECALLS) == pytest.approx(

@@ -245,7 +245,7 @@ class OpenMMLabTask:
                     image_iou=ious,
                     detections=in_order_of_draws(merge([share.found for share in shares])),
                     parts=figure.parts,
-                    beside=beside,
+                    beside=tuple(beside),
                 )
 
             return self.processes.first(finish)
