@@ -65,8 +65,8 @@ def judged(results: Sequence[tuple[Condition, Measurement]]) -> Iterator[list[Fi
             ]
     labels = [np.array(result.labels) for result in measured if result.labels is not None]
     if original is not None and original.labels is not None and len(labels) == len(measured):
-        own = np.array(original.labels)[:, 0]
-        yield [_mean(SAME_CLASS, 100.0 * (one[:, 0] == own)) for one in labels]
+        on_original = np.array(original.labels)[:, 0]
+        yield [_mean(SAME_CLASS, 100.0 * (one[:, 0] == on_original)) for one in labels]
 
 
 def _mean(metric: str, values: Sequence[float | None] | np.ndarray) -> Figure:

@@ -175,11 +175,11 @@ class _Ordered:
                 objects, all lines in one.
             first: Where the line of each draw begins, (r,).
         """
-        sums = np.zeros((len(self.hits), len(first)), _SMALL)
+        between = np.zeros((len(self.hits), len(first)), _SMALL)
         if self.filled.size:
-            between = np.add.reduceat(weights[self.image], self.begins, axis=0, dtype=_SMALL)
-            sums[self.filled] = between
-            sums = np.cumsum(sums, axis=0, dtype=_SMALL)
+            those = weights[self.image]
+            between[self.filled] = np.add.reduceat(those, self.begins, axis=0, dtype=_SMALL)
+        sums = np.cumsum(between, axis=0, dtype=_SMALL)
         of_hits = weights[self.hits]
         total = np.zeros(len(first))
         for one in self.thresholds:

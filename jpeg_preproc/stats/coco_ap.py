@@ -174,7 +174,7 @@ def _coco_eval() -> Any:
             f"AP needs pycocotools ({error}); pip install 'jpeg_preproc[onnx]', or pycocotools"
         ) from error
 
-    class QuickEval(COCOeval):  # type: ignore[misc]
+    class QuickEval(COCOeval):
         def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803
             return super().computeIoU(imgId, catId) if self._gts[imgId, catId] else []
 

@@ -143,8 +143,9 @@ def _judged(
             errors = (sum(agreement(reference, one)[1:]) for one in others)
             yield next(errors), next(errors), -1
     elif before.labels is not None and after.labels is not None:
-        for first, second in zip(before.labels, after.labels, strict=True):
-            yield float(first[0] != first[1]), float(second[0] != second[1]), -1
+        for pair in zip(before.labels, after.labels, strict=True):
+            wrong = (float(found != truth) for found, truth in pair)
+            yield next(wrong), next(wrong), -1
 
 
 def choose(changes: Sequence[Change], number: int) -> list[Change]:

@@ -163,6 +163,9 @@ class OpenMMLabTask:
             "device": torch.device(device).type,
             "seed": SEED,
         }
+        # What was stored when only their boxes were compared lacks the masks.
+        if any("segm" in one.get("metric", "bbox") for one in metric_configs(self.config)):
+            self.fingerprint["masks"] = True
 
     #: Packages whose versions the result depends on.
     packages: tuple[str, ...] = OPENMMLAB

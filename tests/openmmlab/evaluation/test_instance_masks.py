@@ -88,6 +88,7 @@ def test_a_model_that_finds_nothing_has_a_mask_ap_of_0(tmp_path, coco):
 
 def test_rows_and_what_is_stored_hold_both(tmp_path, coco):
     task, store = masks(tmp_path, coco), ConditionStore(tmp_path / "conditions")
+    assert task.fingerprint["masks"]
     first = run_task(task, [ORIGINAL, JPEG], store, SETTINGS)
     again = run_task(task, [ORIGINAL, JPEG], store, SETTINGS)
     assert (first.reused, again.reused) == (0, 2)
@@ -137,7 +138,8 @@ def test_annotations_without_masks_are_refused_before_any_image(
         OpenMMLabTask(config, toysets.checkpoint(tmp_path), tmp_path / "out")
     # Boxes are measured without.
     config.write_text(config.read_text() + "test_evaluator.update(metric='bbox')\n")
-    OpenMMLabTask(config, toysets.checkpoint(tmp_path), tmp_path / "out")
+    boxes = OpenMMLabTask(config, toysets.checkpoint(tmp_path), tmp_path / "out")
+    assert "masks" not in boxes.fingerprint  # so that what was stored of boxes holds
 
 
 def test_a_model_without_masks_is_refused_at_the_first_image(tmp_path, coco):
