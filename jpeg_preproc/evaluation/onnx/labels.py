@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,11 +158,14 @@ def _of_list(path: Path, classes: Sequence[str | None]) -> list[_Record]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise AnnotationError(f"{path} cannot be read: {error}; check data.ann_file") from error
+    # A name goes before a number, which may be the name of another class.
+    known = {str(index): index for index, name in enumerate(classes) if name is not None}
+    known |= {name: index for index, name in enumerate(classes) if name is not None}
     records: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        name, label = _split(line.strip(), classes)
+        name, label = _split(line.strip(), known)
         where = f"{path}, line {number}"
         if label is None:
             raise AnnotationError(
@@ -177,18 +180,14 @@ def _of_list(path: Path, classes: Sequence[str | None]) -> list[_Record]:
     return list(records.items())
 
 
-def _split(line: str, classes: Sequence[str | None]) -> tuple[str, int | None]:
+def _split(line: str, known: Mapping[str, int]) -> tuple[str, int | None]:
     """Return the path and the index of the class in a line; ``None`` where there is no such class.
 
     Both may hold spaces: the class is the longest end of the line that is one.
     """
     words = line.split(" ")
     for start in range(1, len(words)):
-        text, name = " ".join(words[start:]), " ".join(words[:start]).rstrip()
-        if text in classes:
-            return name, classes.index(text)
-    name, _, text = line.rpartition(" ")
-    is_number = text.isascii() and text.isdigit() and int(text) < len(classes)
-    if name and is_number and classes[int(text)] is not None:
-        return name.rstrip(), int(text)
+        name, text = " ".join(words[:start]).rstrip(), " ".join(words[start:])
+        if text in known:
+            return name, known[text]
     return line, None
