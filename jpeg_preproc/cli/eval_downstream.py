@@ -1,4 +1,4 @@
-"""Measure what JPEG costs a detector or segmenter, and how much of it restoration gives back."""
+"""Measure what JPEG costs a model, and how much of it restoration gives back."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ interval and the share of the draws in which it is above 0 ("difference_positive
 
 Below mAP stands F1 against what the model itself finds in the original images (score from 0.3, IoU
 from 0.5, same class, one to one), below mIoU the mean over images of each image's IoU, which is the
-mean over the classes of its ground truth: finer judges, over the same draws.
+mean over the classes of its ground truth, below top-1 the share of images taken for the class that
+the model finds in the original: finer judges, over the same draws. Where CocoMetric compares masks
+too (metric=['bbox', 'segm']) their "mask mAP" stands beside mAP.
 
-A config whose model is an OnnxDetector or OnnxSegmentor measures a .onnx file under onnxruntime,
-without mmcv, mmdet or mmseg.
+A config whose model is an OnnxDetector, OnnxSegmentor or OnnxClassifier measures a .onnx file under
+onnxruntime, without mmcv, mmdet or mmseg.
 
 A run that was stopped goes on when started again with the same --out: finished conditions are
 kept in OUT/conditions and used again as long as nothing they depend on has changed.

@@ -1,4 +1,4 @@
-"""What restoration is worth: image measures, and accuracy of detectors and segmenters."""
+"""What restoration is worth: measures of images, and the accuracy of models."""
 
 from jpeg_preproc.evaluation.metrics import Scores, measure, psnr, psnr_b, ssim
 from jpeg_preproc.evaluation.protocols import PROTOCOLS, EvaluationProtocol, get_protocol

@@ -98,7 +98,7 @@ class ConditionStore:
         for path in sorted(self.folder.glob(f"*-{_digest(key)}.json")):
             found = self._read(path)
             if found is not None and found["key"] == key:
-                return Stored(Measurement(**found["result"]))
+                return Stored(Measurement.from_json(found["result"]))
         earlier = sorted(
             self.folder.glob(f"{_stem(task, condition)}-????????.json"),
             key=lambda path: path.stat().st_mtime,
@@ -123,7 +123,7 @@ class ConditionStore:
         """Return a stored document; ``None`` where it is absent, damaged or of another form."""
         try:
             document = json.loads(path.read_text("utf-8"))
-            Measurement(**document["result"])
+            Measurement.from_json(document["result"])
             return document if isinstance(document["key"], dict) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -1,4 +1,4 @@
-"""The conditions under which a detector or segmenter is measured: corruption × restorer.
+"""The conditions under which a model is measured: corruption × restorer.
 
 The original images; the images that each corruption makes of them; those restored by each
 restorer.

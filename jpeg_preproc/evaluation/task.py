@@ -27,15 +27,20 @@ class Figure:
     """A metric's value.
 
     Attributes:
-        metric: ``'mAP'``, ``'mIoU'``, or one of :mod:`~jpeg_preproc.evaluation.judges`.
+        metric: ``'mAP'``, ``'mask mAP'``, ``'mIoU'``, ``'top-1'``, or one of
+            :mod:`~jpeg_preproc.evaluation.judges`.
         value: The metric's value in percentage points.
         replicates: The value of each of the bootstrap's draws, see
             :mod:`~jpeg_preproc.stats.bootstrap`; ``None`` if the metric is not known there.
+        parts: The same of parts of the test set, by their names: ``class/NAME``, ``size/small``.
+            Each has its value and then that of each draw, NaN of a draw that has no such object;
+            ``None`` where they are not known.
     """
 
     metric: str
     value: float
     replicates: Sequence[float] | None
+    parts: Mapping[str, Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Measurement:
     """What a task measured under one condition.
 
     Attributes:
-        metric: ``'mAP'`` or ``'mIoU'``.
+        metric: The first of the model's own metrics; see :class:`Figure`.
         value: The metric's value in percentage points, 0-100.
         images: How many were evaluated.
         seconds: How long it took.
@@ -57,8 +62,12 @@ class Measurement:
         image_iou: IoU of each image in percent, see :mod:`~jpeg_preproc.stats.per_image`, ``None``
             for one without a pixel that counts; ``None`` of what is no segmenter.
         detections: The boxes of each image that :mod:`~jpeg_preproc.stats.agreement` looks at;
-            ``None`` of what is no detector. These two are in the order of the bootstrap's images:
-            that of the data set, or of the images' ids where boxes have COCO's.
+            ``None`` of what is no detector. It and ``image_iou`` are in the order of the
+            bootstrap's images: that of the data set, or of the images' ids where boxes have COCO's.
+        labels: Number of the class found in each image, and of its own, in the order of the data
+            set; ``None`` of what is no classifier.
+        parts: ``value`` of parts of the test set; see :class:`Figure`.
+        beside: The model's further metrics: those of the masks of what finds boxes too.
     """
 
     metric: str
@@ -71,6 +80,25 @@ class Measurement:
     bytes_per_pixel: float | None = None
     image_iou: Sequence[float | None] | None = None
     detections: Sequence[Detections] | None = None
+    labels: Sequence[Sequence[int]] | None = None
+    parts: Mapping[str, Sequence[float]] | None = None
+    beside: Sequence[Figure] = ()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Measurement:
+        """Return the measurement that ``dataclasses.asdict`` has made ``values`` of.
+
+        Raises:
+            TypeError: They are of another form.
+        """
+        beside = tuple(Figure(**one) for one in {**values}.get("beside", ()))
+        return cls(**{**values, "beside": beside})
+
+    @property
+    def figures(self) -> list[Figure]:
+        """What the model's own metrics say, the first of them first."""
+        first = Figure(self.metric, self.value, self.replicates, self.parts)
+        return [first, *self.beside]
 
 
 class LabelMap(NamedTuple):

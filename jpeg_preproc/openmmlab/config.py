@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from jpeg_preproc.errors import JpegPreprocError, PipelineError
-from jpeg_preproc.evaluation.config import read_config
+from jpeg_preproc.evaluation.config import config_digest, read_config
 from jpeg_preproc.openmmlab.place import JPEG_TRANSFORMS, check_pipeline, transform_name
 
 
@@ -223,3 +223,12 @@ def dataset_name(config: Config) -> str:
         root = Path(str(dataset.get("data_root") or "")).name
         names.append(root or transform_name(dataset).removesuffix("Dataset"))
     return "+".join(dict.fromkeys(names))
+
+
+def tested_digest(config: Config) -> str:
+    """Return a digest of what a config tests, wherever its data lies."""
+    anywhere = copy.deepcopy(config)
+    set_data_root(anywhere, "data")
+    return config_digest(
+        {key: anywhere.get(key) for key in ("model", "test_dataloader", "test_evaluator")}
+    )

@@ -13,7 +13,6 @@ are therefore the bias-corrected ones (Efron and Tibshirani, "An Introduction to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -21,8 +20,6 @@ import numpy as np
 REPLICATES = 1000
 LEVEL = 0.95
 _SEED = 0
-# Numbers in one intermediate array; 16 MB of them.
-_CHUNK = 2_000_000
 
 Interval = tuple[float, float]
 
@@ -94,7 +91,12 @@ def recovery_interval(
 
 
 def mean_iou(intersect: np.ndarray, union: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return mIoU in percent of each replicate, (R,).
+    """Return mIoU in percent of each draw, (R,); arguments are those of :func:`class_ious`."""
+    return mean_of_known(class_ious(intersect, union, counts), axis=1)
+
+
+def class_ious(intersect: np.ndarray, union: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return IoU in percent of each class in each draw, (R, classes); NaN where it has no pixel.
 
     Args:
         intersect: Pixels of each image that are a class and were found so, (I, classes).
@@ -104,104 +106,12 @@ def mean_iou(intersect: np.ndarray, union: np.ndarray, counts: np.ndarray) -> np
     """
     hit, area = counts @ intersect, counts @ union  # (R, classes)
     with np.errstate(invalid="ignore"):
-        return 100 * _mean_of_known(hit / area, axis=1)
+        return 100 * (hit / area)
 
 
-def _mean_of_known(values: np.ndarray, axis: int) -> np.ndarray:
+def mean_of_known(values: np.ndarray, axis: int) -> np.ndarray:
     """Return the mean without NaN; NaN where there is nothing else, as ``np.nanmean`` warns of."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         mean: np.ndarray = np.where(known, values, 0).sum(axis) / known.sum(axis)
     return mean
-
-
-@dataclass(frozen=True)
-class CategoryDetections:
-    """One category's detections, matched with the ground truth of their images.
-
-    Attributes:
-        scores: Score of each detection, (D,).
-        image: Index of the image that each is in, (D,).
-        hits: Whether each matches an object at each IoU threshold, (T, D).
-        misses: Whether each matches none, (T, D). One whose object is to be ignored is neither a
-            hit nor a miss.
-        objects: Number of objects that count in each image, (I,).
-    """
-
-    scores: np.ndarray
-    image: np.ndarray
-    hits: np.ndarray
-    misses: np.ndarray
-    objects: np.ndarray
-
-
-def average_precision(
-    categories: Sequence[CategoryDetections], counts: np.ndarray, recalls: np.ndarray
-) -> np.ndarray:
-    """Return AP in percent of each replicate, (R,), as pycocotools computes it.
-
-    A draw without any object has NaN.
-
-    An image drawn twice counts twice at once, where pycocotools would take its copies one after
-    the other; that moves an AP by less than a tenth of a point.
-
-    Args:
-        categories: Categories, of which those without an object in any image are left out of the
-            mean.
-        counts: How often each image is in each draw, (R, I), as :func:`resample_counts` returns
-            it.
-        recalls: Recalls at which precision is read, ascending, in [0, 1]; COCO's are 0, 0.01, …, 1.
-    """
-    means = [_category_ap(category, counts, recalls) for category in categories]
-    return 100 * _mean_of_known(np.stack(means), axis=0)
-
-
-def _category_ap(
-    category: CategoryDetections, counts: np.ndarray, recalls: np.ndarray
-) -> np.ndarray:
-    """Return one category's AP in each replicate, (R,); NaN where it has no object.
-
-    Precision is read at recalls, and recall grows at hits alone, of which there are few: a hit
-    contributes its precision as often as it is the first to reach one of the recalls.
-    """
-    objects = counts @ category.objects  # (R,)
-    order = np.argsort(-category.scores, kind="stable")
-    image, hits, misses = category.image[order], category.hits[:, order], category.misses[:, order]
-    precision = np.where(objects > 0, 0.0, np.nan)
-    places = np.flatnonzero(hits.any(0))  # (P,)
-    if not places.size:
-        return precision
-    # Behind the last hit nothing matters.
-    image, hits, misses = (part[..., : places[-1] + 1] for part in (image, hits, misses))
-    reached = _recalls_reached(objects, counts[:, image[places]].sum(1).max(), recalls)
-    step = max(1, _CHUNK // len(image))
-    for start in range(0, len(counts), step):
-        rows = slice(start, start + step)
-        weight = counts[rows, image]  # (r, D)
-        # What counts is mostly the same at every threshold.
-        counted, which = np.unique(hits | misses, axis=0, return_inverse=True)
-        sums = [np.cumsum(weight * part, axis=-1)[:, places] for part in counted]  # (r, P) each
-        for threshold, of in enumerate(which.ravel()):
-            at = np.flatnonzero(hits[threshold, places])  # (H,)
-            found = np.cumsum(weight[:, places[at]], axis=-1)  # (r, H)
-            exact = found / (sums[of][:, at] + np.spacing(1))
-            best = np.maximum.accumulate(exact[:, ::-1], axis=-1)[:, ::-1]
-            number = reached[objects[rows, None], found]
-            times = np.diff(number, prepend=0, axis=-1)
-            precision[rows] += (best * times).sum(-1) / (len(hits) * len(recalls))
-    return precision
-
-
-def _recalls_reached(objects: np.ndarray, most: int, recalls: np.ndarray) -> np.ndarray:
-    """Return how many of the recalls each number of hits reaches, (objects + 1, most + 1).
-
-    Args:
-        objects: Number of objects in each replicate, (R,).
-        most: Greatest number of hits in any of them.
-        recalls: Recalls, ascending.
-    """
-    table = np.zeros((int(objects.max()) + 1, int(most) + 1), np.int32)
-    for number in np.unique(objects):
-        share = np.arange(most + 1) / max(int(number), 1)
-        table[number] = np.searchsorted(recalls, share, side="right")
-    return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.evaluation.conditions import Condition
 from jpeg_preproc.evaluation.judges import FINER
 from jpeg_preproc.evaluation.run import TaskRun
@@ -15,6 +14,7 @@ from jpeg_preproc.stats.agreement import Detections, matches
 from jpeg_preproc.study.compare import differences
 from jpeg_preproc.study.comparison_rows import ComparisonRow, ModelResults
 from jpeg_preproc.study.jobs import JobsRun
+from jpeg_preproc.study.parts import part_tables
 from jpeg_preproc.study.sentences import worst
 
 # COCO's: areas of a box in pixels below which it is small, and medium.
@@ -103,17 +103,15 @@ def classes(run: JobsRun, results: Sequence[ModelResults]) -> Iterator[SortableT
         if not own or Condition() not in measured:
             continue
         corruption = worst(own[0])
-        columns = _columns(measured, corruption)
         heading = f"{task.model} on {task.dataset}, {corruption.label}"
+        columns = {
+            condition.label: result
+            for condition, result in measured.items()
+            if condition.corruption == corruption
+        }
         yield from _of_boxes(task, measured[Condition()], columns, heading)
-        yield from _of_metric(measured[Condition()], columns, heading)
-
-
-def _columns(
-    measured: Mapping[Condition, Measurement], corruption: Corruption
-) -> dict[str, Measurement]:
-    """Return what was measured under a corruption, by the heads of a table."""
-    return {one.label: result for one, result in measured.items() if one.corruption == corruption}
+        for model in own:
+            yield from part_tables(model, corruption, heading)
 
 
 def _of_boxes(
@@ -173,32 +171,3 @@ def _size(box: Sequence[float]) -> str:
     _, _, left, top, right, bottom = box
     area = (right - left) * (bottom - top)
     return _SIZES["s" if area < _SMALL else "m" if area < _MEDIUM else "l"]
-
-
-def _of_metric(
-    original: Measurement, columns: Mapping[str, Measurement], heading: str
-) -> Iterator[SortableTable]:
-    """Yield what the model's own metric reports of parts: COCO's sizes, and IoU by class."""
-    of_original = dict(_parts(original.all_metrics))
-    of_columns = [dict(_parts(one.all_metrics)) for one in columns.values()]
-    for what, note in (
-        ("mAP by size", "COCO’s mAP of small, medium and large objects, in points."),
-        ("IoU by class", "IoU over the whole set, in percent."),
-    ):
-        names = [name for group, name in of_original if group == what]
-        if names:
-            rows = tuple(
-                (name, tuple(one.get((what, name)) for one in (of_original, *of_columns)))
-                for name in names
-            )
-            head = what.rpartition(" ")[2]
-            yield SortableTable(f"{what}: {heading}", note, (head, "original", *columns), rows)
-
-
-def _parts(metrics: Mapping[str, float]) -> Iterator[tuple[tuple[str, str], float]]:
-    for key, value in metrics.items():
-        name = key.rpartition("/")[2]
-        if key.startswith("IoU/"):
-            yield ("IoU by class", key.removeprefix("IoU/")), value
-        elif name.startswith("bbox_mAP_") and name[-1] in _SIZES and value >= 0:
-            yield ("mAP by size", _SIZES[name[-1]]), 100 * value

@@ -14,7 +14,7 @@ from jpeg_preproc.evaluation.task import SEED, LabelMap, Measurement, Task
 from jpeg_preproc.jpeg import apply_orientation, load_image
 from jpeg_preproc.report.page import Gallery, Picture, View
 from jpeg_preproc.stats.agreement import agreement
-from jpeg_preproc.study.marks import Marks, box_marks, mask_marks
+from jpeg_preproc.study.marks import Marks, box_marks, label_marks, mask_marks
 from jpeg_preproc.study.pictures import as_webp, shown_file
 
 #: How many images that restoring helped most are shown of each model, and as many that it harmed.
@@ -105,7 +105,8 @@ def changes_of(results: Sequence[tuple[Condition, Measurement]]) -> list[Change]
 
     An error of a detector is a box that it finds in the original image, with a score from 0.3 on,
     and not in this one, or the other way round. A segmenter's images are judged by their IoU with
-    the ground truth; one without a pixel that counts is left out.
+    the ground truth; one without a pixel that counts is left out. A classifier's error is a class
+    that is not the image's.
 
     Args:
         results: Conditions, and what was measured under each.
@@ -141,6 +142,10 @@ def _judged(
         for reference, *others in triples:
             errors = (sum(agreement(reference, one)[1:]) for one in others)
             yield next(errors), next(errors), -1
+    elif before.labels is not None and after.labels is not None:
+        for pair in zip(before.labels, after.labels, strict=True):
+            wrong = (float(found != truth) for found, truth in pair)
+            yield next(wrong), next(wrong), -1
 
 
 def choose(changes: Sequence[Change], number: int) -> list[Change]:
@@ -182,7 +187,12 @@ def _pictures(chosen: _Chosen, settings: RestoreSettings) -> Iterator[Picture]:
         if change.restorer not in restorers:
             restorers[change.restorer] = load_restorer(change.restorer, settings)
         conditions = _conditions(change)
-        if maps:
+        labels = [chosen.results[one].labels for one in conditions]
+        if all(one is not None for one in labels):
+            pairs = [one[change.index] for one in labels if one is not None]
+            marks = label_marks(pairs, chosen.task.class_names)
+            before_after = "right → wrong" if change.gain < 0 else "wrong → right"
+        elif maps:
             found = [maps[condition, change.index] for condition in conditions]
             marks = mask_marks(found, chosen.task.class_names)
             before_after = f"IoU {change.before:.0f} → {change.after:.0f}"
@@ -277,7 +287,8 @@ def _rule(chosen: Sequence[_Chosen], number: int, left_out: int) -> str:
         f"For each model, up to {number} images that restoring helped most and up to {number} that "
         "it harmed most, each under the condition that changed it most. A detector is judged by "
         "its errors: boxes that it finds in the original (score from 0.3) and not here, or here "
-        "and not there. A segmenter is judged by the image’s IoU with the ground truth. Over all "
+        "and not there. A segmenter is judged by the image’s IoU with the ground truth, a "
+        "classifier by whether it finds the image’s class. Over all "
         f"images and conditions: {counts}."
     )
     if left_out:

@@ -133,6 +133,27 @@ def box_marks(found: Sequence[Detections], names: Mapping[int, str]) -> Marks:
     )
 
 
+def label_marks(found: Sequence[Sequence[int]], names: Mapping[int, str]) -> Marks:
+    """Return what a classifier made of an image, of which nothing is drawn.
+
+    Args:
+        found: Class found in the original, the corrupted and the restored image, and its own.
+        names: Name of each class.
+    """
+    original, corrupted, restored = (names.get(one[0], str(one[0])) for one in found)
+    truth = names.get(found[0][1], str(found[0][1]))
+    return Marks(
+        boxes=_NO_BOXES,
+        masks=_NO_MASKS,
+        classes=(truth,),
+        counts=(
+            f"It is of the class {truth}. The original is taken for {original}, the corrupted "
+            f"image for {corrupted}, the restored one for {restored}."
+        ),
+        changed=(),
+    )
+
+
 def _only_in(first: Sequence[Box], second: Sequence[Box]) -> list[Box]:
     """Return the boxes of the first list that agree with none of the second."""
     labels = sorted({one.label for one in (*first, *second)})

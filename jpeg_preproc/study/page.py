@@ -26,13 +26,12 @@ from jpeg_preproc.report.page import (
     Line,
     Page,
 )
-from jpeg_preproc.report.page.content import Tone
 from jpeg_preproc.stats.bootstrap import LEVEL, interval
 from jpeg_preproc.stats.paired import Difference, paired_difference
 from jpeg_preproc.study.breakdowns import classes, costs
 from jpeg_preproc.study.comparison_rows import ALL, DIFFERENCE, ComparisonRow, ModelResults
 from jpeg_preproc.study.jobs import JobsRun
-from jpeg_preproc.study.sentences import around, loss, sentences, signed
+from jpeg_preproc.study.sentences import around, loss, sentences, signed, tone_of
 
 _BITS = "bits per pixel"
 _TABLE_NOTE = (
@@ -136,9 +135,7 @@ def _cell(measured: Measurement, change: Difference, star: str = "") -> Cell:
     text = f"{measured.value:.1f}"
     if math.isnan(change.value):
         return Cell(text)
-    tone: Tone = ""
-    if change.low is not None and change.high is not None:
-        tone = "gain" if change.low > 0 else "loss" if change.high < 0 else ""
+    tone = tone_of(change.low, change.high)
     bounds = around(change.low, change.high).strip(" ()")
     return Cell(text, signed(change.value) + star, bounds, tone)
 

@@ -80,7 +80,7 @@ def _plots(run: JobsRun, folder: Path) -> list[Path]:
         return [
             plot_metric(
                 *(rows, "value", folder / f"accuracy.{kind}"),
-                *("Accuracy over the strength of corruption", "mAP or mIoU (%)"),
+                *("Accuracy over the strength of corruption", "mAP, mIoU or top-1 (%)"),
             )
             for kind in ("svg", "pdf")
         ]

@@ -24,7 +24,8 @@ _PROTOCOL = (
     "load, corrupt in memory as stored, restore by what is then known of the image (the last "
     "file's tables, else its pixels), turn upright, then the config's own pipeline; batch size 1; "
     "predictions are mapped back to the original's coordinates; mAP is COCO's at IoU 0.50:0.95 or "
-    "VOC's at 0.50, mIoU is of the whole set; IoU per image is the mean over images of each one's "
+    "VOC's at 0.50, mask mAP the same of instance masks, mIoU is of the whole set, top-1 the share "
+    "of images whose class is found; IoU per image is the mean over images of each one's "
     "mean over the classes of its ground truth; F1 is with the model's own detections on the "
     "original (score from 0.3, IoU from 0.5, same class, one to one), counted over all images; "
     "value and difference (restored - corrupted) in percentage points; intervals of 95 % from 1000 "
@@ -57,7 +58,7 @@ def write_run(
         plot = folder / "accuracy.png"
         title = "Accuracy over the strength of corruption"
         rows = [row for row in run.rows if not row.is_finer]
-        written.append(plot_metric(rows, "value", plot, title, "mAP or mIoU (%)"))
+        written.append(plot_metric(rows, "value", plot, title, "mAP, mIoU or top-1 (%)"))
     except JpegPreprocError as error:
         console(stderr=True).print_line(f"no plot: {error}")
     return written

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.evaluation.judges import FINER
+from jpeg_preproc.report.page.content import Tone
 from jpeg_preproc.stats.bootstrap import LEVEL
 from jpeg_preproc.stats.paired import Difference, paired_difference
 from jpeg_preproc.study.comparison_rows import BITS, DIFFERENCE, ComparisonRow, ModelResults
@@ -20,10 +21,15 @@ def sentences(
     """Return what was lost, what restoring gives back, and how much of it is established.
 
     Args:
-        results: What each judge says of each model; the finer judges are passed over.
+        results: What each judge says of each model; of one with several metrics of its own, the
+            first is told of, and the finer judges are passed over.
         comparisons: What the study has made of them.
     """
-    own = [one for one in results if one.any.metric not in FINER and one.original and one.corrupted]
+    of_models: dict[tuple[str, str], ModelResults] = {}
+    for one in results:
+        if one.any.metric not in FINER and one.original and one.corrupted:
+            of_models.setdefault((one.dataset, one.model), one)
+    own = list(of_models.values())
     if not own:
         return ()
     found = [_lost(own), _restored(own, comparisons), _established(own, comparisons)]
@@ -59,6 +65,13 @@ def around(low: float | None, high: float | None, sign: bool = True) -> str:
         return ""
     first, last = (signed(one) if sign else f"{one:.1f}" for one in (low, high))
     return f" ({first} to {last})"
+
+
+def tone_of(low: float | None, high: float | None) -> Tone:
+    """Return whether an interval lies on one side of 0, and on which."""
+    if low is None or high is None:
+        return ""
+    return "gain" if low > 0 else "loss" if high < 0 else ""
 
 
 def _lost(models: Sequence[ModelResults]) -> str:

@@ -54,6 +54,27 @@ bright_pixels (float[1, 3, height, width] image) => (float[1, 2, height, width] 
 }
 """
 
+_TEXTURE = """
+<ir_version: 9, opset_import: ["" : 17]>
+texture (float[1, 3, height, width] image) => (float[1, 2] scores) {
+    threshold = Constant <value = float {THRESHOLD}> ()
+    zero = Constant <value = int64[1] {0}> ()
+    one = Constant <value = int64[1] {1}> ()
+    last = Constant <value = int64[1] {-1}> ()
+    end = Constant <value = int64[1] {100000}> ()
+    axis = Constant <value = int64[1] {3}> ()
+    left = Slice (image, zero, last, axis)
+    right = Slice (image, one, end, axis)
+    step = Sub (right, left)
+    size = Abs (step)
+    mean = ReduceMean <axes = [2, 3], keepdims = 0> (size)
+    grey = ReduceMean <axes = [1], keepdims = 1> (mean)
+    textured = Sub (grey, threshold)
+    smooth = Neg (textured)
+    scores = Concat <axis = 1> (smooth, textured)
+}
+"""
+
 
 def parsed(path: Path, text: str) -> Path:
     """Write a model given in ONNX's textual form."""
@@ -71,6 +92,11 @@ def bright_box(path: Path, threshold: float = 110.0) -> Path:
 def bright_pixels(path: Path, threshold: float = 110.0) -> Path:
     """A segmenter of any size: class 1 where it is bright, 0 elsewhere."""
     return parsed(path, _BRIGHT_PIXELS.replace("THRESHOLD", str(float(threshold))))
+
+
+def texture(path: Path, threshold: float) -> Path:
+    """A classifier of any size: 1 where neighbouring pixels differ by more on average, else 0."""
+    return parsed(path, _TEXTURE.replace("THRESHOLD", str(float(threshold))))
 
 
 def constant(path: Path, size: tuple[int, int], **outputs: np.ndarray) -> Path:
@@ -112,5 +138,17 @@ def segmenter_config(folder: Path, root: Path, model: str = "", data: str = "") 
         f"data = dict(type='masks', data_root={str(root)!r}, images='JPEGImages',"
         " masks='SegmentationClass', split='ImageSets/val.txt', image_suffix='.png',"
         f" classes=['dark', 'bright'])\nmodel.update(dict({model}))\ndata.update(dict({data}))\n"
+    )
+    return path
+
+
+def classifier_config(
+    folder: Path, data: str, model: str = "classes=['smooth', 'textured']"
+) -> Path:
+    """A config for :func:`texture` on a set of classes."""
+    path = folder / "onnx_toy.py"
+    path.write_text(
+        f"model = dict(dict(type='OnnxClassifier', channel_order='rgb'), {model})\n"
+        f"data = dict({data})\n"
     )
     return path

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from jpeg_preproc.corruptions import Jpeg, WebP
 from jpeg_preproc.evaluation import condition_store
 from jpeg_preproc.evaluation.condition_store import ConditionStore, condition_key
 from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
+from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.evaluation.versions import result_versions
 
 RESTORED = Condition(Jpeg(10), BASE)
@@ -126,6 +128,28 @@ def test_a_stored_result_comes_back(store):
     save(store)
     found = load(store)
     assert found.result == FakeTask().measure(RESTORED, SETTINGS, "x") and found.changed == ()
+
+
+def test_what_was_stored_before_there_were_parts_still_holds(store):
+    path = save(store)
+    document = json.loads(path.read_text())
+    for name in ("parts", "beside", "labels"):
+        del document["result"][name]
+    path.write_text(json.dumps(document))
+    assert load(store).result == FakeTask().measure(RESTORED, SETTINGS, "x")
+
+
+def test_further_metrics_and_parts_come_back(store):
+    masks = Figure("mask mAP", 20.0, [19.0, math.nan], {"class/ant": [20.0, 19.0, math.nan]})
+    result = dataclasses.replace(
+        FakeTask().measure(RESTORED, SETTINGS, "x"), beside=(masks,), parts={"size/small": [1.5]}
+    )
+    store.save(FakeTask(), RESTORED, key(RESTORED), result)
+    found = load(store).result
+    first, second = found.figures
+    assert (first.metric, first.parts) == ("mAP", {"size/small": [1.5]})
+    assert (second.metric, second.value) == ("mask mAP", 20.0)
+    assert second.parts["class/ant"] == pytest.approx([20.0, 19.0, math.nan], nan_ok=True)
 
 
 def test_what_has_changed_is_told_with_both_values(store, monkeypatch):

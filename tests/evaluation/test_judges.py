@@ -8,8 +8,9 @@ from fake_task import BASE, FakeTask
 from scipy.stats import bootstrap
 
 from jpeg_preproc.evaluation.conditions import RestoreSettings, plan
-from jpeg_preproc.evaluation.judges import F1, IMAGE_IOU, judged
+from jpeg_preproc.evaluation.judges import F1, IMAGE_IOU, SAME_CLASS, judged
 from jpeg_preproc.evaluation.rows import downstream_rows
+from jpeg_preproc.evaluation.task import Figure
 from jpeg_preproc.report import result_tables
 
 BOX = [3, 0.9, 0.0, 0.0, 10.0, 10.0]
@@ -53,6 +54,29 @@ def test_images_are_judged_by_the_mean_of_their_iou():
         (IMAGE_IOU, 85.0),
     ]
     assert set(iou[1].replicates) == {50.0, 65.0, 80.0}
+
+
+def test_classes_are_judged_by_those_found_in_the_original():
+    # Class found, and the image's own, which does not matter.
+    found = results(labels=[[(0, 0), (2, 1)], [(1, 0), (2, 1)], [(1, 0), (1, 1)]])
+    _, same = judged(found)
+    assert [(figure.metric, figure.value) for figure in same] == [
+        (SAME_CLASS, 100.0),
+        (SAME_CLASS, 50.0),
+        (SAME_CLASS, 0.0),
+    ]
+    assert set(same[1].replicates) == {0.0, 50.0, 100.0}
+    assert len(list(judged(found[1:]))) == 1
+
+
+def test_further_metrics_of_a_model_stand_between():
+    beside = [[Figure("mask mAP", value, [value])] for value in (25.0, 16.0, 22.0)]
+    found = results(beside=beside, detections=[[[BOX], []]] * 3)
+    own, masks, f1 = judged(found)
+    assert [figure.value for figure in masks] == [25.0, 16.0, 22.0]
+    assert [one[0].metric for one in (own, masks, f1)] == ["mAP", "mask mAP", F1]
+    # One that was stored before masks were measured.
+    assert len(list(judged([*found[:2], *results()[2:]]))) == 1
 
 
 def test_rows_of_a_finer_judge_stand_behind_and_have_all_columns():

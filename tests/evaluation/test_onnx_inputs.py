@@ -52,6 +52,19 @@ def test_edges_are_those_of_mmcv(image):
         assert padded % 32 == 0 and 0 <= padded - resized < 32
 
 
+@pytest.mark.parametrize("image", [(480, 640), (427, 640), (333, 500), (500, 333), (90, 91)])
+@pytest.mark.parametrize("shorter,size", [(256, (224, 224)), (232, (224, 200)), (96, (128, 96))])
+def test_the_centre_is_cut_out_as_torchvision_cuts_it(photo, image, shorter, size):
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    pixels = photo[: image[0], : image[1]]
+    way = v2.Compose([v2.Resize(shorter), v2.CenterCrop(size)])
+    expected = np.array(way(Image.fromarray(pixels)))
+    chosen = settings(shorter_side=shorter, input_size=size, antialias=True)
+    found, where = make_input(pixels, chosen, "NHWC", np.dtype(np.float32))
+    assert where.size == size and found.shape == (1, *size, 3)
+    assert np.abs(found[0] - expected).max() <= 1
+
+
 def test_without_a_size_an_image_stays_as_it_is():
     found = fit((33, 50), settings())
     assert found.resized == found.size == (33, 50)

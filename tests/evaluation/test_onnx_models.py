@@ -184,7 +184,7 @@ def test_the_digest_covers_weights_beside_the_file(tmp_path):
 @pytest.mark.parametrize(
     "change,words",
     [
-        (dict(type="YOLOX"), "model.type is 'YOLOX'; give 'OnnxDetector' or 'OnnxSegmentor'"),
+        (dict(type="YOLOX"), "model.type is 'YOLOX'; give 'OnnxDetector', 'OnnxSegmentor', 'OnnxC"),
         (dict(decode="logits"), "an OnnxDetector knows 'yolox', 'gfl', 'boxes'"),
         (dict(decode=None), "model.decode is missing"),
         (dict(decode=dict(type="yolox", stride=8)), "model.decode.stride is unknown"),
@@ -198,12 +198,31 @@ def test_the_digest_covers_weights_beside_the_file(tmp_path):
         (dict(nms=dict(iou_threshold=0.5)), "model.nms.iou_threshold is unknown.*may have iou"),
         (dict(nms=dict(iou=0)), "model.nms.iou is 0"),
         (dict(max_detections=0), "model.max_detections is 0"),
+        (dict(shorter_side=256), "model.shorter_side cuts the image, which an OnnxDetector"),
         (dict(score_thr=0.1), "model.score_thr is unknown.*score_threshold, .*channel_order"),
     ],
 )
 def test_a_wrong_setting_of_a_model_is_named(change, words):
     with pytest.raises(ModelError, match=words):
         model_settings(DETECTOR | change)
+
+
+CLASSIFIER = dict(type="OnnxClassifier", channel_order="rgb", classes=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        (dict(decode="logits"), "decode is 'logits'; an OnnxClassifier knows 'scores'"),
+        (dict(shorter_side=0), "model.shorter_side is 0; give 256"),
+        (dict(shorter_side=9, edges=(8, 9)), "shorter_side keeps the ratio and cuts input_size"),
+        (dict(nms=0.5), "model.nms is unknown"),
+        (dict(classes=["a", "a"]), "names a twice"),
+    ],
+)
+def test_a_wrong_setting_of_a_classifier_is_named(change, words):
+    with pytest.raises(ModelError, match=words):
+        model_settings(CLASSIFIER | change)
 
 
 def test_yolox_has_nms_and_final_boxes_have_none_unless_asked():
@@ -217,7 +236,7 @@ def test_yolox_has_nms_and_final_boxes_have_none_unless_asked():
 @pytest.mark.parametrize(
     "data,words",
     [
-        (None, "data.type is None; give 'coco', 'masks' or 'voc'"),
+        (None, "data.type is None; give 'coco', 'masks', 'voc', 'folders' or 'list'"),
         (dict(type="lvis"), "data.type is 'lvis'"),
         (dict(type="coco", data_root="x", images="y"), "data.ann_file is missing"),
         (dict(type="voc"), "data.data_root is missing"),

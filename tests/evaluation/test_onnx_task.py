@@ -333,7 +333,7 @@ def test_images_are_named_in_the_order_of_what_is_kept_of_each(tmp_path, coco):
         rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
         corners = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
         assert boxes[0][2:] == pytest.approx(corners)
-    with pytest.raises(ModelError, match="boxes and no label maps"):
+    with pytest.raises(ModelError, match="onnx_toy gives no label maps"):
         task.label_maps(ORIGINAL, SETTINGS, [0])
 
 

@@ -33,7 +33,7 @@ def restored(config, qf=10):
 
 
 @pytest.mark.parametrize("qf", [10, 40])
-@pytest.mark.parametrize("model", ["faster_rcnn_r50_coco", "pspnet_r101_voc"])
+@pytest.mark.parametrize("model", ["faster_rcnn_r50_coco", "mask_rcnn_r50_coco", "pspnet_r101_voc"])
 def test_a_quality_is_simulated_right_behind_the_stock_loader(model, qf):
     plain = load_config(CONFIGS / f"{model}.py")
     config = restored(plain, qf)
@@ -61,11 +61,13 @@ def run(config):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_faster_rcnn_runs_with_random_weights(tmp_path):
+@pytest.mark.parametrize("model", ["faster_rcnn_r50_coco", "mask_rcnn_r50_coco"])
+def test_a_detector_runs_with_random_weights(tmp_path, model):
     from mmdet.datasets import CocoDataset
 
     root = toysets.write_coco(tmp_path / "coco")
     annotations = root / "annotations" / "val.json"
+    toysets.add_masks(annotations)
     document = json.loads(annotations.read_text())
     classes = CocoDataset.METAINFO["classes"]
     document["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
@@ -77,9 +79,11 @@ def test_faster_rcnn_runs_with_random_weights(tmp_path):
         "test_evaluator.ann_file": str(annotations),
         "model.test_cfg.rcnn.score_thr": 0.0,  # random weights are sure of nothing
     }
-    config = load_config(CONFIGS / "faster_rcnn_r50_coco.py", options, root)
+    config = load_config(CONFIGS / f"{model}.py", options, root)
     assert config.model.roi_head.bbox_head.num_classes == 80
-    assert 0 <= run(restored(config))["coco/bbox_mAP"] <= 1
+    found = run(restored(config))
+    assert 0 <= found["coco/bbox_mAP"] <= 1
+    assert ("coco/segm_mAP" in found) == model.startswith("mask")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -52,6 +52,17 @@ class BrightBoxDetector(_Toy):
 
 
 @MODELS.register_module(force=True)
+class BrightMaskDetector(BrightBoxDetector):
+    """That box, and what is bright as its mask, in the file's pixels."""
+
+    def predict(self, bright, sample):
+        super().predict(bright, sample)
+        found = sample.pred_instances
+        mask = nn.functional.interpolate(bright[None, None].float(), sample.ori_shape)[0] > 0.5
+        found.masks = mask[: len(found.bboxes)]
+
+
+@MODELS.register_module(force=True)
 class BrightPixelSegmenter(_Toy):
     """Class 1 where it is bright, 0 elsewhere."""
 

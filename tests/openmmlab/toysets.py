@@ -102,6 +102,25 @@ test_evaluator = dict(type='CocoMetric', ann_file=data_root + '/annotations/val.
     return path
 
 
+def add_masks(annotations: Path) -> None:
+    """Give every object of a file of :func:`write_coco` its box as a polygon."""
+    document = json.loads(annotations.read_text())
+    for entry in document["annotations"]:
+        left, top, width, height = entry["bbox"]
+        right, bottom = left + width, top + height
+        entry["segmentation"] = [[left, top, right, top, right, bottom, left, bottom]]
+    annotations.write_text(json.dumps(document))
+
+
+def mask_config(folder: Path, root: Path, metric: str = "['bbox', 'segm']") -> Path:
+    """The detector's config with a model that gives masks, on a set whose objects get theirs."""
+    add_masks(root / "annotations" / "val.json")
+    config = detector_config(folder, root)
+    text = config.read_text().replace("BrightBoxDetector", "BrightMaskDetector")
+    config.write_text(text + f"test_evaluator.update(metric={metric})\n")
+    return config
+
+
 def segmenter_config(folder: Path, root: Path) -> Path:
     path = folder / "toy_segmenter.py"
     path.write_text(f"""

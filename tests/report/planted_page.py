@@ -125,7 +125,7 @@ def planted_page(pixels: np.ndarray, pictures: int = 4, name: str = "detector") 
                 "F1 against the original.",
                 ("class", "boxes", "jpeg", "restored"),
                 (
-                    ("ant", (3.0, 50.0, 20.0)),
+                    ("ant", (3.0, 50.0, Cell("20.0", "−30.0", "−41.0 to −8.0", "loss"))),
                     (name, (9.0, 10.0, None)),
                     ("zebra", (5.0, 30.0, 60.0)),
                 ),

@@ -43,6 +43,14 @@ class Reader(HTMLParser):
         self.text.append(data)
 
 
+def test_a_figure_of_a_class_is_sorted_by_its_value_and_has_its_interval(photo):
+    page = planted_page(photo, 1)
+    cells = [attrs for tag, attrs in Reader(render_page(page)).tags if tag == "td"]
+    assert {"data-value": "20.0", "class": "loss"} in cells
+    assert "<small>−30.0 (−41.0 to −8.0)</small>" in render_page(page)
+    assert "20.0 −30.0 −41.0 to −8.0" in render_markdown(page, {})
+
+
 def test_vendored_files_are_those_of_the_table_and_each_has_its_licence():
     table = vendor_table()
     assert {row["file"] for row in table} == {

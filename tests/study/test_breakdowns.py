@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
-from jpeg_preproc.evaluation.task import Measurement
+from jpeg_preproc.evaluation.task import Figure, Measurement
 from jpeg_preproc.study.breakdowns import classes, costs
 from jpeg_preproc.study.comparison_rows import ModelResults
 
@@ -87,7 +90,11 @@ def test_boxes_are_counted_by_class_and_by_size():
     assert "JPEG at QF 10" in by_class.heading
 
 
-def test_parts_that_a_metric_reports_are_told():
+def texts(rows):
+    return {name: [cell.text for cell in cells] for name, cells in rows}
+
+
+def test_parts_that_an_earlier_version_has_stored_are_told():
     parts = {"coco/bbox_mAP": 0.3, "coco/bbox_mAP_s": 0.1, "coco/bbox_mAP_m": -1.0}
     done, judged = runs(
         tuple(
@@ -95,8 +102,72 @@ def test_parts_that_a_metric_reports_are_told():
             for value in (3.0, 2.0, 2.5)
         )
     )
-    by_size, by_class = classes(done, judged)
-    assert by_size.rows == (("small", (10.0, 10.0, 10.0)),)
-    assert by_class.rows == (("cat", (30.0, 20.0, 25.0)),)
+    by_class, by_size = classes(done, judged)
+    assert texts(by_size.rows) == {"small": ["10.0", "10.0", "10.0"]}
+    assert texts(by_class.rows) == {"cat": ["30.0", "20.0", "25.0"]}
+    assert [cell.change for cell in by_class.rows[0][1]] == ["", "−10.0", "+5.0"]
+    assert all(cell.bounds == cell.tone == "" for _, cells in by_class.rows for cell in cells)
     assert by_class.columns == ("class", "original", "jpeg", "base")
     assert by_size.columns[0] == "size"
+
+
+def parts(rng, **values):
+    """Each part's value, and draws around it that vary alike under every condition."""
+    return {
+        name.replace("_", "/", 1): [value, *(value + shared + rng.normal(0, 0.1, 1000))]
+        for (name, value), shared in zip(
+            values.items(), np.random.default_rng(0).normal(0, 3, (9, 1000)), strict=False
+        )
+    }
+
+
+def test_parts_have_intervals_of_the_same_draws():
+    rng = np.random.default_rng(1)
+    values = ({"class_ant": 40.0, "class_bee": 20.0, "size_small": 9.0, "class_rare": 50.0},)
+    values += ({"class_ant": 30.0, "class_bee": 20.0, "size_small": 8.0, "class_rare": 0.0},)
+    values += ({"class_ant": 36.0, "class_bee": 19.0, "size_small": 8.0, "class_rare": 50.0},)
+    of_parts = [parts(rng, **one) for one in values]
+    for one in of_parts:
+        one["class/rare"][1:60] = [math.nan] * 59  # of what no image in the draw has
+    done, judged = runs(
+        tuple(
+            measured(value, parts=one)
+            for value, one in zip((30.0, 20.0, 27.0), of_parts, strict=True)
+        )
+    )
+    by_class, by_size = classes(done, judged)
+    assert by_class.heading.startswith("AP by class: a on coco, JPEG at QF 10")
+    assert by_size.heading.startswith("mAP by size")
+    assert [name for name, _ in by_class.rows] == ["ant", "bee", "rare"]
+    ant, bee, rare = (cells for _, cells in by_class.rows)
+    assert [cell.text for cell in ant] == ["40.0", "30.0", "36.0"]
+    low, high = map(float, ant[0].bounds.split(" to "))
+    assert (low, high) == pytest.approx((40 - 5.9, 40 + 5.9), abs=1.5)
+    assert [(cell.change, cell.tone) for cell in ant[1:]] == [("−10.0", "loss"), ("+6.0", "gain")]
+    # Paired, so that the interval is of the 0.1 in which the conditions differ.
+    drawn = np.subtract(of_parts[2]["class/ant"], of_parts[1]["class/ant"])[1:]
+    found = tuple(map(float, ant[2].bounds.split(" to ")))
+    assert found == pytest.approx(np.percentile(drawn, (2.5, 97.5)), abs=0.11)
+    assert (bee[1].change, bee[1].tone) == ("0.0", "")
+    assert all(cell.bounds == "" for cell in rare) and rare[1].change == "−50.0"
+
+
+def test_boxes_and_masks_have_tables_of_their_own():
+    rng = np.random.default_rng(2)
+    done, judged = runs(
+        tuple(
+            measured(
+                value,
+                parts=parts(rng, class_ant=value),
+                beside=[Figure("mask mAP", value, None, parts(rng, class_ant=value / 2))],
+            )
+            for value in (30.0, 20.0, 27.0)
+        )
+    )
+    masks = results(
+        "a",
+        [replace(one, **vars(figure)) for _, one in done.runs[0].results for figure in one.beside],
+    )
+    boxes, segments = classes(done, [*judged, masks])
+    assert (boxes.heading[:11], segments.heading[:16]) == ("AP by class", "mask AP by class")
+    assert texts(segments.rows) == {"ant": ["15.0", "10.0", "13.5"]}

@@ -15,7 +15,15 @@ from PIL import Image
 
 pytest.importorskip("mmengine", reason="needs mmengine, which reads configs")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluation"))
-from onnx_helpers import bright_box, bright_pixels, detector_config, segmenter_config, toysets
+from onnx_helpers import (
+    bright_box,
+    bright_pixels,
+    classifier_config,
+    detector_config,
+    segmenter_config,
+    texture,
+    toysets,
+)
 from stirring import stir
 
 from jpeg_preproc.corruptions import Jpeg, parse_corruption
@@ -65,6 +73,9 @@ def test_detectors_are_judged_by_errors_and_segmenters_by_iou():
     ious = [[90.0, None], [50.0, None], [70.0, None]]
     (only,) = changes_of(results(*(measured(image_iou=one) for one in ious)))
     assert (only.index, only.gain) == (0, 20.0)
+    labels = [[(0, 0), (1, 1), (2, 2)], [(0, 0), (0, 1), (2, 2)], [(1, 0), (1, 1), (2, 2)]]
+    gains = [one.gain for one in changes_of(results(*(measured(labels=one) for one in labels)))]
+    assert gains == [-1, 1, 0]
     # Without the originals there is nothing to compare with.
     assert changes_of(results(*(measured(detections=one) for one in found))[1:]) == []
 
@@ -205,3 +216,30 @@ def test_webp_is_near_and_never_too_large(photo):
     assert 10 * math.log10(255**2 / error) > 30
     wide = Image.open(io.BytesIO(as_webp(np.zeros((2, 17000, 3), np.uint8))))
     assert wide.size[0] == 16383
+
+
+def test_images_of_a_classifier_are_shown_with_what_they_were_taken_for(tmp_path, weights):
+    for index, name in enumerate(("smooth", "textured")):
+        (tmp_path / "classes" / name).mkdir(parents=True)
+        pixels, _ = toysets.scene(index)
+        Image.fromarray(pixels).save(tmp_path / "classes" / name / f"{index}.png")
+    data = f"type='folders', data_root={str(tmp_path / 'classes')!r}"
+    config = classifier_config(tmp_path, data)
+    task = OnnxTask(config, texture(tmp_path / "toy.onnx", 20.0), tmp_path)
+    done = run(task, parse_corruption("jpeg:2"), weights, tmp_path / "store")
+    (original, first), (corrupted, second), (restored, third) = done.results
+    done = replace(
+        done,
+        results=[
+            (original, replace(first, labels=[(0, 0), (1, 1)])),
+            (corrupted, replace(second, labels=[(0, 0), (0, 1)])),
+            (restored, replace(third, labels=[(1, 0), (1, 1)])),
+        ],
+    )
+    shown = gallery([task], [done], SETTINGS)
+    assert [(one.change, one.classes) for one in shown.pictures] == [
+        ("wrong → right", ("textured",)),
+        ("right → wrong", ("smooth",)),
+    ]
+    assert "corrupted image for smooth, the restored one for textured" in shown.pictures[0].counts
+    assert all(view.boxes == () and view.mask == b"" for view in shown.pictures[0].views)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jpeg_preproc.evaluation.task import LabelMap
-from jpeg_preproc.study.marks import box_marks, mask_marks
+from jpeg_preproc.study.marks import box_marks, label_marks, mask_marks
 
 NAMES = {0: "ant", 1: "bee"}
 
@@ -107,3 +107,13 @@ def test_without_a_background_no_pixel_is_added():
     marks = mask_marks(found, {0: "road", 1: "car"})
     assert (read(marks.masks[1])[..., :3] == (255, 138, 60)).all()
     assert (read(marks.masks[2])[..., :3] == (62, 232, 176)).all()
+
+
+def test_of_a_classifier_it_is_told_what_it_took_the_image_for():
+    marks = label_marks([(0, 0), (1, 0), (7, 0)], NAMES)
+    assert marks.classes == ("ant",)
+    assert marks.counts == (
+        "It is of the class ant. The original is taken for ant, the corrupted image for bee, the "
+        "restored one for 7."
+    )
+    assert marks.boxes == ((), (), ()) and marks.crops(100, 80) == ()

@@ -82,6 +82,12 @@ def test_finer_judges_and_models_without_originals_are_passed_over():
     assert sentences([without], []) == ()
 
 
+def test_of_a_model_with_boxes_and_masks_the_first_metric_is_told():
+    both = sentences([model(), model(metric="mask mAP")], [])
+    assert both == sentences([model()], [])
+    assert "points of mask mAP" in sentences([model(metric="mask mAP")], [])[0]
+
+
 def test_of_many_models_the_first_are_named():
     (lost, *_) = sentences([model(name) for name in "abcde"], [])
     assert lost == (

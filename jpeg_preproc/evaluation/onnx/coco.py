@@ -15,6 +15,7 @@ from jpeg_preproc.datasets.coco import read_annotation_json
 from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
+from jpeg_preproc.evaluation.figures import coco_figure
 from jpeg_preproc.evaluation.onnx.models import Boxes
 from jpeg_preproc.evaluation.onnx.settings import CocoSettings
 from jpeg_preproc.evaluation.onnx.truth import annotated_path, choose_images
@@ -23,7 +24,7 @@ from jpeg_preproc.evaluation.testset import OnCheck
 from jpeg_preproc.io import write_text_atomic
 from jpeg_preproc.jpeg import load_image
 from jpeg_preproc.stats.agreement import confident
-from jpeg_preproc.stats.box_ap import box_ap
+from jpeg_preproc.stats.coco_ap import coco_ap
 
 
 class CocoTruth:
@@ -91,10 +92,8 @@ class CocoTruth:
         Raises:
             AnnotationError: The images have no ground truth boxes.
         """
-        found = box_ap(self._truth, detections, self._counted, self.image_ids)
-        if found.mean < 0:
-            raise AnnotationError("the images evaluated have no ground truth boxes at all")
-        return Figure("mAP", 100 * found.mean, found.replicates), found.parts
+        found = coco_ap(self._truth, detections, self._counted, self.image_ids)
+        return coco_figure(found, "bbox", self.class_names), found.parts
 
 
 class BoxTally:

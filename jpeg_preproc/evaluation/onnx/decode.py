@@ -1,4 +1,4 @@
-"""What the outputs of deployed models mean: boxes, scores and labels, or a label for each pixel."""
+"""What the outputs of deployed models mean: boxes, a label for each pixel, or one for the image."""
 
 from __future__ import annotations
 
@@ -288,7 +288,36 @@ class LogitsDecoding:
         return scale(filled[..., top : top + height, left : left + width], where.image)
 
 
-Decoding = YoloxDecoding | GflDecoding | BoxesDecoding | LogitsDecoding
+@dataclass(frozen=True)
+class ScoresDecoding:
+    """A score for each class, (1, classes), logits or probabilities: the image is the highest's.
+
+    Attributes:
+        output: Its name; may be left out where the model has one output.
+    """
+
+    output: str | None = None
+
+    def __call__(self, outputs: Outputs, classes: int) -> int:
+        """Return the index of the image's class.
+
+        Raises:
+            ModelError: They have another shape than the classes ask for, or one is no number.
+        """
+        raw = _pick(outputs, self.output, "output")
+        scores = raw.ravel()
+        if scores.shape != (classes,) or raw.shape[-1:] != (classes,):
+            raise ModelError(
+                f"decode 'scores' needs an output (1, {classes}), a score for each of the "
+                f"{classes} classes, and gets {_listed(outputs)}; name the output in decode, or "
+                "name the model's classes in model.classes, in its order"
+            )
+        if np.isnan(scores).any():
+            raise ModelError("the model gives scores that are no numbers (NaN)")
+        return int(scores.argmax())
+
+
+Decoding = YoloxDecoding | GflDecoding | BoxesDecoding | LogitsDecoding | ScoresDecoding
 
 DETECTOR_DECODINGS: dict[str, type[Decoding]] = {
     "yolox": YoloxDecoding,
@@ -296,6 +325,7 @@ DETECTOR_DECODINGS: dict[str, type[Decoding]] = {
     "boxes": BoxesDecoding,
 }
 SEGMENTOR_DECODINGS: dict[str, type[Decoding]] = {"logits": LogitsDecoding}
+CLASSIFIER_DECODINGS: dict[str, type[Decoding]] = {"scores": ScoresDecoding}
 
 
 def _cells(rows: int, columns: int) -> np.ndarray:

@@ -28,6 +28,8 @@ class InputSettings:
         input_size: Height and width that an image is fitted into; the model's own if it has one.
         edges: Instead of it, for models of any size: the most that the shorter and the longer
             side may have, (800, 1333) for instance.
+        shorter_side: Instead of fitting the image in, scale its shorter side to this and cut
+            ``input_size`` out of its centre, as classifiers are tested; what lies outside is lost.
         keep_ratio: Scale height and width alike, rather than to ``input_size`` exactly.
         pad: Where an image that keeps its ratio lies in its padding: in the upper left
             ``'corner'``, in the ``'centre'``, or ``'none'``, for models of any size.
@@ -49,6 +51,7 @@ class InputSettings:
     channel_order: str
     input_size: Size | None = None
     edges: Size | None = None
+    shorter_side: int | None = None
     keep_ratio: bool = True
     pad: str = "corner"
     pad_multiple: int | None = None
@@ -73,6 +76,16 @@ class InputSettings:
             raise ModelError("model.input_size and model.edges exclude each other; give one")
         if self.edges and not self.keep_ratio:
             raise ModelError("model.edges keeps the ratio; give input_size with keep_ratio=False")
+        if self.shorter_side is not None:
+            if self.shorter_side < 1:
+                raise ModelError(
+                    f"model.shorter_side is {self.shorter_side}; give 256, for instance"
+                )
+            if self.edges or self.pad_multiple or not self.keep_ratio:
+                raise ModelError(
+                    "model.shorter_side keeps the ratio and cuts input_size out; take edges, "
+                    "pad_multiple and keep_ratio out"
+                )
         if self.pad_multiple is not None and self.pad_multiple < 1:
             raise ModelError(f"model.pad_multiple is {self.pad_multiple}; give 32, for instance")
         for name in ("pad_value", "mean", "std"):
@@ -89,7 +102,7 @@ class Fit:
     Attributes:
         image: Size of the image.
         resized: Size it is scaled to.
-        offset: Where it begins in the input.
+        offset: Where it begins in the input; below 0 where it is cut.
         size: Height and width of the input.
     """
 
@@ -111,6 +124,8 @@ def fit(image: Size, settings: InputSettings) -> Fit:
     >>> fit((300, 400), InputSettings("rgb", input_size=(416, 416)))
     Fit(image=(300, 400), resized=(312, 416), offset=(0, 0), size=(416, 416))
     """
+    if settings.shorter_side and settings.input_size:
+        return _covered(image, settings.shorter_side, settings.input_size)
     if settings.edges:
         shorter, longer = settings.edges
         scale = min(shorter / min(image), longer / max(image))
@@ -132,6 +147,13 @@ def fit(image: Size, settings: InputSettings) -> Fit:
     if settings.pad == "centre":
         offset = ((size[0] - resized[0]) // 2, (size[1] - resized[1]) // 2)
     return Fit(image, resized, offset, size)
+
+
+def _covered(image: Size, shorter: int, size: Size) -> Fit:
+    """Return how the centre of an image becomes the input, rounded as torchvision does."""
+    scaled = (shorter * image[0] // min(image), shorter * image[1] // min(image))
+    offset = (-round((scaled[0] - size[0]) / 2), -round((scaled[1] - size[1]) / 2))
+    return Fit(image, scaled, offset, size)
 
 
 def resize(image: np.ndarray, size: Size, antialias: bool) -> np.ndarray:
@@ -165,8 +187,13 @@ def make_input(
         pixels = pixels[..., ::-1]
     canvas = np.empty((*where.size, 3), np.float32)
     canvas[:] = settings.pad_value
-    (top, left), (height, width) = where.offset, where.resized
-    canvas[top : top + height, left : left + width] = pixels
+    rows, columns = (
+        slice(max(-offset, 0), size - offset)
+        for offset, size in zip(where.offset, where.size, strict=True)
+    )
+    pixels = pixels[rows, columns]
+    top, left = (max(offset, 0) for offset in where.offset)
+    canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
     mean, std = (np.asarray(value, np.float32) for value in (settings.mean, settings.std))
     normalised = (canvas - mean) / std
     if layout == "NCHW":

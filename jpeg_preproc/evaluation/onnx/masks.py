@@ -11,12 +11,12 @@ import numpy as np
 from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes
 from jpeg_preproc.errors import AnnotationError, ModelError
+from jpeg_preproc.evaluation.figures import iou_figure
 from jpeg_preproc.evaluation.onnx.settings import MaskSettings
 from jpeg_preproc.evaluation.onnx.truth import annotated_path, choose_images
 from jpeg_preproc.evaluation.task import Figure, LabelMap
 from jpeg_preproc.evaluation.testset import OnCheck, read_mask
 from jpeg_preproc.jpeg import apply_orientation, load_image
-from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
 from jpeg_preproc.stats.per_image import image_iou
 
 _VALUES = 256
@@ -147,17 +147,14 @@ class MaskTally:
         """Return mIoU, and the IoU of each class in percent; nothing is kept."""
         del kept
         intersect, union, _ = self._areas()
-        if not union.any():
-            raise AnnotationError("the masks evaluated have no pixel of any class")
-        value = float(mean_iou(intersect, union, np.ones((1, len(union))))[0])
-        drawn = mean_iou(intersect, union, resample_counts(len(union)))
+        figure = iou_figure(intersect, union, self._truth.names)
         hit, area = intersect.sum(0), union.sum(0)
         parts = {
             f"IoU/{name}": float(100 * hit[number] / area[number])
             for number, name in enumerate(self._truth.names)
             if area[number]
         }
-        return Figure("mIoU", value, tuple(drawn.tolist())), {"mIoU": value, **parts}
+        return figure, {"mIoU": figure.value, **parts}
 
     def per_image(self) -> dict[str, Any]:
         """Return the IoU of each image."""

@@ -1,4 +1,4 @@
-"""``OnnxDetector`` and ``OnnxSegmentor``: an image in, boxes or a label for each pixel out."""
+"""``OnnxDetector``, ``OnnxSegmentor``, ``OnnxClassifier``: an image in; boxes or labels out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from jpeg_preproc.errors import ModelError
 from jpeg_preproc.evaluation.onnx.decode import Candidates
 from jpeg_preproc.evaluation.onnx.inputs import Fit, InputSettings, make_input
 from jpeg_preproc.evaluation.onnx.session import OnnxSession
-from jpeg_preproc.evaluation.onnx.settings import DetectorSettings, SegmentorSettings
+from jpeg_preproc.evaluation.onnx.settings import (
+    ClassifierSettings,
+    DetectorSettings,
+    SegmentorSettings,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,7 @@ class Boxes:
     labels: np.ndarray
 
 
-Settings = TypeVar("Settings", DetectorSettings, SegmentorSettings)
+Settings = TypeVar("Settings", DetectorSettings, SegmentorSettings, ClassifierSettings)
 
 
 class _OnnxModel(Generic[Settings]):
@@ -50,6 +54,11 @@ class _OnnxModel(Generic[Settings]):
         """Take the input size from a model that has one, and see to it that inputs have it."""
         own = self.session.size
         if own is None:
+            if settings.input_size is None and settings.shorter_side is not None:
+                raise ModelError(
+                    f"{self.path} takes any size; set model.input_size to what is to be cut out "
+                    "of images, or leave shorter_side out"
+                )
             if settings.input_size is None and not settings.keep_ratio:
                 raise ModelError(
                     f"{self.path} takes any size; set model.input_size to what images are to be "
@@ -138,6 +147,35 @@ class OnnxSegmentor(_OnnxModel[SegmentorSettings]):
             return self.settings.decode(
                 outputs, where, len(self.settings.classes), self.session.layout
             )
+        except ModelError as error:
+            raise ModelError(f"{self.path}: {error}") from error
+
+
+class OnnxClassifier(_OnnxModel[ClassifierSettings]):
+    """A classifier as an ONNX file.
+
+    Args:
+        path: The file.
+        settings: What it takes and gives; see
+            :func:`~jpeg_preproc.evaluation.onnx.settings.model_settings`.
+        device: ``'cpu'``, or ``'cuda'`` with onnxruntime-gpu.
+
+    Raises:
+        ModelError: It cannot be loaded, or its inputs are not those of the settings.
+    """
+
+    def __call__(self, image: np.ndarray) -> int:
+        """Return the index of the image's class among the model's.
+
+        Args:
+            image: Image to look at: uint8, (H, W, 3) RGB or (H, W) grey.
+
+        Raises:
+            ModelError: The model cannot take the image, or its output is not as ``decode`` says.
+        """
+        outputs, _ = self._run(image)
+        try:
+            return self.settings.decode(outputs, len(self.settings.classes or ()))
         except ModelError as error:
             raise ModelError(f"{self.path}: {error}") from error
 

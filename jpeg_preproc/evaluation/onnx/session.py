@@ -198,7 +198,7 @@ def _open(path: Path, device: str) -> tuple[Any, tuple[type[Exception], ...]]:
     except errors as error:
         raise ModelError(
             f"{path} cannot be loaded as an ONNX model by onnxruntime {runtime.__version__}: "
-            f"{error}; give the .onnx file of a detector or segmenter, or export it again"
+            f"{error}; give the .onnx file of a model, or export it again"
         ) from error
     if wanted not in session.get_providers():
         raise ModelError(

@@ -8,17 +8,24 @@ from typing import Any
 
 from jpeg_preproc.errors import ModelError
 from jpeg_preproc.evaluation.onnx.decode import (
+    CLASSIFIER_DECODINGS,
     DETECTOR_DECODINGS,
     SEGMENTOR_DECODINGS,
     BoxesDecoding,
     Decoding,
     LogitsDecoding,
+    ScoresDecoding,
     YoloxDecoding,
 )
 from jpeg_preproc.evaluation.onnx.fields import build, refuse_unknown
 from jpeg_preproc.evaluation.onnx.inputs import InputSettings
 
-DETECTOR, SEGMENTOR = "OnnxDetector", "OnnxSegmentor"
+DETECTOR, SEGMENTOR, CLASSIFIER = "OnnxDetector", "OnnxSegmentor", "OnnxClassifier"
+_DECODINGS = {
+    DETECTOR: DETECTOR_DECODINGS,
+    SEGMENTOR: SEGMENTOR_DECODINGS,
+    CLASSIFIER: CLASSIFIER_DECODINGS,
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,22 @@ class SegmentorSettings:
 
 
 @dataclass(frozen=True)
+class ClassifierSettings:
+    """A classifier: its input and its output.
+
+    Attributes:
+        input: How an image becomes its input.
+        classes: Name of each label, from 0; ``None`` where a label has no category. Not given,
+            they are the folders of images in alphabetical order.
+        decode: What its output means.
+    """
+
+    input: InputSettings
+    classes: tuple[str | None, ...] | None
+    decode: ScoresDecoding
+
+
+@dataclass(frozen=True)
 class CocoSettings:
     """Boxes of COCO's form.
 
@@ -137,6 +160,35 @@ class MaskSettings:
     ignore: int = 255
 
 
+@dataclass(frozen=True)
+class FolderSettings:
+    """Images in a folder for each class, which is called after it.
+
+    Attributes:
+        data_root: Folder that the other is relative to.
+        images: Folder of the folders.
+    """
+
+    data_root: str
+    images: str = "."
+
+
+@dataclass(frozen=True)
+class ListSettings:
+    """Images with a class each, in a text file.
+
+    Attributes:
+        data_root: Folder that the others are relative to, and that no image may lie outside of.
+        ann_file: Text file with a line for each image: its path, a space, and its class, which is
+            the name of one of the model's classes or its number, from 0.
+        images: Folder that the paths are relative to.
+    """
+
+    data_root: str
+    ann_file: str
+    images: str = "."
+
+
 _VOC_CLASSES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
     *("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
@@ -152,15 +204,20 @@ _VOC = {
 
 def is_onnx_model(model: Any) -> bool:
     """Tell whether the ``model`` of a config is one of onnxruntime's."""
-    return isinstance(model, Mapping) and model.get("type") in (DETECTOR, SEGMENTOR)
+    return isinstance(model, Mapping) and model.get("type") in _DECODINGS
 
 
-def model_settings(model: Mapping[str, Any]) -> DetectorSettings | SegmentorSettings:
+ModelSettings = DetectorSettings | SegmentorSettings | ClassifierSettings
+DataSettings = CocoSettings | MaskSettings | FolderSettings | ListSettings
+
+
+def model_settings(model: Mapping[str, Any]) -> ModelSettings:
     """Read the ``model`` of a config.
 
     Args:
-        model: ``type`` (``'OnnxDetector'`` or ``'OnnxSegmentor'``), ``classes``, ``decode`` (a
-            name, or a dict of ``type`` and the decoding's own settings), of a detector
+        model: ``type`` (``'OnnxDetector'``, ``'OnnxSegmentor'`` or ``'OnnxClassifier'``),
+            ``classes``, ``decode`` (a name, or a dict of ``type`` and the decoding's own settings;
+            of a classifier ``'scores'``, which may be left out), of a detector
             those of :class:`BoxSelection` (``nms=dict(iou=...)``; by default 0.65 for
             ``'yolox'``), and those of
             :class:`~jpeg_preproc.evaluation.onnx.inputs.InputSettings`.
@@ -170,17 +227,24 @@ def model_settings(model: Mapping[str, Any]) -> DetectorSettings | SegmentorSett
     """
     rest = dict(model)
     kind = rest.pop("type", None)
-    if kind not in (DETECTOR, SEGMENTOR):
-        raise ModelError(f"model.type is {kind!r}; give {DETECTOR!r} or {SEGMENTOR!r}")
+    if kind not in _DECODINGS:
+        raise ModelError(f"model.type is {kind!r}; give {', '.join(map(repr, _DECODINGS))}")
+    if kind == CLASSIFIER:
+        rest.setdefault("decode", "scores")
     own = [item.name for item in fields(BoxSelection)] if kind == DETECTOR else []
     inputs = [item.name for item in fields(InputSettings)]
     refuse_unknown(rest, ["classes", "decode", *own, *inputs], "model")
+    may_lack = ("classes",) if kind == CLASSIFIER else ()
     for name in ("classes", "decode"):
-        if not rest.get(name):
+        if not rest.get(name) and name not in may_lack:
             raise ModelError(f"model.{name} is missing")
-    classes = _names(rest.pop("classes"), "model.classes")
-    known = DETECTOR_DECODINGS if kind == DETECTOR else SEGMENTOR_DECODINGS
-    decode: Any = _decoding(rest.pop("decode"), known, kind)
+    given = rest.pop("classes", None)
+    classes = () if given is None else _names(given, "model.classes")
+    decode: Any = _decoding(rest.pop("decode"), _DECODINGS[kind], kind)
+    if kind == CLASSIFIER:
+        return ClassifierSettings(build(InputSettings, rest, "model"), classes or None, decode)
+    if rest.get("shorter_side") is not None:
+        raise ModelError(f"model.shorter_side cuts the image, which an {kind} has to see whole")
     if kind == SEGMENTOR:
         return SegmentorSettings(build(InputSettings, rest, "model"), classes, decode)
     chosen = {name: rest.pop(name) for name in own if name in rest}
@@ -190,25 +254,28 @@ def model_settings(model: Mapping[str, Any]) -> DetectorSettings | SegmentorSett
     return DetectorSettings(build(InputSettings, rest, "model"), classes, decode, select)
 
 
-def data_settings(data: Any) -> CocoSettings | MaskSettings:
+def data_settings(data: Any) -> DataSettings:
     """Read the ``data`` of a config.
 
     Args:
-        data: ``type`` (``'coco'``, ``'masks'``, or ``'voc'`` for masks as PASCAL VOC 2012 has
-            them), and the settings of :class:`CocoSettings` or :class:`MaskSettings`.
+        data: ``type``, and the settings of :class:`CocoSettings` (``'coco'``), of
+            :class:`MaskSettings` (``'masks'``, or ``'voc'`` for masks as PASCAL VOC 2012 has
+            them), of :class:`FolderSettings` (``'folders'``) or of :class:`ListSettings`
+            (``'list'``).
 
     Raises:
         ModelError: A setting is missing or unknown.
     """
     rest = dict(data) if isinstance(data, Mapping) else {}
     kind = rest.pop("type", None)
-    if kind not in ("coco", "masks", "voc"):
-        raise ModelError(f"data.type is {kind!r}; give 'coco', 'masks' or 'voc'")
+    plain = {"coco": CocoSettings, "folders": FolderSettings, "list": ListSettings}
+    if kind not in (*plain, "masks", "voc"):
+        raise ModelError(f"data.type is {kind!r}; give 'coco', 'masks', 'voc', 'folders' or 'list'")
     for name in ("classes", "categories"):
         if (name == "classes" and name in rest) or rest.get(name) is not None:
             rest[name] = _names(rest[name], f"data.{name}")
-    if kind == "coco":
-        return build(CocoSettings, rest, "data")
+    if kind in plain:
+        return build(plain[kind], rest, "data")
     if kind == "voc":
         rest = {**_VOC, **rest}
     return build(MaskSettings, rest, "data")

@@ -24,10 +24,17 @@ from jpeg_preproc.evaluation.apply import (
 from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
 from jpeg_preproc.evaluation.config import config_digest, read_config
 from jpeg_preproc.evaluation.onnx.coco import CocoTruth
+from jpeg_preproc.evaluation.onnx.labels import LabelTruth
 from jpeg_preproc.evaluation.onnx.masks import MaskTruth
-from jpeg_preproc.evaluation.onnx.models import Boxes, OnnxDetector, OnnxSegmentor
+from jpeg_preproc.evaluation.onnx.models import (
+    Boxes,
+    OnnxClassifier,
+    OnnxDetector,
+    OnnxSegmentor,
+)
 from jpeg_preproc.evaluation.onnx.session import model_digest
 from jpeg_preproc.evaluation.onnx.settings import (
+    ClassifierSettings,
     CocoSettings,
     DetectorSettings,
     MaskSettings,
@@ -106,26 +113,32 @@ class OnnxTask:
             settings, where = model_settings(model), data_settings(data)
         except ModelError as error:
             raise ModelError(f"{config}: {error}") from error
-        self._model: OnnxDetector | OnnxSegmentor
+        self._model: OnnxDetector | OnnxSegmentor | OnnxClassifier
         self._truth: Truth
+        how = (limit, on_check, processes, max_pixels)
         if isinstance(settings, DetectorSettings) and isinstance(where, CocoSettings):
             with clock.stage("prepare"):
                 self._model = OnnxDetector(checkpoint, settings, device)
             with clock.stage("check"):
-                self._truth = CocoTruth(
-                    where, settings.classes, limit, on_check, processes, max_pixels
-                )
+                self._truth = CocoTruth(where, settings.classes, *how)
         elif isinstance(settings, SegmentorSettings) and isinstance(where, MaskSettings):
             with clock.stage("prepare"):
                 self._model = OnnxSegmentor(checkpoint, settings, device)
             with clock.stage("check"):
-                self._truth = MaskTruth(
-                    where, settings.classes, limit, on_check, processes, max_pixels
-                )
+                self._truth = MaskTruth(where, settings.classes, *how)
+        elif isinstance(settings, ClassifierSettings) and not isinstance(
+            where, (CocoSettings, MaskSettings)
+        ):
+            with clock.stage("check"):
+                self._truth = labels = LabelTruth(where, settings.classes, *how)
+            with clock.stage("prepare"):
+                settings = replace(settings, classes=labels.classes)
+                self._model = OnnxClassifier(checkpoint, settings, device)
         else:
             raise ModelError(
                 f"{config}: an {model['type']} cannot be measured on data of type "
-                f"{data['type']!r}; a detector needs 'coco', a segmenter 'masks' or 'voc'"
+                f"{data['type']!r}; a detector needs 'coco', a segmenter 'masks' or 'voc', a "
+                "classifier 'folders' or 'list'"
             )
         self._model(_upright(self._truth.paths[0]))  # what does not fit fails here, and once
         self.dataset = Path(where.data_root).resolve().name
@@ -193,6 +206,7 @@ class OnnxTask:
                 replicates=figure.replicates,
                 stages=add_seconds([clock.seconds(), *(seconds for _, seconds, _ in shares)]),
                 bytes_per_pixel=bytes_per_pixel(size for _, _, size in shares),
+                parts=figure.parts,
                 **tally.per_image(),
             )
 
@@ -222,7 +236,7 @@ class OnnxTask:
             JpegPreprocError: The restorer or the model fails, or the model is no segmenter.
         """
         if not isinstance(self._truth, MaskTruth):
-            raise ModelError(f"{self.model} finds boxes and no label maps")
+            raise ModelError(f"{self.model} gives no label maps")
         choice = condition.restorer
         restorer = None if choice is None else load_restorer(choice, settings)
         return [
@@ -284,7 +298,7 @@ class OnnxTask:
     def _find(self, image: ConditionImage) -> Any:
         """Return what the model finds, in the coordinates of the original image."""
         found = self._model(image.pixels)
-        if image.geometry.is_identity:
+        if image.geometry.is_identity or isinstance(found, int):
             return found
         if isinstance(found, Boxes):
             return replace(found, boxes=image.geometry.boxes_to_original(found.boxes))

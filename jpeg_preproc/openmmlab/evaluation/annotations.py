@@ -23,6 +23,7 @@ _DATASET_KEYS = {
     "area": "give each its area in pixels, for boxes width times height",
 }
 _METRIC_KEYS = {"iscrowd": "set it to 0 for single objects"}
+_SEGMENTATION = "give each its polygons or RLE, or set the metric to 'bbox'"
 _IMAGE_KEYS = dict.fromkeys(("id", "file_name", "height", "width"), "export the file again")
 
 
@@ -123,9 +124,10 @@ def check_coco(path: Path, metric: Any = None) -> set[Any]:
     images, annotations, categories = parts
     needs = dict(_DATASET_KEYS)
     if metric is not None:
-        kinds = metric.get("metric", "bbox")
-        segments = {"segmentation": "give each its polygons or RLE"}
-        needs |= _METRIC_KEYS | (segments if "segm" in kinds else {})
+        needs |= _METRIC_KEYS
+    masks = metric is not None and "segm" in metric.get("metric", "bbox")
+    if masks:
+        needs["segmentation"] = _SEGMENTATION
     for what, entries, keys in (
         ("images", images, _IMAGE_KEYS),
         ("annotations", annotations, needs),
@@ -146,12 +148,40 @@ def check_coco(path: Path, metric: Any = None) -> set[Any]:
                 f"{_DATASET_KEYS['bbox']}"
             )
     ids = _unique(path, "images", images)
+    if masks:
+        sizes = {entry["id"]: [entry["height"], entry["width"]] for entry in images}
+        for entry in annotations:
+            fault = _mask_fault(entry["segmentation"], sizes.get(entry["image_id"]))
+            if fault:
+                raise AnnotationError(
+                    f"{path}: the segmentation of annotation {entry['id']} {fault}; {_SEGMENTATION}"
+                )
     if 0 in _unique(path, "annotations", annotations) and metric is not None:
         raise AnnotationError(
             f"{path}: an annotation has the id 0, and pycocotools takes its match for none; number "
             "them from 1"
         )
     return ids
+
+
+def _mask_fault(segmentation: Any, size: list[int] | None) -> str | None:
+    """Return what pycocotools would fail on, or take for a box, in a mask; ``None`` if nothing.
+
+    Args:
+        segmentation: Polygons or RLE.
+        size: Height and width of the image; ``None`` where there is none.
+    """
+    if isinstance(segmentation, Mapping):
+        if not segmentation.get("counts"):
+            return "is an RLE without counts"
+        given = list(segmentation.get("size") or ())
+        return f"is of size {given}, its image {size}" if size and given != size else None
+    if not isinstance(segmentation, list) or not segmentation:
+        return f"is {segmentation!r}"
+    for polygon in segmentation:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+            return "has a polygon that is no list of three or more points x, y"
+    return None
 
 
 def _unique(path: Path, what: str, entries: Sequence[Mapping[str, Any]]) -> set[Any]:

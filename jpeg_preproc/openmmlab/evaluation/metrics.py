@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from mmengine.evaluator import Evaluator
 from mmengine.evaluator.metric import _to_cpu
 
 from jpeg_preproc.errors import AnnotationError, JpegPreprocError
+from jpeg_preproc.evaluation.figures import AP_NAMES, coco_figure, iou_figure
 from jpeg_preproc.evaluation.task import Figure, LabelMap
 from jpeg_preproc.openmmlab.evaluation.workers import is_worker_death
 from jpeg_preproc.openmmlab.place import transform_name
 from jpeg_preproc.stats.agreement import Detections, confident
-from jpeg_preproc.stats.bootstrap import mean_iou, resample_counts
-from jpeg_preproc.stats.box_ap import BoxAp, box_ap
+from jpeg_preproc.stats.coco_ap import CocoAp, Kind, coco_ap
 from jpeg_preproc.stats.per_image import image_iou
 
 #: The id of an image, and the boxes found in it; ``None`` of what no detector has predicted, such
@@ -28,8 +29,9 @@ Found = tuple[Any, Detections | None]
 
 # Key of a result without its prefix, what it is called here, and its factor to percent.
 _KNOWN = (
-    ("bbox_mAP", "mAP", 100.0),  # CocoMetric, LVISMetric: IoU 0.50:0.95
-    ("mAP", "mAP", 100.0),  # VOCMetric: IoU 0.50 unless the config says otherwise
+    ("bbox_mAP", AP_NAMES["bbox"], 100.0),  # CocoMetric, LVISMetric: IoU 0.50:0.95
+    ("mAP", AP_NAMES["bbox"], 100.0),  # VOCMetric: IoU 0.50 unless the config says otherwise
+    ("segm_mAP", AP_NAMES["segm"], 100.0),  # as bbox_mAP, of instance masks
     ("mIoU", "mIoU", 1.0),  # IoUMetric
 )
 
@@ -62,16 +64,19 @@ def metric_errors_named(metrics: Sequence[Any], files: Sequence[str]) -> Iterato
 
 def evaluate(
     evaluator: Evaluator, images: int, files: Sequence[str]
-) -> tuple[Figure, dict[str, float]]:
-    """Let the metrics compute, and return the main one and all they report.
+) -> tuple[list[Figure], dict[str, float]]:
+    """Let the metrics compute, and return those that are known here and all they report.
 
     ``CocoMetric`` rounds to three digits, too few for a share of a loss of one point; its AP is
-    taken from the detections it has written, if :func:`keep_boxes` was called.
+    taken from the detections it has written, if :func:`keep_detections` was called.
 
     Args:
         evaluator: The evaluator, which has processed all images.
         images: Number of those images.
         files: Annotation files that the metrics read, for messages.
+
+    Returns:
+        Figures of boxes before those of masks, at least one; and what is reported by its name.
 
     Raises:
         JpegPreprocError: A metric fails, or the metrics report neither an mAP nor an mIoU.
@@ -79,55 +84,67 @@ def evaluate(
     """
     with metric_errors_named(evaluator.metrics, files):
         # Before the metrics forget what they have collected.
-        replicates = _iou_replicates(evaluator)
+        drawn = {"mIoU": _iou(evaluator)}
         by_class = _class_ious(evaluator)
     results: dict[str, float] = {}
-    exact: BoxAp | None = None
     for metric in evaluator.metrics:
         with metric_errors_named([metric], files):
             own, found = _own_results(metric, images)
-        exact = found or exact
+        drawn |= {f"{kind}_mAP": _coco_figure(metric, kind, ap) for kind, ap in found.items()}
         results |= own
     by_name = {key.rsplit("/", 1)[-1]: value for key, value in results.items()}
-    if exact is not None:
-        by_name["bbox_mAP"], replicates = exact.mean, exact.replicates
+    figures: dict[str, Figure] = {}
     for key, name, factor in _KNOWN:
-        if key in by_name:
-            value = by_name[key]
-            if value < 0:
-                raise AnnotationError("the images evaluated have no ground truth boxes at all")
-            return Figure(name, value * factor, replicates), results | by_class
+        if key not in by_name or name in figures:
+            continue
+        if by_name[key] < 0:
+            raise AnnotationError("the images evaluated have no ground truth objects at all")
+        exact = drawn.get(key)
+        if exact is None:
+            figures[name] = Figure(name, by_name[key] * factor, None)
+        elif key == "mIoU":
+            figures[name] = replace(exact, value=by_name[key] * factor)
+        else:
+            figures[name] = exact
+    if figures:
+        return list(figures.values()), results | by_class
     raise JpegPreprocError(
         f"the config's metric reports {', '.join(results) or 'nothing'}; evaluation needs "
-        "bbox_mAP, mAP or mIoU: set test_evaluator to CocoMetric(metric='bbox'), VOCMetric or "
-        "IoUMetric, with format_only=False"
+        "bbox_mAP, segm_mAP, mAP or mIoU: set test_evaluator to CocoMetric(metric='bbox'), "
+        "VOCMetric or IoUMetric, with format_only=False"
     )
 
 
-def _own_results(metric: Any, images: int) -> tuple[dict[str, float], BoxAp | None]:
-    """Return what one metric reports, and box AP, unrounded, where its detections give the same."""
+def _own_results(metric: Any, images: int) -> tuple[dict[str, float], dict[Kind, CocoAp]]:
+    """Return what one metric reports, and AP, unrounded, where its detections give the same."""
     own = {key: float(number) for key, number in _report(metric, images).items()}
-    if "bbox" not in getattr(metric, "metrics", ()) or not getattr(metric, "outfile_prefix", None):
-        return own, None
-    found = _coco_ap(metric)
+    if not getattr(metric, "outfile_prefix", None):
+        return own, {}
+    found = {kind: _coco_ap(metric, kind) for kind in _kinds(metric)}
     if is_plain_coco(metric):
-        name = f"{metric.prefix}/" if metric.prefix else ""
-        own = {f"{name}{key}": round(value, 3) for key, value in found.parts.items()}
+        prefix = f"{metric.prefix}/" if metric.prefix else ""
+        parts = {key: value for ap in found.values() for key, value in ap.parts.items()}
+        own = {f"{prefix}{key}": round(value, 3) for key, value in parts.items()}
     # A subclass may count differently; then its own figure stands.
     named = {key.rsplit("/", 1)[-1]: value for key, value in own.items()}
-    is_same = abs(found.mean - named.get("bbox_mAP", found.mean)) < 6e-4
-    return own, found if is_same else None
+    same = {
+        kind: ap
+        for kind, ap in found.items()
+        if abs(ap.mean - named.get(f"{kind}_mAP", ap.mean)) < 6e-4
+    }
+    return own, same
 
 
-def keep_boxes(evaluator: Evaluator, prefix: Path) -> None:
-    """Let a ``CocoMetric`` write its detections to ``PREFIX.bbox.json``, COCO's results format.
+def keep_detections(evaluator: Evaluator, prefix: Path) -> None:
+    """Let a ``CocoMetric`` write what was found, in COCO's results format.
 
-    A ``CocoMetric`` without options of its own then only writes: :func:`evaluate` compares the
-    detections with the ground truth as the metric would have done, so that COCO's evaluation,
-    which takes long, runs once instead of twice.
+    Boxes are written to ``PREFIX.bbox.json``, masks to ``PREFIX.segm.json``. A ``CocoMetric``
+    without options of its own then only writes: :func:`evaluate` compares the detections with the
+    ground truth as the metric would have done, so that COCO's evaluation, which takes long, runs
+    once instead of twice.
     """
     for metric in evaluator.metrics:
-        if "bbox" in getattr(metric, "metrics", ()) and hasattr(metric, "outfile_prefix"):
+        if _kinds(metric) and hasattr(metric, "outfile_prefix"):
             prefix.parent.mkdir(parents=True, exist_ok=True)
             metric.outfile_prefix = str(prefix)
             if is_plain_coco(metric):
@@ -135,14 +152,38 @@ def keep_boxes(evaluator: Evaluator, prefix: Path) -> None:
 
 
 def is_plain_coco(metric: Any) -> bool:
-    """Tell whether a metric is ``CocoMetric`` of boxes, at COCO's thresholds, and no more."""
+    """Tell whether a metric is ``CocoMetric`` of boxes or masks, at COCO's thresholds alone."""
     return (
         transform_name(metric) == "CocoMetric"
-        and list(metric.metrics) == ["bbox"]
+        and len(_kinds(metric)) == len(metric.metrics)
         and not metric.classwise
         and metric.metric_items is None
         and np.array_equal(metric.iou_thrs, np.linspace(0.5, 0.95, 10))
     )
+
+
+def _kinds(metric: Any) -> list[Kind]:
+    """Return which AP a metric of COCO's kind computes, boxes first; none of other metrics."""
+    return [kind for kind in AP_NAMES if kind in getattr(metric, "metrics", ())]
+
+
+def check_masks(evaluator: Evaluator, samples: Sequence[Any]) -> None:
+    """Check that a model gives the masks that a metric is to compare.
+
+    Args:
+        evaluator: The evaluator.
+        samples: What the model's ``test_step`` returned of the first images.
+
+    Raises:
+        JpegPreprocError: It gives none.
+    """
+    wanting = [metric for metric in evaluator.metrics if "segm" in _kinds(metric)]
+    found = (sample.get("pred_instances") for sample in samples)
+    if wanting and any(one is None or "masks" not in one for one in found):
+        raise JpegPreprocError(
+            f"{transform_name(wanting[0])} of test_evaluator compares masks (metric='segm'), and "
+            "the model gives none; take a model with a mask head, or set metric='bbox'"
+        )
 
 
 def _report(metric: Any, images: int) -> dict[str, Any]:
@@ -219,13 +260,13 @@ def order_of_draws(ids: Sequence[Any]) -> Sequence[int]:
     return sorted(range(len(ids)), key=ids.__getitem__) if by_id else range(len(ids))
 
 
-def _iou_replicates(evaluator: Evaluator) -> tuple[float, ...] | None:
-    """Return mIoU of each draw from what ``IoUMetric`` collected; ``None`` for other metrics."""
+def _iou(evaluator: Evaluator) -> Figure | None:
+    """Return mIoU from what ``IoUMetric`` collected; ``None`` for other metrics."""
     areas = _class_areas(evaluator)
     if areas is None:
         return None
     intersect, union, *_ = areas
-    return tuple(mean_iou(intersect, union, resample_counts(len(union))).tolist())
+    return iou_figure(intersect, union, (evaluator.dataset_meta or {}).get("classes") or ())
 
 
 def _class_ious(evaluator: Evaluator) -> dict[str, float]:
@@ -257,17 +298,23 @@ def _class_areas(evaluator: Evaluator) -> list[np.ndarray] | None:
     return None
 
 
-def _coco_ap(metric: Any) -> BoxAp:
-    """Return box AP from the detections a ``CocoMetric`` wrote.
+def _coco_ap(metric: Any, kind: Kind) -> CocoAp:
+    """Return AP from the detections a ``CocoMetric`` wrote.
 
     It is over the metric's own ground truth, images, categories and thresholds.
     """
-    written = Path(f"{metric.outfile_prefix}.bbox.json").read_text(encoding="utf-8")
-    return box_ap(
+    written = Path(f"{metric.outfile_prefix}.{kind}.json").read_text(encoding="utf-8")
+    return coco_ap(
         metric._coco_api,  # no public name; mmdet keeps it from the first version on
         json.loads(written),
         metric.cat_ids,
         metric.img_ids,
         metric.iou_thrs,
         metric.proposal_nums,
+        kind,
     )
+
+
+def _coco_figure(metric: Any, kind: Kind, found: CocoAp) -> Figure:
+    names = {number: str(one["name"]) for number, one in metric._coco_api.cats.items()}
+    return coco_figure(found, kind, names)

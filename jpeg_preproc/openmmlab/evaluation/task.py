@@ -23,7 +23,6 @@ from jpeg_preproc.defaults import MAX_PIXELS
 from jpeg_preproc.distributed import ALONE, Processes, merge
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.evaluation.conditions import Condition, RestoreSettings
-from jpeg_preproc.evaluation.config import config_digest
 from jpeg_preproc.evaluation.stages import Seconds, StageClock, add_seconds, time_alone
 from jpeg_preproc.evaluation.task import SEED, LabelMap, Measurement, advance, bytes_per_pixel
 from jpeg_preproc.evaluation.versions import OPENMMLAB
@@ -32,7 +31,7 @@ from jpeg_preproc.openmmlab.config import (
     dataset_name,
     load_config,
     metric_configs,
-    set_data_root,
+    tested_digest,
 )
 from jpeg_preproc.openmmlab.evaluation.condition import (
     check_handed_on,
@@ -42,11 +41,12 @@ from jpeg_preproc.openmmlab.evaluation.condition import (
 )
 from jpeg_preproc.openmmlab.evaluation.metrics import (
     Found,
+    check_masks,
     confident_boxes,
     evaluate,
     image_ious,
     in_order_of_draws,
-    keep_boxes,
+    keep_detections,
     label_map,
     metric_errors_named,
     order_of_draws,
@@ -141,7 +141,7 @@ class OpenMMLabTask:
         self.device = device
         self.num_workers = num_workers
         self.processes = processes
-        digest = _digest(self.config)
+        digest = tested_digest(self.config)
         with quiet(), DefaultScope.overwrite_default_scope(self._scope):
             with clock.stage("prepare"):
                 self.network: Any = load_model(
@@ -163,6 +163,9 @@ class OpenMMLabTask:
             "device": torch.device(device).type,
             "seed": SEED,
         }
+        # What was stored when only their boxes were compared lacks the masks.
+        if any("segm" in one.get("metric", "bbox") for one in metric_configs(self.config)):
+            self.fingerprint["masks"] = True
 
     #: Packages whose versions the result depends on.
     packages: tuple[str, ...] = OPENMMLAB
@@ -179,7 +182,8 @@ class OpenMMLabTask:
         Args:
             condition: What the images go through.
             settings: How its restorer runs, and where.
-            name: Name of the condition; detections are kept as ``predictions/NAME.bbox.json``.
+            name: Name of the condition; detections are kept as ``predictions/NAME.bbox.json``,
+                masks as ``predictions/NAME.segm.json``.
             on_image: Called after each image, those of the other processes included.
 
         Raises:
@@ -200,7 +204,7 @@ class OpenMMLabTask:
                     evaluator = Evaluator(copy.deepcopy(metrics))
                 evaluator.dataset_meta = loader.dataset.metainfo
                 loaders = [loader]
-                keep_boxes(evaluator, self.out_dir / "predictions" / name)
+                keep_detections(evaluator, self.out_dir / "predictions" / name)
 
             def test(loader: Any) -> _Share:
                 with self._preprocessing(config, clock), without_traceback():
@@ -231,7 +235,7 @@ class OpenMMLabTask:
                     for metric, *parts in zip(evaluator.metrics, *kept, strict=True):
                         metric.results = self.merged(metric, parts)
                     ious = image_ious(evaluator)
-                    figure, results = evaluate(evaluator, self.images, files)
+                    (figure, *beside), results = evaluate(evaluator, self.images, files)
                 return Measurement(
                     metric=figure.metric,
                     value=figure.value,
@@ -243,6 +247,8 @@ class OpenMMLabTask:
                     bytes_per_pixel=bytes_per_pixel(share.size for share in shares),
                     image_iou=ious,
                     detections=in_order_of_draws(merge([share.found for share in shares])),
+                    parts=figure.parts,
+                    beside=tuple(beside),
                 )
 
             return self.processes.first(finish)
@@ -369,6 +375,8 @@ class OpenMMLabTask:
                 for left in filter(None, map(left_by_corruption, outputs)):
                     height, width = left["geometry"].original
                     num_bytes, num_pixels = num_bytes + left["bytes"], num_pixels + height * width
+                if position == 0:
+                    check_masks(evaluator, outputs)
                 map_to_original(outputs)
                 found += map(confident_boxes, outputs)
                 paths = [str(sample.metainfo.get("img_path") or "") for sample in outputs]
@@ -388,12 +396,3 @@ class OpenMMLabTask:
                 "processes cannot share them; run it in one, without --launcher"
             )
         return merge(parts)
-
-
-def _digest(config: Config) -> str:
-    """Return a digest of what a config tests, wherever its data lies."""
-    anywhere = copy.deepcopy(config)
-    set_data_root(anywhere, "data")
-    return config_digest(
-        {key: anywhere.get(key) for key in ("model", "test_dataloader", "test_evaluator")}
-    )

@@ -135,13 +135,14 @@ class SortableTable:
         heading: What it is of.
         note: How its figures came about.
         columns: Heads of the columns; the first is that of the names.
-        rows: Name and figures of each line; ``None`` where there is no figure.
+        rows: Name and figures of each line; ``None`` where there is no figure, and a cell whose
+            text is the number that it is sorted by.
     """
 
     heading: str
     note: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    rows: tuple[tuple[str, tuple[float | Cell | None, ...]], ...]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.io import sha256_bytes
-from jpeg_preproc.report.page.content import Chart, Gallery, Page, Picture
+from jpeg_preproc.report.page.content import Cell, Chart, Gallery, Page, Picture
 from jpeg_preproc.report.page.scatter import scatter
 from jpeg_preproc.report.tables import Table, markdown_table, printable
 
@@ -190,7 +190,7 @@ def render_markdown(page: Page, files: Mapping[str, str]) -> str:
         lines = tuple(
             (
                 name,
-                *(" ".join(filter(None, (cell.text, cell.change, cell.bounds))) for cell in cells),
+                *map(_cell, cells),
             )
             for name, cells in figures.table.lines
         )
@@ -239,5 +239,11 @@ def _text(text: str) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _number(value: float | None) -> str:
+def _cell(cell: Cell) -> str:
+    return " ".join(filter(None, (cell.text, cell.change, cell.bounds)))
+
+
+def _number(value: float | Cell | None) -> str:
+    if isinstance(value, Cell):
+        return _cell(value)
     return "–" if value is None else f"{value:g}" if value == int(value) else f"{value:.1f}"

@@ -274,7 +274,7 @@ def test_a_metric_of_another_kind_is_refused(tmp_path, coco):
         + " ann_file=data_root + '/annotations/val.json')\n"
     )
     task = detector(tmp_path, coco, config=config)
-    with pytest.raises(JpegPreprocError, match="bbox_mAP, mAP or mIoU"):
+    with pytest.raises(JpegPreprocError, match="bbox_mAP, segm_mAP, mAP or mIoU"):
         task.measure(ORIGINAL, SETTINGS, "original")
 
 
