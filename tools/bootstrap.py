@@ -50,6 +50,9 @@ SCRATCH = VENV / "tmp"
 
 # Tests run in as many processes, each of one thread and at times of 2 GB.
 TEST_PROCESSES = min(os.cpu_count() or 1, 8)
+# File by file in their order, of which the last ones are examples that take no time, so that all
+# processes end at once. Otherwise those of few tests, which are the long ones, came last.
+HANDED_OUT = ("--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def say(text: str) -> None:
@@ -231,7 +234,7 @@ def commands(action: str, extra: Sequence[str]) -> list[list[list[str]]]:
             [[python, "-m", "ruff", "format", "--check", "."]],
             [
                 [python, "-m", "mypy", "jpeg_preproc", "tools", *test_helpers()],
-                [python, "-m", "pytest", "-n", str(TEST_PROCESSES), "--dist", "worksteal", *extra],
+                [python, "-m", "pytest", "-n", str(TEST_PROCESSES), *HANDED_OUT, *extra],
             ],
         ]
     return []
