@@ -110,8 +110,8 @@ def _cost(name: str, preset: str, settings: dict[str, Any]) -> PresetCost:
 
 
 @cache
-def _cost_of(network: type[Restorer], name: str, preset: str, settings: str) -> PresetCost:
-    """Return a cost by what it depends on: counting it takes a tenth of a second."""
+def _cost_of(network: object, name: str, preset: str, settings: str) -> PresetCost:
+    """Return a cost, which takes a tenth of a second, once for a class and all that it is given."""
     with torch.device("meta"):
         built = build_restorer(name, preset, **json.loads(settings))
     return PresetCost(
