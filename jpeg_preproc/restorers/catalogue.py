@@ -106,7 +106,8 @@ def list_weights() -> dict[str, WeightsEntry]:
 
 
 def _cost(name: str, preset: str, settings: dict[str, Any]) -> PresetCost:
-    return _cost_of(restorer_class(name), name, preset, json.dumps(settings, sort_keys=True))
+    network: Any = restorer_class(name)  # mypy takes classes of modules for unhashable
+    return _cost_of(network, name, preset, json.dumps(settings, sort_keys=True))
 
 
 @cache
