@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -16,12 +17,25 @@ from jpeg_preproc.errors import LauncherError
 pytest.importorskip("mmengine", reason="needs mmengine")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Forks the processes of every launcher, since importing torch takes longer than all they do.
 SCRIPT = """
-import sys
+import json, os, sys
+import mmengine.dist
 from jpeg_preproc.distributed import join_processes
-join_processes(sys.argv[1])
-from mmengine.dist import all_gather_object, get_rank, get_world_size
-print(get_rank(), get_world_size(), all_gather_object(f"of {get_rank()}"))
+
+processes = json.load(sys.stdin)
+for launcher, rank, environment, log in processes:
+    if os.fork() == 0:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.environ.update(environment)
+        join_processes(launcher)
+        from mmengine.dist import all_gather_object, get_rank, get_world_size
+        print(get_rank(), get_world_size(), all_gather_object(f"of {get_rank()}"), flush=True)
+        os._exit(0)
+for _ in processes:
+    os.wait()
 """
 # As each launcher's documentation has them, for two processes on one machine.
 VARIABLES = {
@@ -52,30 +66,36 @@ def plain_environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What two processes of each launcher print: folder of a file ``LAUNCHER RANK`` for each."""
+    folder = tmp_path_factory.mktemp("said")
+    processes = []
+    for launcher, variables in VARIABLES.items():
+        with socket.socket() as free:
+            free.bind(("", 0))
+            port = {"MASTER_PORT": str(free.getsockname()[1])}
+        for rank in range(2):
+            own = {name: value.format(rank) for name, value in variables.items()}
+            log = str(folder / f"{launcher} {rank}")
+            processes.append((launcher, rank, {**port, **own}, log))
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        input=json.dumps(processes),
+        env=plain_environment(),
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", VARIABLES)
-def test_two_processes_find_each_other(launcher):
-    with socket.socket() as free:
-        free.bind(("", 0))
-        port = str(free.getsockname()[1])
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, launcher],
-            env={
-                **plain_environment(),
-                "MASTER_PORT": port,
-                **{name: value.format(rank) for name, value in VARIABLES[launcher].items()},
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for rank, process in enumerate(started):
-        printed, complaints = process.communicate(timeout=120)
-        assert process.returncode == 0, complaints
-        assert printed.splitlines()[-1] == f"{rank} 2 ['of 0', 'of 1']"
+def test_two_processes_find_each_other(launcher, said):
+    for rank in range(2):
+        printed = (said / f"{launcher} {rank}").read_text()
+        assert printed.splitlines()[-1] == f"{rank} 2 ['of 0', 'of 1']", printed
 
 
 @pytest.mark.parametrize("launcher", VARIABLES)

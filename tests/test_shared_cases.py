@@ -110,7 +110,7 @@ def sets(tmp_path, shared_data, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("openmmlab")
-def test_what_a_metric_raises_is_one_line_before_the_images(sets, shared_data, tmp_path):
+def test_what_a_metric_raises_is_one_line_before_the_images(sets, shared_data, tmp_path, capfd):
     yolox = shared_data / "models/yolox_nano_mmdet.pth"
     deeplab = shared_data / "models/deeplabv3_mnv2_mmseg.pth"
     configs = ROOT / "configs/downstream"
@@ -122,7 +122,10 @@ def test_what_a_metric_raises_is_one_line_before_the_images(sets, shared_data, t
             (sets / "concat_multi.py", yolox),
         ]
     ):
-        errors = evaluate(config, checkpoint, *options, "--out", tmp_path / str(number))
+        arguments = (config, checkpoint, *options, "--out", tmp_path / str(number))
+        capfd.readouterr()
+        assert main(["eval-downstream", *map(str, arguments), "--qf", "10", "--restorers"]) == 2
+        errors = capfd.readouterr().err
         assert "Traceback" not in errors
         assert len(re.findall(r"^error: ", errors, re.MULTILINE)) == 1, errors
 
@@ -146,20 +149,6 @@ def test_xml_without_boxes_is_named(shared_data, tmp_path):
     said = done.stdout + done.stderr
     assert "Traceback" not in said and "AttributeError" not in said
     assert ".xml" in said
-
-
-def evaluate(*arguments: object) -> str:
-    """Return what eval_downstream says on standard error of what it refuses."""
-    line = [sys.executable, ROOT / "tools/eval_downstream.py", *arguments, "--qf", "10"]
-    done = subprocess.run(
-        [*map(str, line), "--restorers"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2, done.stderr
-    return done.stderr
 
 
 @pytest.mark.usefixtures("openmmlab")

@@ -30,6 +30,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,6 +50,9 @@ SCRATCH = VENV / "tmp"
 
 # Tests run in as many processes, each of one thread and at times of 2 GB.
 TEST_PROCESSES = min(os.cpu_count() or 1, 8)
+# File by file in their order, of which the last ones are examples that take no time, so that all
+# processes end at once. Otherwise those of few tests, which are the long ones, came last.
+HANDED_OUT = ("--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def say(text: str) -> None:
@@ -218,17 +222,20 @@ def test_helpers() -> list[str]:
     return [str(path.relative_to(ROOT)) for path in helpers]
 
 
-def commands(action: str, extra: Sequence[str]) -> list[list[str]]:
-    """Return what to run in the environment for an action."""
+def commands(action: str, extra: Sequence[str]) -> list[list[list[str]]]:
+    """Return what to run in the environment for an action: groups, each of which runs at once."""
     python = str(PYTHON)
     if action == "demo":
-        return [[python, "tools/eval_downstream.py", *extra]]
+        return [[[python, "tools/eval_downstream.py", *extra]]]
     if action == "test":
+        # mypy keeps one core busy for a minute, in which tests go on.
         return [
-            [python, "-m", "ruff", "check", "."],
-            [python, "-m", "ruff", "format", "--check", "."],
-            [python, "-m", "mypy", "jpeg_preproc", "tools", *test_helpers()],
-            [python, "-m", "pytest", "-n", str(TEST_PROCESSES), "--dist", "loadfile", *extra],
+            [[python, "-m", "ruff", "check", "."]],
+            [[python, "-m", "ruff", "format", "--check", "."]],
+            [
+                [python, "-m", "mypy", "jpeg_preproc", "tools", *test_helpers()],
+                [python, "-m", "pytest", "-n", str(TEST_PROCESSES), *HANDED_OUT, *extra],
+            ],
         ]
     return []
 
@@ -264,12 +271,42 @@ def run_action(action: str, extra: Sequence[str]) -> int:
     env = dict(os.environ)
     if action == "test":
         env.setdefault("OMP_NUM_THREADS", "1")  # of each of the processes
-    for command in commands(action, extra):
-        print(f"$ {' '.join(command)}".replace(str(ROOT) + "/", ""), flush=True)
-        code = subprocess.run(command, cwd=ROOT, env=env).returncode
-        if code:
+    for group in commands(action, extra):
+        if code := run_at_once(group, env):
             return code
     return 0
+
+
+def run_at_once(group: Sequence[Sequence[str]], env: dict[str, str]) -> int:
+    """Run commands at the same time; return the first exit code that is not 0, or 0.
+
+    The last one prints as it goes. What the others print comes behind it.
+    """
+    *others, last = group
+    beside = []
+    try:
+        for command in others:
+            show(command)
+            log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read below
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT
+            )
+            beside.append((process, log))
+        show(last)
+        codes = [subprocess.run(last, cwd=ROOT, env=env).returncode]
+        codes += [process.wait() for process, _ in beside]
+    finally:
+        for process, _ in beside:
+            process.terminate()  # where this was stopped; else it has ended
+    for _, log in beside:
+        log.seek(0)
+        print(log.read(), end="", flush=True)
+    return next(filter(None, codes), 0)
+
+
+def show(command: Sequence[str]) -> None:
+    """Print a command as one would type it in the repository."""
+    print(f"$ {' '.join(command)}".replace(str(ROOT) + "/", ""), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from jpeg_preproc.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
@@ -24,6 +27,9 @@ TUTORIALS = {
     "train": ("mmengine", "scipy"),
 }
 _BLOCK = re.compile(r"^```(sh|python|text)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: The page whose commands go through a shell; other pages' are called in this process, since each
+#: would import torch and mmdet anew, which takes longer than all that it does.
+IN_A_SHELL = "restore_a_folder"
 #: Libraries that the recipes are for.
 RECIPES = ("torchvision", "transformers", "ultralytics", "supervision")
 
@@ -94,24 +100,42 @@ def test_a_recipe_does_what_it_says(library, scratch):
     run(found, library)
 
 
+def arguments_of(text: str) -> list[str] | None:
+    """Return the arguments of a block that calls our command, and does nothing else."""
+    lines = text.replace("\\\n", " ").splitlines()
+    words = shlex.split(lines[0])
+    return words[1:] if len(lines) == 1 and words[0] == "jpeg-preproc" else None
+
+
 def run(page: list[tuple[str, str]], name: str) -> None:
     """Run a page's blocks, and compare what they print with what it says."""
     names: dict[str, object] = {"__name__": "tutorial"}
     printed = ""
     for language, text in page:
-        if language == "sh":
+        arguments = arguments_of(text) if language == "sh" and name != IN_A_SHELL else None
+        output = io.StringIO()
+        if arguments is not None:
+            with contextlib.redirect_stdout(output):
+                assert main(arguments) == 0, text
+            printed = output.getvalue()
+        elif language == "sh":
             result = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", text], capture_output=True, text=True
             )
             assert result.returncode == 0, f"{text}\n{result.stdout}\n{result.stderr}"
             printed = result.stdout
         elif language == "python":
-            output = io.StringIO()
             with contextlib.redirect_stdout(output):
                 exec(compile(text, name, "exec"), names)  # noqa: S102 - pages are programs
             printed = output.getvalue()
         else:
             assert not missing_lines(text, printed), printed
+
+
+def test_what_calls_our_command_alone_is_told_from_other_blocks():
+    assert arguments_of("jpeg-preproc info 'a b' \\\n    --json\n") == ["info", "a b", "--json"]
+    assert arguments_of("jpeg-preproc info a\nls\n") is None
+    assert arguments_of("ls studies\n") is None
 
 
 def test_every_tutorial_is_run_and_has_something_to_run():

@@ -25,6 +25,10 @@ SMALL = [
 FEWER = {
     "AGARNet": {"num_blocks": 1, "num_middle_blocks": 1, "num_dct_blocks": 1},
     "DAGN": {"num_blocks": 1},
+    "DnCNN3": {"num_layers": 4},
+    "GridUNet": {"blocks": (1, 1, 1, 1, 1)},
+    "QCN": {"num_blocks": 1},
+    "QGCN": {"num_blocks": 2},
 }
 SIZES = [(1, 64, 80), (3, 96, 64)]
 

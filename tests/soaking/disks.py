@@ -56,17 +56,16 @@ def fill_disks(
         on_step: Called after each.
     """
     tally = Tally("disks", straight.command.name)
-    enough = 0
     for number in range(count):
         size = SIZES[number % len(SIZES)]
         try:
             with small_disk(scratch / "disk", f"{size}k") as disk:
-                enough += not _fill(tally, straight, disk, scratch, f"{size} KiB")
+                if not _fill(tally, straight, disk, scratch, f"{size} KiB"):
+                    tally.beside["had room enough"] += 1
         except subprocess.CalledProcessError as error:
             tally.remark = f"skipped: {error.stderr.strip()}"
             return tally
         on_step(number + 1, count, straight.command.name)
-    tally.remark = f"{enough} had room enough" if enough else ""
     return tally
 
 

@@ -69,7 +69,11 @@ def try_sample(sample: Sample, folder: Path, ways: Sequence[Call]) -> list[Outco
 
 
 def try_many(
-    count: int, seed: int, scratch: Path, on_step: OnStep = lambda done, total, what: None
+    count: int,
+    seed: int,
+    scratch: Path,
+    on_step: OnStep = lambda done, total, what: None,
+    first: int = 0,
 ) -> list[Tally]:
     """Put damaged files through every call and return one line for each.
 
@@ -78,12 +82,12 @@ def try_many(
         seed: Seed of the series; see :func:`~soaking.mutations.mutated`.
         scratch: Folder to work in. Files on which anything went wrong are kept in its ``faults``.
         on_step: Called after each file.
+        first: Place of the first one in the series.
     """
     tallies = {way.name: Tally("inputs", way.name) for way in calls()}
-    worst = dict.fromkeys(tallies, (0.0, 0.0))
     worker = _Worker(seed, scratch)
     deaths = 0
-    for number in range(count):
+    for number in range(first, first + count):
         outcomes = worker.outcomes(number)
         if isinstance(outcomes, str):
             reached = Tally("inputs", "the process itself")
@@ -104,20 +108,18 @@ def try_many(
                 tally.fault("slow", f"{where}: {outcome.seconds:.1f} s")
             if outcome.mebibytes > MOST_MEBIBYTES:
                 tally.fault("memory", f"{where}: {outcome.mebibytes:.0f} MiB")
-            old = worst[outcome.call]
-            worst[outcome.call] = (max(old[0], outcome.seconds), max(old[1], outcome.mebibytes))
+            tally.measure("s", outcome.seconds)
+            tally.measure("MiB", max(outcome.mebibytes, 0.0))
         if any(
             one.wrong or one.seconds > MOST_SECONDS or one.mebibytes > MOST_MEBIBYTES
             for one in outcomes
         ):
             _keep(seed, number, scratch)
-        on_step(number + 1, count, "")
+        on_step(number - first + 1, count, "")
     worker.end()
     deaths += worker.loader_deaths
-    for name, (seconds, mebibytes) in worst.items():
-        tallies[name].remark = f"at most {seconds:.2f} s, {mebibytes:.0f} MiB"
     if deaths:
-        tallies[BEHIND_LOADER].remark += f"; OpenCV died of {deaths} before they came to us"
+        tallies[BEHIND_LOADER].beside["killed OpenCV before they came to us"] = deaths
     return list(tallies.values())
 
 

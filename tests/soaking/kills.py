@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from soaking.processes import (
+    MOST_TRIES,
     PATIENCE,
     Running,
     Straight,
@@ -29,62 +30,66 @@ FIRST = 0.05
 def kill_and_resume(
     straight: Straight,
     count: int,
-    seed: int,
+    seed: int | str,
     scratch: Path,
-    early: bool = False,
     on_step: OnStep = lambda done, total, what: None,
+    early: bool = False,
 ) -> Tally:
     """Kill a command at random moments of its work, go on, and compare with an undisturbed run.
 
     Args:
         straight: The command and its undisturbed run.
-        count: How many kills.
+        count: How many kills that come before the command's end.
         seed: Seed of the moments.
         scratch: Folder to work in.
+        on_step: Called after each kill.
         early: Whether every kill falls in the first milliseconds of an output that is not there
             yet, where manifests are begun; else kills fall anywhere, on what earlier ones left.
-        on_step: Called after each kill.
     """
     command = straight.command
     rng = random.Random(f"{seed}/{command.name}/{early}")
     tally = Tally("early kills" if early else "kills", command.name)
     out, log = scratch / "killed", scratch / "killed-log"
-    begun = 0
-    late = 0
-    for number in range(count):
-        if number == begun:
+    chain = 0  # kills of this output so far
+    share = 1.0  # of an undisturbed run's time, in which kills fall
+    for number in range(MOST_TRIES * count):
+        if chain == 0:
             shutil.rmtree(out, ignore_errors=True)
         where = f"seed {seed}, kill {number}"
-        running = Running(command, out, log, resume=number > begun)
+        running = Running(command, out, log, resume=chain > 0)
         # A resume finds its output there at once, so its moment counts from its first line.
-        if number == begun:
+        if chain == 0:
             running.wait_until_begun()
-            running.sleep(rng.uniform(0, FIRST if early else straight.working))
+            running.sleep(rng.uniform(0, FIRST if early else share * straight.working))
         else:
             running.wait_until_armed()
-            running.sleep(rng.uniform(0, straight.seconds / 2))  # part of the work is done
+            running.sleep(rng.uniform(0, share * straight.seconds / 2))  # part of it is done
         finished = running.process.poll()
         running.process.kill()
         done = running.wait()
+        chain += 1
         if finished is None:
             tally.tried += 1
         else:
-            late += 1
+            tally.beside["came too late"] += 1
+            share *= 0.7  # the machine has become faster
             if finished != 0 and done is not None:
                 kind = "refused" if finished == 2 else "wrong"
                 tally.fault(kind, f"{where}: ended with {finished}: {last_line(done.errors)}")
-        if early or number - begun == CHAIN - 1 or number == count - 1:
+        is_last = tally.tried == count or number == MOST_TRIES * count - 1
+        if early or finished is not None or chain == CHAIN or is_last:
             check_resumed(tally, straight, out, log, where)
-            begun = number + 1
-        on_step(number + 1, count, command.name)
-    tally.remark = f"{late} came too late" if late else ""
+            chain = 0
+        on_step(tally.tried, count, command.name)
+        if is_last:
+            break
     return tally
 
 
 def kill_workers(
     straight: Straight,
     count: int,
-    seed: int,
+    seed: int | str,
     scratch: Path,
     on_step: OnStep = lambda done, total, what: None,
 ) -> Tally:

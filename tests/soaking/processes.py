@@ -17,6 +17,8 @@ from soaking.zygote import ForkedProcess
 
 #: Seconds after which a command counts as hung.
 PATIENCE = 900.0
+#: So many tries are made for each kill and signal that is asked for, since some come too late.
+MOST_TRIES = 3
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from soaking import disks, kills, shapes, stops
 from soaking.commands import Command, commands
 from soaking.inputs import try_many
+from soaking.ledger import Ledger
 from soaking.processes import Straight, straight_run
 from soaking.tally import OnStep, Tally
+
+#: Of so many files, and of so many kills, a stopped run loses the last ones at most.
+PART_OF_INPUTS, PART_OF_KILLS = 1_000, 10
 
 
 @dataclass
@@ -25,6 +31,7 @@ class Setting:
         names: Commands that are taken; all, if none are named.
         whole: Whether each run of a command starts anew; else a process that has imported it forks,
             which takes a tenth of the time.
+        ledger: What has been tried already.
     """
 
     count: int
@@ -33,74 +40,114 @@ class Setting:
     on_step: OnStep = lambda done, total, what: None
     names: Sequence[str] = ()
     whole: bool = False
+    ledger: Ledger = field(default_factory=lambda: Ledger(None))
     _commands: list[Command] = field(default_factory=list)
     _straight: dict[str, Straight] = field(default_factory=dict)
 
-    def straight_runs(self) -> Iterator[Straight]:
-        """Run each command undisturbed, once for all sections, and yield it."""
+    def commands(self) -> list[Command]:
+        """Return the commands that are tried; what they work on is written anew, once."""
         if not self._commands:
-            found = commands(self.scratch / "commands")
-            chosen = [one for one in found if not self.names or one.name in self.names]
-            self._commands = chosen if self.whole else [one.forked() for one in chosen]
-        for command in self._commands:
-            if command.name not in self._straight:
-                self.on_step(0, self.count, f"{command.name}, undisturbed")
-                self._straight[command.name] = straight_run(command, self.folder(command))
-            yield self._straight[command.name]
+            folder = self.scratch / "commands"
+            shutil.rmtree(folder, ignore_errors=True)  # a run that was stopped has left it
+            found = commands(folder)
+            self._commands = [one for one in found if not self.names or one.name in self.names]
+        return self._commands
+
+    def straight(self, command: Command) -> Straight:
+        """Run a command undisturbed, once for all sections."""
+        if command.name not in self._straight:
+            self.on_step(0, self.count, f"{command.name}, undisturbed")
+            tried = command if self.whole else command.forked()
+            self._straight[command.name] = straight_run(tried, self.folder(command))
+        return self._straight[command.name]
 
     def end(self) -> None:
         """End what was started for all sections."""
-        for command in self._commands:
-            if command.zygote is not None:
-                command.zygote.end()
+        for straight in self._straight.values():
+            if straight.command.zygote is not None:
+                straight.command.zygote.end()
 
     def folder(self, command: Command) -> Path:
         """Return the folder in which a command is tried."""
         return self.scratch / command.name.replace(" ", "_")
 
+    def parts(self, name: str, what: str, most: int, work: Work) -> Iterator[Tally]:
+        """Try :attr:`count` of a thing, part by part, but for the parts that have been tried.
+
+        Args:
+            name: Name of the section.
+            what: What is tried.
+            most: How many are a part, at most.
+            work: Tries a part; given are its first and how many they are, and ``on_step``.
+        """
+        for first in range(0, self.count, most):
+            size = min(most, self.count - first)
+
+            def on_step(done: int, total: int, what: str, first: int = first) -> None:
+                self.on_step(first + done, self.count, what)
+
+            key = (name, what, first, size, self.count, self.seed, self.whole)
+            yield from self.ledger.once(partial(work, first, size, on_step), *key)
+
+
+#: Tries a part of a section.
+Work = Callable[[int, int, OnStep], Iterable[Tally]]
+#: Tries one command so many times with a seed, in a folder.
+OfCommand = Callable[[Straight, int, int | str, Path, OnStep], Tally]
+
 
 def _inputs(setting: Setting) -> Iterator[Tally]:
-    yield from try_many(setting.count, setting.seed, setting.scratch / "inputs", setting.on_step)
+    def work(first: int, size: int, on_step: OnStep) -> list[Tally]:
+        return try_many(size, setting.seed, setting.scratch / "inputs", on_step, first)
+
+    yield from setting.parts("inputs", "", PART_OF_INPUTS, work)
 
 
-def _kills(setting: Setting, early: bool = False) -> Iterator[Tally]:
-    for one in setting.straight_runs():
-        folder = setting.folder(one.command)
-        yield kills.kill_and_resume(
-            one, setting.count, setting.seed, folder, early, setting.on_step
-        )
+def _of_commands(name: str, most: int, try_one: OfCommand) -> Callable[[Setting], Iterator[Tally]]:
+    """Return a section that tries each command, ``most`` times in each part."""
+
+    def run(setting: Setting) -> Iterator[Tally]:
+        for command in setting.commands():
+            if name == "workers" and not command.has_workers:
+                continue
+
+            def work(
+                first: int, size: int, on_step: OnStep, command: Command = command
+            ) -> list[Tally]:
+                seed = f"{setting.seed}+{first}" if first else setting.seed
+                straight = setting.straight(command)
+                return [try_one(straight, size, seed, setting.folder(command), on_step)]
+
+            yield from setting.parts(name, command.name, most, work)
+
+    return run
 
 
-def _signals(setting: Setting) -> Iterator[Tally]:
-    for one in setting.straight_runs():
-        folder = setting.folder(one.command)
-        yield stops.stop_and_resume(one, setting.count, setting.seed, folder, setting.on_step)
+def _fill(straight: Straight, count: int, seed: int | str, folder: Path, on_step: OnStep) -> Tally:
+    return disks.fill_disks(straight, count, folder / "disks", on_step)
 
 
 def _imports(setting: Setting) -> Iterator[Tally]:
-    folder = setting.scratch / "imports"
-    yield stops.stop_during_imports(setting.count, setting.seed, folder, (), setting.on_step)
+    def work(first: int, size: int, on_step: OnStep) -> list[Tally]:
+        folder = setting.scratch / "imports"
+        return [stops.stop_during_imports(size, setting.seed, folder, (), on_step)]
 
-
-def _workers(setting: Setting) -> Iterator[Tally]:
-    for one in setting.straight_runs():
-        if one.command.has_workers:
-            folder = setting.folder(one.command)
-            yield kills.kill_workers(one, setting.count, setting.seed, folder, setting.on_step)
+    yield from setting.parts("imports", "", setting.count, work)
 
 
 def _disks(setting: Setting) -> Iterator[Tally]:
     if reason := disks.why_not():
         yield Tally("disks", "all", remark=f"skipped: {reason}")
         return
-    folder = setting.scratch / "disks"
-    for one in setting.straight_runs():
-        yield disks.fill_disks(one, setting.count, folder, setting.on_step)
+    yield from _of_commands("disks", len(disks.SIZES), _fill)(setting)
 
 
 def _shapes(setting: Setting) -> Iterator[Tally]:
-    setting.on_step(0, setting.count, "shapes")
-    yield shapes.restore_shapes(setting.count, setting.seed)
+    def work(first: int, size: int, on_step: OnStep) -> list[Tally]:
+        on_step(0, size, "")
+        return [shapes.restore_shapes(size, setting.seed)]
+
+    yield from setting.parts("shapes", "", setting.count, work)
 
 
 @dataclass(frozen=True)
@@ -120,15 +167,27 @@ class Section:
 
 SECTIONS = {
     "inputs": Section(_inputs, 50_000, "damaged files of every format through every way in"),
-    "kills": Section(_kills, 50, "kill -9 of each tool at any moment, and resumes"),
+    "kills": Section(
+        _of_commands("kills", PART_OF_KILLS, kills.kill_and_resume),
+        50,
+        "kill -9 of each tool at any moment, and resumes",
+    ),
     "early": Section(
-        lambda setting: _kills(setting, early=True),
+        _of_commands("early", PART_OF_KILLS, partial(kills.kill_and_resume, early=True)),
         60,
         "kill -9 as an output is begun, and resumes",
     ),
-    "signals": Section(_signals, 10, "Ctrl-C and SIGTERM over each tool's run, and resumes"),
+    "signals": Section(
+        _of_commands("signals", 10, stops.stop_and_resume),
+        10,
+        "Ctrl-C and SIGTERM over each tool's run, and resumes",
+    ),
     "imports": Section(_imports, 4, "Ctrl-C and SIGTERM while each script imports"),
-    "workers": Section(_workers, 10, "kill -9 of processes that work for a tool"),
+    "workers": Section(
+        _of_commands("workers", 10, kills.kill_workers),
+        10,
+        "kill -9 of processes that work for a tool",
+    ),
     "disks": Section(_disks, 4, "disks that are too small, and resumes (as root)"),
     "shapes": Section(_shapes, 3_000, "memory over images of distinct shapes"),
 }

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from tool_runs import load_tool
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 
-
-def run(*arguments):
-    command = [sys.executable, str(REPOSITORY / "tools/benchmark.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def benchmark():
+    return load_tool("benchmark")
 
 
 @pytest.mark.slow
-def test_rows_of_what_could_be_timed(tmp_path):
-    done = run(
+def test_rows_of_what_could_be_timed(benchmark, tmp_path, capfd):
+    code = benchmark(
         *("--restorers", "base", "nonesuch", "--sizes", "16x24", "--seconds", 0, "--repeats", 1),
         *("--threads", 1, "--out", tmp_path),
     )
-    assert done.returncode == 1, done.stderr
-    assert "not timed: nonesuch: no restorer weights 'nonesuch'" in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    done = capfd.readouterr()
+    assert code == 1, done.err
+    assert "not timed: nonesuch: no restorer weights 'nonesuch'" in " ".join(done.err.split())
+    assert "Traceback" not in done.err
     document = json.loads((tmp_path / "results.json").read_text())
     (row,) = document["rows"]
     assert (row["subject"], row["height"], row["width"], row["calls"]) == ("base", 16, 24, 1)
@@ -34,11 +31,12 @@ def test_rows_of_what_could_be_timed(tmp_path):
     assert len(document["meta"]["failed"]) == 1
     for name in ("results.md", "results.csv", "psnr_time.png"):
         assert (tmp_path / name).stat().st_size
-        assert name in done.stdout
+        assert name in done.out
 
 
 @pytest.mark.parametrize("size", ["16", "0x4", "axb"])
-def test_a_size_that_is_none(size):
-    done = run("--sizes", size)
-    assert done.returncode == 2
-    assert size in done.stderr and "Traceback" not in done.stderr
+def test_a_size_that_is_none(benchmark, size, capsys):
+    with pytest.raises(SystemExit) as stop:
+        benchmark("--sizes", size)
+    assert stop.value.code == 2
+    assert size in capsys.readouterr().err

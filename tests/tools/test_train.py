@@ -71,11 +71,11 @@ def weights(work_dir: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(config, tmp_path):
-    alone = start(TOOL, config, "--work-dir", tmp_path / "one")
-    assert alone.returncode == 0, alone.stderr
-    assert "Left out 1 image(s) of the training set:" in alone.stdout
-    assert "c.jpg" in alone.stdout and str(tmp_path / "one") in alone.stdout
+def test_two_processes_learn_what_one_does(config, tmp_path, capsys):
+    assert load_tool("train")(config, "--work-dir", tmp_path / "one") == 0
+    told = capsys.readouterr().out
+    assert "Left out 1 image(s) of the training set:" in told
+    assert "c.jpg" in told and str(tmp_path / "one") in told
     both = start(
         *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2),
         *(TOOL, config, "--work-dir", tmp_path / "two", "--launcher", "pytorch"),
@@ -106,6 +106,7 @@ def test_what_cannot_be_trained_on_is_one_message(config, tmp_path, options, mes
 
 
 def test_a_config_that_is_none(tmp_path, capsys):
-    done = start(TOOL, tmp_path / "none.py")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "none.py is no file; those of configs/ lie in the" in " ".join(done.stderr.split())
+    assert load_tool("train")(tmp_path / "none.py") == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert "none.py is no file; those of configs/ lie in the" in " ".join(told.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,12 +19,14 @@ from jpeg_preproc.evaluation.testset import ImageFiles, read_mask
 from jpeg_preproc.io import sha256_bytes
 from jpeg_preproc.jpeg import is_jpeg, read_jpeg_info
 from jpeg_preproc.jpeg.codec import check_pixel_count
+from jpeg_preproc.jpeg.image import opened_picture
 from jpeg_preproc.openmmlab.config import loader_backend, loader_index
 from jpeg_preproc.openmmlab.place import require_decoder_pixels
 
 _MEND = "check that it is an image and undamaged, or take it out of the annotations"
 # What the loaders of mmcv raise on a bad file; the assertion is LoadImageFromFile's own.
 _LOAD_ERRORS = (OSError, AssertionError, SyntaxError, ValueError, cv2.error)
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class ImageCheck:
@@ -46,6 +49,7 @@ class ImageCheck:
         """
         step = leaf.pipeline[loader_index(leaf.pipeline)]
         self.load = TRANSFORMS.build(step)
+        self.by_opencv = step.get("imdecode_backend", "cv2") == "cv2"
         self.backend_args = loader_backend(step)
         self.root = _root(leaf)
         self.classes = len(dataset.metainfo.get("classes") or ())
@@ -73,11 +77,7 @@ class ImageCheck:
             ) from error
         except OSError as error:
             raise ImageReadError(f"{path} cannot be read: {error}") from error
-        if is_jpeg(data):
-            info = read_jpeg_info(data, name=path)
-            if info.truncated:
-                raise ImageReadError(f"{path} is truncated; fetch or export it again")
-            check_pixel_count(info.width, info.height, path, self.max_pixels)
+        self._check_header(data, path)
         try:
             results = self.load({"img_path": path})
         except _LOAD_ERRORS as error:
@@ -94,6 +94,27 @@ class ImageCheck:
         if record.get("instances"):  # those of VOC stand in files of their own
             hashes.append(("instances", sha256_bytes(repr(record["instances"]).encode())))
         return ImageFiles(path, tuple(hashes))
+
+    def _check_header(self, data: bytes, path: str) -> None:
+        """Refuse what the loader is not to be given: it has no limits, and may be killed by it."""
+        if is_jpeg(data):
+            info = read_jpeg_info(data, name=path)
+            if info.truncated:
+                raise ImageReadError(f"{path} is truncated; fetch or export it again")
+            check_pixel_count(info.width, info.height, path, self.max_pixels)
+            return
+        if self.by_opencv and is_animated_png(data):
+            raise ImageReadError(
+                f"{path} is an animated PNG, which can kill OpenCV and the run with it if it is "
+                "damaged; save its first frame as a PNG, or set imdecode_backend='pillow' in "
+                "LoadImageFromFile"
+            )
+        try:
+            with opened_picture(io.BytesIO(data), path) as picture:
+                width, height = picture.size
+        except ImageReadError as error:
+            raise ImageReadError(f"{path} cannot be decoded; {_MEND}") from error
+        check_pixel_count(width, height, path, self.max_pixels)
 
     def _check_mask(self, path: str, shape: tuple[int, int], record: Mapping[str, Any]) -> bytes:
         """Return the bytes of a mask of its image's shape, each value of which has a meaning."""
@@ -123,6 +144,23 @@ class ImageCheck:
                 "others, or set ignore_index"
             )
         return data
+
+
+def is_animated_png(data: bytes) -> bool:
+    """Tell whether a PNG says that it is animated: a chunk ``acTL`` in front of its pixels.
+
+    The chunks are walked as OpenCV does, whatever is wrong with them.
+
+    >>> is_animated_png(_PNG + bytes(4) + b"tEXt" + bytes(4) + bytes(4) + b"acTL")
+    True
+    """
+    place = len(_PNG)
+    while data.startswith(_PNG) and place < len(data):
+        kind = data[place + 4 : place + 8]
+        if kind in (b"acTL", b"IDAT"):
+            return kind == b"acTL"
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+    return False
 
 
 def _root(leaf: Any) -> str:
