@@ -113,7 +113,7 @@ def stock_config(role, folder) -> Config:
     return config
 
 
-def tested(path, role, augmented, folder, monkeypatch) -> list[np.ndarray]:
+def found_by(path, role, augmented, folder, monkeypatch) -> list[np.ndarray]:
     """What the toolbox's own ``tools/test.py`` predicts for each photograph."""
     package = {"detector": mmdet, "segmenter": mmseg}[role]
     script = Path(package.__file__).parent / ".mim" / "tools" / "test.py"
@@ -147,7 +147,7 @@ def test_the_toolboxs_own_test_script_takes_both_spellings(
         restored.experiment_name = f"{tmp_path.name}_{name}"  # mmengine keeps one of each
         restored.dump(str(paths[name]))
     found = {
-        name: tested(path, role, augmented, tmp_path / name.replace(" ", "_"), monkeypatch)
+        name: found_by(path, role, augmented, tmp_path / name.replace(" ", "_"), monkeypatch)
         for name, path in paths.items()
     }
     assert len(found["by name"]) == 2 and all(map(len, found["by name"]))

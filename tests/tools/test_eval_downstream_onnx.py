@@ -139,7 +139,7 @@ def in_the_preprocessor(folder, model):
         (of_openmmlab, "mm.py is a config of OpenMMLab, and "),
         (unknown_class, "no category Box"),
         (in_the_preprocessor, "has no data preprocessor; leave --where out"),
-        (wrong_decode, "model.decode is 'ssd'; an OnnxDetector knows 'yolox', 'boxes'"),
+        (wrong_decode, "model.decode is 'ssd'; an OnnxDetector knows 'yolox', 'gfl', 'boxes'"),
     ],
 )
 def test_what_does_not_fit_is_one_error_before_anything_runs(
