@@ -1,4 +1,4 @@
-"""GridUNet, the weights `base-task`: `base`, tuned for what other networks see in its images.
+"""GridUNet, the first generation of `base-task`: tuned for what other networks see in its images.
 
 Goes on from the shipped weights. Beside the pixel loss it has one on the features of
 EfficientNet-lite0, a classifier of ImageNet, of the image and of the image reduced by two. Wants

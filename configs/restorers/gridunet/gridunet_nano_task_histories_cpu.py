@@ -1,4 +1,7 @@
-"""GridUNet, the weights `nano-task`, trained on: as gridunet_small_task_histories_cpu.py."""
+"""GridUNet, a second `nano-task`, as gridunet_small_task_histories_cpu.py.
+
+What came of it is not shipped: it gains on files that were saved again and loses at QF 20.
+"""
 
 _base_ = ["gridunet_small_task_histories_cpu.py"]
 

@@ -1,4 +1,4 @@
-"""GridUNet, the weights `small-task`: as gridunet_base_task_cpu_2k.py."""
+"""GridUNet, the first generation of `small-task`: as gridunet_base_task_cpu_2k.py."""
 
 _base_ = ["gridunet_base_task_cpu_2k.py"]
 

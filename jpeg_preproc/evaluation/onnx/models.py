@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -78,6 +80,14 @@ class _OnnxModel(Generic[Settings]):
         batch, where = make_input(image, self._input, self.session.layout, self.session.dtype)
         return self.session.run(batch), where
 
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let errors of decoding begin with the model's path."""
+        try:
+            yield
+        except ModelError as error:
+            raise ModelError(f"{self.path}: {error}") from error
+
 
 class OnnxDetector(_OnnxModel[DetectorSettings]):
     """A detector as an ONNX file.
@@ -102,10 +112,8 @@ class OnnxDetector(_OnnxModel[DetectorSettings]):
             ModelError: The model cannot take the image, or its outputs are not as ``decode`` says.
         """
         outputs, where = self._run(image)
-        try:
+        with self._named():
             found = self.settings.decode(outputs, where.size, len(self.settings.classes))
-        except ModelError as error:
-            raise ModelError(f"{self.path}: {error}") from error
         kept = self._select(found)
         return Boxes(where.to_image(found.boxes[kept]), found.scores[kept], found.labels[kept])
 
@@ -143,12 +151,10 @@ class OnnxSegmentor(_OnnxModel[SegmentorSettings]):
             ModelError: The model cannot take the image, or its output is not as ``decode`` says.
         """
         outputs, where = self._run(image)
-        try:
+        with self._named():
             return self.settings.decode(
                 outputs, where, len(self.settings.classes), self.session.layout
             )
-        except ModelError as error:
-            raise ModelError(f"{self.path}: {error}") from error
 
 
 class OnnxClassifier(_OnnxModel[ClassifierSettings]):
@@ -174,10 +180,8 @@ class OnnxClassifier(_OnnxModel[ClassifierSettings]):
             ModelError: The model cannot take the image, or its output is not as ``decode`` says.
         """
         outputs, _ = self._run(image)
-        try:
+        with self._named():
             return self.settings.decode(outputs, len(self.settings.classes or ()))
-        except ModelError as error:
-            raise ModelError(f"{self.path}: {error}") from error
 
 
 def _nms(found: Candidates, chosen: np.ndarray, iou: float) -> np.ndarray:
