@@ -22,7 +22,14 @@ from jpeg_preproc.study.comparison_rows import (
     ComparisonRow,
     ModelResults,
 )
-from jpeg_preproc.study.figures import Figures, corrected, draws_of, estimated_row, mean_of, row_of
+from jpeg_preproc.study.drawn_rows import (
+    ValueAndDraws,
+    corrected,
+    draws_of,
+    estimated_row,
+    mean_of,
+    row_of,
+)
 from jpeg_preproc.study.rivals import points_of_rivals
 from jpeg_preproc.study.spec import Comparisons
 
@@ -206,7 +213,9 @@ def _of_one_dataset(models: Sequence[ModelResults]) -> Iterator[list[ModelResult
     yield from (group for group in groups.values() if len(group) > 1)
 
 
-def _gain(models: Sequence[ModelResults], label: str, corruptions: Sequence[Corruption]) -> Figures:
+def _gain(
+    models: Sequence[ModelResults], label: str, corruptions: Sequence[Corruption]
+) -> ValueAndDraws:
     """Return the points a restorer gains, added up over models, and those of every draw."""
     value, drawn = 0.0, None
     for index, model in enumerate(models):

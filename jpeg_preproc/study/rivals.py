@@ -9,7 +9,7 @@ from jpeg_preproc.corruptions import Corruption, Original
 from jpeg_preproc.evaluation.judges import F1
 from jpeg_preproc.evaluation.task import Measurement
 from jpeg_preproc.study.comparison_rows import ALL, RIVAL, ComparisonRow, ModelResults
-from jpeg_preproc.study.figures import corrected, mean_of, row_of
+from jpeg_preproc.study.drawn_rows import corrected, mean_of, row_of
 
 _Line = Mapping[Corruption, Measurement]
 

@@ -1,4 +1,4 @@
-"""Figures of several measurements, with those of every draw, and the rows made of them."""
+"""Values of several measurements, with those of every draw, and the rows made of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from jpeg_preproc.stats.comparisons import (
 )
 from jpeg_preproc.study.comparison_rows import ComparisonRow, ModelResults
 
-#: A figure, and what it is in every draw, (R,), where that is known.
-Figures = tuple[float, np.ndarray | None]
+#: A value, and what it is in every draw, (R,), where that is known.
+ValueAndDraws = tuple[float, np.ndarray | None]
 
 
-def mean_of(measured: Mapping[Corruption, Measurement]) -> Figures:
+def mean_of(measured: Mapping[Corruption, Measurement]) -> ValueAndDraws:
     """Return the mean over kinds of the mean over strengths, and that of every draw."""
     values: dict[str, list[float]] = {}
     draws: dict[str, list[np.ndarray]] = {}
