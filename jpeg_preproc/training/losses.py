@@ -49,12 +49,44 @@ def feature_loss(restored: Mapping[str, Tensor], clean: Mapping[str, Tensor]) ->
             their levels.
         clean: Feature maps of the clean images, by the same names; no gradient goes through these.
     """
-    shares = []
+    return torch.stack(
+        [distance.mean() for distance in feature_distances(restored, clean).values()]
+    ).mean()
+
+
+def feature_hinge(
+    restored: Mapping[str, Tensor], clean: Mapping[str, Tensor], jpeg: Mapping[str, Tensor]
+) -> Tensor:
+    """Return by how much the restored image's features are further from the clean than JPEG's.
+
+    At each place of a level the distances of :func:`feature_loss` are compared, and what restoring
+    adds to JPEG's is counted; where it takes away, nothing is. The mean is over places and levels.
+
+    Args:
+        restored: Feature maps of the restored images, (N, C, H, W), by the names of their levels.
+        clean: Feature maps of the clean images, by the same names.
+        jpeg: Feature maps of the decoded JPEG images, by the same names; no gradient goes through
+            these and the clean ones.
+    """
+    before = feature_distances(jpeg, clean)
+    harm = [
+        (distance - before[name].detach()).relu().mean()
+        for name, distance in feature_distances(restored, clean).items()
+    ]
+    return torch.stack(harm).mean()
+
+
+def feature_distances(
+    found: Mapping[str, Tensor], clean: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return each level's distances (N, H, W), as :func:`feature_loss` has them in its mean."""
+    distances = {}
     for name, wanted in clean.items():
-        target = wanted.detach().float()
+        target = wanted.detach().float()  # (N, C, H, W)
         spread = (target - target.mean(dim=(0, 2, 3), keepdim=True)).abs().mean()
-        shares.append(F.l1_loss(restored[name].float(), target) / spread.clamp(min=1e-6))
-    return torch.stack(shares).mean()
+        difference = (found[name].float() - target).abs().mean(dim=1)  # (N, H, W)
+        distances[name] = difference / spread.clamp(min=1e-6)
+    return distances
 
 
 #: By the names that configs use; each takes two (N, C, H, W) images and returns a scalar.

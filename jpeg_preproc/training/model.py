@@ -73,7 +73,7 @@ class RestorationModel(BaseModel):
         try:
             self.task = None if task is None else TaskLoss(**task)
         except TypeError as error:  # a setting that there is not, or none of what is needed
-            raise TrainingError(f"model.task: {error}; it takes networks and weight") from error
+            raise TrainingError(f"model.task: {error}; it takes networks, weight and hinge") from error
         try:
             self.teacher = None if teacher is None else Teacher(**teacher)
         except TypeError as error:
@@ -156,11 +156,11 @@ class RestorationModel(BaseModel):
         if self.teacher is not None:
             share = self.teacher.share
             loss = torch.lerp(loss, self.loss(restored, self.teacher(image, quality)), share)
-        return {name: loss, **self.task_losses(restored, target)}
+        return {name: loss, **self.task_losses(restored, target, image)}
 
-    def task_losses(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def task_losses(self, restored: Tensor, target: Tensor, image: Tensor) -> dict[str, Tensor]:
         """Return the losses of ``task``, if there is one, for :meth:`losses` to add to its own."""
-        return {} if self.task is None else self.task(restored, target)
+        return {} if self.task is None else self.task(restored, target, image)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Let the networks of ``task`` and ``teacher`` follow ``.to()``, ``.cuda()`` and so on."""

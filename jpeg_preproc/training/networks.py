@@ -54,7 +54,7 @@ class D2LNetModel(RestorationModel):
             "loss_spatial": F.l1_loss(second, target),
             "loss_amplitude": self.alpha * amplitude_loss(of_amplitude, target),
             "loss_phase": self.alpha * phase_loss(of_phase, target),
-            **self.task_losses(second, target),
+            **self.task_losses(second, target, image),
         }
 
 
@@ -80,7 +80,7 @@ class FBCNNModel(RestorationModel):
         return {
             "loss_pixel": F.l1_loss(restored, target),
             "loss_quality": self.weight_quality * F.l1_loss(output.qf.float(), quality.qf) / 100,
-            **self.task_losses(restored, target),
+            **self.task_losses(restored, target, image),
         }
 
 
@@ -107,7 +107,7 @@ class AGARNetModel(RestorationModel):
         return {
             "loss_pixel": F.l1_loss(restored, target),
             "loss_idct": F.l1_loss(output.idct.float(), target),
-            **self.task_losses(restored, target),
+            **self.task_losses(restored, target, image),
         }
 
 

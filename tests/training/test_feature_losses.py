@@ -18,7 +18,7 @@ from torch import nn
 
 from jpeg_preproc.errors import TrainingError, WeightsError
 from jpeg_preproc.restorers.contract import Quality
-from jpeg_preproc.training.losses import charbonnier
+from jpeg_preproc.training.losses import charbonnier, feature_hinge
 from jpeg_preproc.training.model import RestorationModel
 from jpeg_preproc.training.networks import (
     AGARNetEstimatorModel,
@@ -106,7 +106,7 @@ def test_the_gradient_is_that_of_both_losses_written_out():
 def test_nothing_is_lost_where_images_agree():
     model, data = model_with(), batch()
     image = data["clean"] / 255
-    assert all(value.item() == 0 for value in model.task(image, image).values())
+    assert all(value.item() == 0 for value in model.task(image, image, image).values())
 
 
 def test_the_networks_are_no_part_of_the_model():
@@ -156,8 +156,8 @@ def test_the_networks_follow_the_model(move):
 def test_a_model_on_its_way_to_another_process_takes_them_along():
     model = pickle.loads(pickle.dumps(model_with()))
     image = batch()["clean"] / 255
-    wanted = model_with().task(image, image.flip(3))
-    assert model.task(image, image.flip(3)) == wanted
+    wanted = model_with().task(image, image.flip(3), image)
+    assert model.task(image, image.flip(3), image) == wanted
     assert copy.deepcopy(model).task is model.task
 
 
@@ -189,7 +189,7 @@ def test_the_papers_networks_can_be_trained_so(kind, restorer, channels):
 
 def test_luma_is_shown_to_the_networks_as_grey():
     task = model_with().task
-    luma = torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16)
+    luma = [torch.rand(2, 1, 16, 16) for _ in range(3)]
     assert task(*luma) == task(*(image.repeat(1, 3, 1, 1) for image in luma))
 
 
@@ -198,6 +198,32 @@ def test_the_manifest_lines_say_name_weight_and_record():
         {"name": "a", "weight": 0.25, "width": 4},
         {"name": "b", "weight": 0.25, "width": 7},
     ]
+
+
+@pytest.mark.parametrize(
+    "kind,restorer,channels",
+    [
+        (RestorationModel, "GridUNet", 3),
+        (D2LNetModel, "D2LNet", 3),
+        (FBCNNModel, "FBCNN", 3),
+        (AGARNetModel, "AGARNet", 1),
+    ],
+)
+def test_a_hinge_compares_with_the_jpeg_image(kind, restorer, channels):
+    model, data = model_with({**TASK, "hinge": 3.0}, kind, restorer), batch(channels)
+    losses = model(**data, mode="loss")
+    jpeg, clean = (data[name].expand(-1, 3, -1, -1) / 255 for name in ("jpeg", "clean"))
+    quality = Quality(data["qtables"], data["qf"], data["known"])
+    with torch.no_grad():
+        restored = model.restorer(data["jpeg"] / 255, quality).image.expand(-1, 3, -1, -1)
+    for name, net in model.task.networks.items():
+        # 0.5 over two networks, three times that for harm.
+        harm = feature_hinge(net(restored), net(clean), net(jpeg))
+        assert losses[f"loss_hinge_{name}"].item() == pytest.approx(0.75 * float(harm), rel=1e-4)
+    assert [record["hinge"] for record in model.task.records()] == [3.0, 3.0]
+    # What is still JPEG's own image harms nothing.
+    unchanged = model.task(jpeg, clean, jpeg)
+    assert unchanged["loss_hinge_a"].item() == 0 < unchanged["loss_task_a"].item()
 
 
 def test_bad_settings():
@@ -212,6 +238,8 @@ def test_bad_settings():
             model_with(task=dict(networks=dict(x=wrong)))
     with pytest.raises(TrainingError, match=r"weight"):
         model_with(task=dict(weight=-1, networks=TASK["networks"]))
+    with pytest.raises(TrainingError, match=r"hinge is -1; give a number of at least 0"):
+        model_with(task=dict(hinge=-1, networks=TASK["networks"]))
     with pytest.raises(TrainingError, match=r"model\.task: .*'wieght'; it takes networks"):
         model_with(task=dict(wieght=1, networks=TASK["networks"]))
     with pytest.raises(TrainingError, match=r"model\.loss is 'l3'; give one of charbonnier"):

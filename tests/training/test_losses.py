@@ -10,6 +10,7 @@ from jpeg_preproc.training.losses import (
     LOSSES,
     amplitude_loss,
     charbonnier,
+    feature_hinge,
     feature_loss,
     phase_loss,
 )
@@ -90,3 +91,33 @@ def test_feature_maps_of_two_sizes_have_equal_say():
     wide = [(100 * image + 7).repeat(1, 1, 2, 2) for image in (restored, clean)]
     both = feature_loss({"x": restored, "y": wide[0]}, {"x": clean, "y": wide[1]})
     assert both.item() == pytest.approx(once.item(), rel=1e-4)
+
+
+def test_the_hinge_counts_what_is_further_from_the_clean_features_than_jpeg():
+    torch.manual_seed(0)
+    clean = {"a": torch.randn(2, 4, 5, 6) * 3 + 10, "b": torch.randn(2, 8, 2, 3)}
+    jpeg, restored = (
+        {name: value + torch.randn_like(value) for name, value in clean.items()} for _ in range(2)
+    )
+    harm = []
+    for name, value in clean.items():
+        wanted = value.double().numpy()
+        deviation = np.abs(wanted - wanted.mean(axis=(0, 2, 3), keepdims=True)).mean()
+        before, after = (
+            np.abs(found[name].double().numpy() - wanted).mean(axis=1) for found in (jpeg, restored)
+        )
+        harm.append(np.maximum(after - before, 0).mean() / deviation)
+    found = feature_hinge(restored, clean, jpeg)
+    assert float(found) == pytest.approx(np.mean(harm), rel=1e-5) and float(found) > 0
+    # Halfway from JPEG to the clean image nothing is further away, nor is JPEG from itself.
+    halfway = {name: torch.lerp(jpeg[name], clean[name], 0.5) for name in clean}
+    assert float(feature_hinge(halfway, clean, jpeg)) == 0
+    assert float(feature_hinge(jpeg, clean, jpeg)) == 0
+
+
+def test_the_hinge_has_a_gradient_through_the_restored_image_alone():
+    torch.manual_seed(0)
+    clean, jpeg, restored = (torch.rand(1, 2, 3, 3, requires_grad=True) for _ in range(3))
+    feature_hinge({"a": restored}, {"a": clean}, {"a": jpeg}).backward()
+    assert clean.grad is None and jpeg.grad is None
+    assert restored.grad is not None and restored.grad.abs().sum() > 0
