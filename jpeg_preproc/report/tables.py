@@ -64,13 +64,13 @@ def write_results(
         document["comparisons"] = compared
     written = {
         "json": write_json_atomic(folder / "results.json", _finite(document)),
-        "csv": write_text_atomic(folder / "results.csv", _csv(flat)),
+        "csv": write_text_atomic(folder / "results.csv", csv_text(flat)),
         "md": write_text_atomic(
             folder / "results.md", "\n".join([*sections, _markdown_meta(meta)])
         ),
     }
     if compared:
-        written["comparisons"] = write_text_atomic(folder / "comparisons.csv", _csv(compared))
+        written["comparisons"] = write_text_atomic(folder / "comparisons.csv", csv_text(compared))
     return written
 
 
@@ -185,7 +185,8 @@ def _cell(text: str) -> str:
     return text.replace("|", r"\|").replace("<", "&lt;").replace("](", r"]\(")
 
 
-def _csv(rows: Sequence[FlatRow]) -> str:
+def csv_text(rows: Sequence[FlatRow]) -> str:
+    """Return rows as CSV, with a head; a row that lacks a value leaves its field empty."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=_columns(rows), lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""A study's page, and what stands beside it: Markdown, and figures for print."""
+"""A study's page, and what stands beside it: Markdown, figures for print, and parts as CSV."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from jpeg_preproc.distributed import ALONE
 from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.io import write_text_atomic
 from jpeg_preproc.report import console
-from jpeg_preproc.report.page import render_markdown, render_page
+from jpeg_preproc.report.page import part_rows, render_markdown, render_page
 from jpeg_preproc.report.page.render import check_packages
 from jpeg_preproc.report.plots import plot_metric
+from jpeg_preproc.report.tables import csv_text
 from jpeg_preproc.study.comparison_rows import ComparisonRow, ModelResults
 from jpeg_preproc.study.gallery import gallery
 from jpeg_preproc.study.jobs import JobsRun
@@ -22,6 +23,7 @@ from jpeg_preproc.study.prepare import RunOptions, bar_of_first
 _FILES = {
     "all rows": "results.csv",
     "all comparisons": "comparisons.csv",
+    "classes and sizes": "parts.csv",
     "all rows and how they were measured": "results.json",
 }
 
@@ -34,7 +36,9 @@ def write_report(
     record: Mapping[str, Any],
     folder: Path,
 ) -> list[Path]:
-    """Write ``report.html``, ``report.md`` and the curves as SVG and PDF; return the files.
+    """Write ``report.html``, ``report.md``, ``parts.csv`` and the curves as SVG and PDF.
+
+    Returned are the files; what has neither classes nor sizes leaves no ``parts.csv``.
 
     Args:
         title: What the study asks.
@@ -62,6 +66,8 @@ def write_report(
     plots = _plots(run, folder)
     drawn = next((path.read_text("utf-8") for path in plots if path.suffix == ".svg"), "")
     page = study_page(title, run, results, comparisons, pictures, record, drawn)
+    parts = [*part_rows(page)]
+    tables = [write_text_atomic(folder / "parts.csv", csv_text(parts))] if parts else []
     beside = {
         **{f"curves, {path.suffix[1:].upper()}": path.name for path in plots},
         **{what: name for what, name in _FILES.items() if (folder / name).is_file()},
@@ -69,6 +75,7 @@ def write_report(
     return [
         write_text_atomic(folder / "report.html", render_page(page)),
         write_text_atomic(folder / "report.md", render_markdown(page, beside)),
+        *tables,
         *plots,
     ]
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from planted_page import EVIL, picture, planted_page
 
 from jpeg_preproc.errors import JpegPreprocError
-from jpeg_preproc.report.page import Cost, Gallery, render_markdown, render_page
+from jpeg_preproc.report.page import Cost, Gallery, part_rows, render_markdown, render_page
 from jpeg_preproc.report.page import render as render_module
 from jpeg_preproc.report.page.render import VENDOR, vendor_table
 from jpeg_preproc.report.page.scatter import scatter
@@ -131,6 +131,21 @@ def test_markdown_has_the_words_and_tables_and_escapes_them(photo):
     assert "| original" in text and "30.4 +7.0* +4.8 to +10.3" in text
     assert "](accuracy.svg)" in text and "Chosen by hand." in text and "@software{x," in text
     assert "<i>" not in text and "a\\|b" in text
+
+
+def test_figures_of_parts_have_a_row_each(photo):
+    rows = list(part_rows(planted_page(photo, name="a")))
+    assert len(rows) == 9
+    assert rows[2] == {
+        "table": "By class",
+        "by": "class",
+        "part": "ant",
+        "column": "restored",
+        "value": "20.0",
+        "difference": "−30.0",
+        "interval": "−41.0 to −8.0",
+    }
+    assert [row["value"] for row in rows] == ["3", "50", "20.0", "9", "10", "", "5", "30", "60"]
 
 
 def test_time_against_gain_has_a_point_for_each_and_escapes_names():

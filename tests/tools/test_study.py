@@ -110,6 +110,12 @@ def test_a_page_is_written_beside_it_and_a_stored_study_has_the_same(
     text = (folder / "report.md").read_text()
     assert text.startswith("# Toys") and "](accuracy.svg)" in text and "results.csv" in text
     assert (folder / "accuracy.pdf").read_bytes().startswith(b"%PDF")
+    with (folder / "parts.csv").open() as stream:
+        parts = list(csv.DictReader(stream))
+    # The Markdown has the same figures; the classes and sizes are those of the data set.
+    assert "parts.csv" in text and {row["by"] for row in parts} == {"class", "size"}
+    for row in parts:
+        assert f"## {row['table']}" in text and row["part"] in text and row["column"] in text
 
 
 def test_without_jinja2_a_study_is_as_good_but_for_the_page(

@@ -17,7 +17,7 @@ from jpeg_preproc.report.page.content import (
     SortableTable,
     View,
 )
-from jpeg_preproc.report.page.render import render_markdown, render_page
+from jpeg_preproc.report.page.render import part_rows, render_markdown, render_page
 
 __all__ = [
     "Axis",
@@ -35,6 +35,7 @@ __all__ = [
     "Picture",
     "SortableTable",
     "View",
+    "part_rows",
     "render_markdown",
     "render_page",
 ]

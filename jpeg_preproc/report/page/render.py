@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from jpeg_preproc.errors import JpegPreprocError
 from jpeg_preproc.io import sha256_bytes
 from jpeg_preproc.report.page.content import Cell, Chart, Gallery, Page, Picture
 from jpeg_preproc.report.page.scatter import scatter
+from jpeg_preproc.report.rows import FlatRow
 from jpeg_preproc.report.tables import Table, markdown_table, printable
 
 _FILES = Path(__file__).resolve().parent / "files"
@@ -219,6 +220,27 @@ def render_markdown(page: Page, files: Mapping[str, str]) -> str:
     parts += ["## How to cite", _text(sentence), f"```bibtex\n{bibtex}\n```"]
     parts.append("\n".join(f"- {_text(what)}: [{name}]({name})" for what, name in files.items()))
     return "\n\n".join(parts) + "\n"
+
+
+def part_rows(page: Page) -> Iterator[FlatRow]:
+    """Yield the figures of the tables by class and by size, one to a row."""
+    for table in page.classes:
+        for part, values in table.rows:
+            for column, value in zip(table.columns[1:], values, strict=True):
+                cell = (
+                    value
+                    if isinstance(value, Cell)
+                    else Cell("" if value is None else f"{value:.6g}")
+                )
+                yield {
+                    "table": table.heading,
+                    "by": table.columns[0],
+                    "part": part,
+                    "column": column,
+                    "value": cell.text,
+                    "difference": cell.change,
+                    "interval": cell.bounds,
+                }
 
 
 def _gallery_list(gallery: Gallery) -> list[str]:
