@@ -18,7 +18,7 @@ from jpeg_preproc.stats.rate import check_packages
 from jpeg_preproc.study.compare import compare_models
 from jpeg_preproc.study.comparison_rows import ComparisonRow, ModelResults
 from jpeg_preproc.study.jobs import JobsRun, demo_jobs, measure_prepared
-from jpeg_preproc.study.prepare import Job, PreparedJobs, RunOptions, prepare_jobs
+from jpeg_preproc.study.prepare import Job, PreparedJobs, RunOptions, bar_of_first, prepare_jobs
 from jpeg_preproc.study.spec import Study, check_files
 
 #: How many images a dry run times under each condition.
@@ -86,8 +86,9 @@ def run_study(
 def dry_run(study: Study, options: RunOptions) -> list[Cell]:
     """Return the cells of a study, with what is stored and how long the others will take.
 
-    The models are loaded and all images checked, as a run does it; a few images of each cell that
-    is not stored are then timed, and nothing is kept.
+    The models are loaded and all images checked, as a run does it; a few images are then timed for
+    cells that are not stored, and nothing is kept. Cells that differ only in how strongly their
+    images are corrupted take the time of the first of them.
 
     Args:
         study: What would be measured.
@@ -98,17 +99,28 @@ def dry_run(study: Study, options: RunOptions) -> list[Cell]:
     """
     prepared = _prepared(study, options, ALONE)
     cells: list[Cell] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        bar_of_first("timing", options, ALONE) as bar,
+    ):
+        step = bar.add_task("timing", total=len(prepared.tasks) * len(prepared.conditions))
         few = replace(options, limit=TIMED_IMAGES, out=Path(folder), show_progress=False)
         for job, task in zip(_jobs(study, ALONE), prepared.tasks, strict=True):
             timed: PreparedJobs | None = None
+            known: dict[tuple[str | None, str | None], float] = {}
             for condition, stored in _stored(prepared, task):
                 note = "; ".join(stored.changed)
                 seconds = 0.0
                 if stored.result is None:
-                    timed = timed or prepare_jobs([job], prepared.conditions, few)
-                    seconds, failure = _expected(timed, condition, task.images)
-                    note = failure or note
+                    kind = _kind(condition)
+                    if kind not in known:
+                        timed = timed or prepare_jobs([job], prepared.conditions, few)
+                        seconds, failure = _expected(timed, condition, task.images)
+                        note = failure or note
+                        if not failure:
+                            known[kind] = seconds
+                    else:
+                        seconds = known[kind]
                 cells.append(
                     Cell(
                         dataset=task.dataset,
@@ -119,7 +131,17 @@ def dry_run(study: Study, options: RunOptions) -> list[Cell]:
                         note=note,
                     )
                 )
+                bar.update(step, advance=1, description=f"{task.model}, {condition.title}")
     return cells
+
+
+def _kind(condition: Condition) -> tuple[str | None, str | None]:
+    """Return what a condition's time depends on: the kind of its corruption, and its restorer."""
+    corruption, restorer = condition.corruption, condition.restorer
+    return (
+        None if corruption is None else corruption.kind,
+        None if restorer is None else restorer.label,
+    )
 
 
 def _prepared(study: Study, options: RunOptions, processes: Processes) -> PreparedJobs:

@@ -197,6 +197,27 @@ def test_a_dry_run_measures_nothing_that_stays(write, tasks, options, monkeypatc
     assert table.rows[-1][:2] == ("7 cells", "4 to measure")
 
 
+def test_a_dry_run_times_one_strength_of_each_corruption(write, tasks, options, monkeypatch):
+    measure, timed = FakeTask.measure, []
+
+    def noted(task, condition, *others):
+        timed.append(condition.title)
+        result = measure(task, condition, *others)
+        return replace(result, stages={"model": (float(len(timed)), 1.0)})
+
+    monkeypatch.setattr(FakeTask, "measure", noted)
+    study = read_study(write("corruptions = ['jpeg:10', 'webp:30', 'jpeg:90', 'jpeg:50']\n"))
+    seconds = {cell.condition: cell.seconds for cell in dry_run(study, options)}
+    assert timed == [
+        *("original", "jpeg at QF 10", "base at QF 10"),
+        *("corrupted, WebP at quality 30", "base, WebP at quality 30"),
+    ]
+    assert len(seconds) == 9
+    assert seconds["jpeg at QF 10"] == seconds["jpeg at QF 90"] == seconds["jpeg at QF 50"] == 2
+    assert seconds["base at QF 10"] == seconds["base at QF 90"] == 3
+    assert seconds["base, WebP at quality 30"] == 5
+
+
 def test_a_dry_run_tells_of_cells_of_another_version(write, tasks, options, monkeypatch):
     study = read_study(write())
     run_study(study, options)
