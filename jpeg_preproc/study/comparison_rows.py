@@ -99,7 +99,7 @@ class ComparisonRow:
 
     @property
     def cell(self) -> str:
-        """The figure with its interval."""
+        """The figure with its interval, with a real minus."""
         if math.isnan(self.value):
             return "–"
         digits = 2 if self.comparison == RATIO else 1
@@ -108,7 +108,7 @@ class ComparisonRow:
         if self.low is not None and self.high is not None:
             around = f" ({self.low:{sign}.{digits}f} to {self.high:{sign}.{digits}f})"
         star = "*" if self.p_holm is not None and self.p_holm < 1 - LEVEL else ""
-        return f"{self.value:{sign}.{digits}f}{around}{star}"
+        return f"{self.value:{sign}.{digits}f}{around}{star}".replace("-", "−")
 
     def columns(self) -> dict[str, Any]:
         """Return the values by the names they have in JSON and CSV."""

@@ -84,7 +84,7 @@ def test_differences_have_paired_intervals_and_holms_correction():
     assert found(rows, restorer="other", measure="all").value == pytest.approx(0.25)
     assert [row.p_holm for row in rows] == pytest.approx(holm([row.p for row in rows]))
     assert row.cell.startswith("+7.0 (+") and row.cell.endswith("*")
-    assert found(rows, restorer="other", measure="QF 40").cell.startswith("-1.0 (-")
+    assert found(rows, restorer="other", measure="QF 40").cell.startswith("−1.0 (−")
     (table,) = result_tables(rows)
     assert table.columns == ("restorer", "QF 10", "QF 40", "webp:30", "all")
     assert table.title.startswith("coco · yolo · mAP · points gained") and "9 images" in table.title

@@ -106,7 +106,7 @@ def test_points_and_intervals_are_paired():
         table = [row for row in rows if row.against == against]
         assert [row.p_holm for row in table] == pytest.approx(holm([row.p for row in table]))
     assert row.cell.startswith("+5.0 (+") and row.cell.endswith("*")
-    assert cell(rows, "plain", "tuned", "original").cell.startswith("-1.0 (-")
+    assert cell(rows, "plain", "tuned", "original").cell.startswith("−1.0 (−")
 
 
 def test_agreement_with_a_models_own_detections_does_not_compare_models():
