@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import os
 import posixpath
 import re
@@ -52,14 +54,18 @@ def temporary_prefix(name: str) -> str:
 
 
 def remove_temporary_files(
-    names: Iterable[str], folder: Path, is_ours: Callable[[str], bool] = lambda name: False
+    names: Iterable[str],
+    folder: Path,
+    is_ours: Callable[[str], bool] = lambda name: False,
+    before: float = math.inf,
 ) -> None:
     """Remove what killed runs were writing in a folder and have left there.
 
     Args:
         names: Files that are written, relative to ``folder``, with forward slashes.
-        folder: Folder that nobody else writes to.
+        folder: Folder that nobody else writes to, unless ``before`` tells what is theirs.
         is_ours: Tells of other names, directly in ``folder``, whether they are written too.
+        before: Only what was last written before this time is removed, seconds since the epoch.
     """
     expected = set(names)
     prefixes: dict[str, set[str]] = {"": set()}  # by the folder that they are in
@@ -74,7 +80,9 @@ def remove_temporary_files(
             if match is None or posixpath.join(place, path.name) in expected:
                 continue
             if match["prefix"] in known or (not place and is_ours(match["name"])):
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    if before == math.inf or path.stat().st_mtime < before:
+                        path.unlink()
 
 
 def _open_beside(target: str) -> tuple[int, str]:

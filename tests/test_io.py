@@ -83,3 +83,12 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path: Path) -> No
     remove_temporary_files([*names, "absent/a.png"], tmp_path, lambda name: name == "ours")
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert found == set(kept)
+
+
+def test_of_temporary_files_only_those_of_before_a_time_are_removed(tmp_path):
+    old, new = tmp_path / ".a.png.00000000", tmp_path / ".a.png.11111111"
+    for path, written in ((old, 1000), (new, 2000)):
+        path.touch()
+        os.utime(path, (written, written))
+    remove_temporary_files(["a.png"], tmp_path, before=2000)
+    assert not old.exists() and new.exists()

@@ -91,6 +91,8 @@ def rewrite_dataset(
             summary.manifests = opened
             if not summary.interrupted:
                 with writing(out):
+                    # Workers that died have left what they were writing.
+                    _remove_leftovers(tree, variants, targets)
                     for manifest in opened:
                         manifest.finish(summary.skipped)
     return summary
@@ -109,14 +111,25 @@ def _prepare(
     with writing(out):
         admit_others = stack.enter_context(locked(out))
         manifests = _open_manifests(variants, 0, stack)
-        for variant, manifest in zip(variants, manifests, strict=True):
+        for variant in variants:
             make_folders(tree, variant.folder)
-            if manifest.resumed:
-                names = [*targets.values(), *tree.carried]
-                remove_temporary_files(names, variant.folder, is_reserved)
+        resumed = [
+            variant
+            for variant, manifest in zip(variants, manifests, strict=True)
+            if manifest.resumed
+        ]
+        _remove_leftovers(tree, resumed, targets)
         if processes.size > 1:
             admit_others()
     return manifests
+
+
+def _remove_leftovers(
+    tree: DatasetTree, variants: Sequence[Variant], targets: Mapping[str, str]
+) -> None:
+    names = [*targets.values(), *tree.carried]
+    for variant in variants:
+        remove_temporary_files(names, variant.folder, is_reserved)
 
 
 def _open_manifests(variants: Sequence[Variant], rank: int, stack: ExitStack) -> list[TreeManifest]:

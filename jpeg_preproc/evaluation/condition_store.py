@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice, RestoreSettings
 from jpeg_preproc.evaluation.task import Measurement, Task
 from jpeg_preproc.evaluation.versions import result_versions
-from jpeg_preproc.io import sha256_bytes, write_json_atomic
+from jpeg_preproc.io import remove_temporary_files, sha256_bytes, write_json_atomic
 
 #: To be raised when a change to the code that measures, or that restores, changes results.
 REVISION = 6
@@ -84,6 +85,7 @@ class ConditionStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._opened = time.time()
 
     def name(self, task: Task, condition: Condition, key: Mapping[str, Any]) -> str:
         """Return the file name, without ending, of a condition's result."""
@@ -109,7 +111,7 @@ class ConditionStore:
     def save(
         self, task: Task, condition: Condition, key: Mapping[str, Any], result: Measurement
     ) -> Path:
-        """Store a result, whole or not at all."""
+        """Store a result, whole or not at all; remove what a killed run had begun to write."""
         document = {
             "dataset": task.dataset,
             "model": task.model,
@@ -117,7 +119,10 @@ class ConditionStore:
             "key": key,
             "result": asdict(result),
         }
-        return write_json_atomic(self.folder / f"{self.name(task, condition, key)}.json", document)
+        path = write_json_atomic(self.folder / f"{self.name(task, condition, key)}.json", document)
+        # Another process may be writing here too, but none that takes so long over one file.
+        remove_temporary_files([path.name], self.folder, before=self._opened)
+        return path
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         """Return a stored document; ``None`` where it is absent, damaged or of another form."""

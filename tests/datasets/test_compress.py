@@ -62,6 +62,19 @@ def test_a_variant_is_what_its_encoder_makes(coco: Path, tmp_path: Path) -> None
     assert write_compressed(tree, variants).kept == 2
 
 
+def test_what_a_dead_worker_was_writing_is_gone_in_the_end(coco: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    left = out / "mirrored_1_2/val/.1.jpg.0123abcd"
+
+    def left_behind(image: LoadedImage, name: str) -> Encoded:
+        left.write_bytes(b"half")  # as if the one before had died over it
+        return mirrored(image, name)
+
+    variant = Variant(left.parents[1], {"corruption": "mirrored:1,2"}, left_behind)
+    assert write_compressed(scan_dataset(coco), [variant]).new == 1
+    assert sorted(path.name for path in left.parent.iterdir()) == ["1.jpg"]
+
+
 def test_two_variants_in_one_folder_are_refused(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(DatasetError, match=r"Two results would be written to .*mirrored_1_2"):

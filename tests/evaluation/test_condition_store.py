@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,16 @@ def test_a_stored_result_comes_back(store):
     save(store)
     found = load(store)
     assert found.result == FakeTask().measure(RESTORED, SETTINGS, "x") and found.changed == ()
+
+
+def test_what_a_killed_run_had_begun_to_write_goes_and_another_s_stays(store):
+    name = save(store).name
+    killed, other = (store.folder / f".{name}.{digits}" for digits in ("0123abcd", "ef456789"))
+    for path in (killed, other):
+        path.touch()
+    os.utime(killed, (1000, 1000))  # long before this store was opened
+    save(store)
+    assert not killed.exists() and other.exists()
 
 
 def test_what_was_stored_before_there_were_parts_still_holds(store):
