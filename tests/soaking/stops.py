@@ -104,8 +104,7 @@ def stop_during_imports(
                 tally.beside["came too late"] += 1
                 continue
             tally.tried += 1
-            # Nothing that they are given is there, which they say at once.
-            is_refused = done is not None and ("usage: " in done.errors or "error: " in done.errors)
+            is_refused = done is not None and "usage: " in done.errors
             check_stopped(tally, done, stop, "", where, is_refused)
             on_step(place * count + number + 1, len(names) * count, name)
     return tally
@@ -140,14 +139,13 @@ def check_stopped(
         stop: What stopped it.
         go_on: What it is to say of how to go on; anything, if empty.
         where: By what the case comes again.
-        is_over: Whether it had refused its work by then, with exit code 2. In its last moments
-            Python leaves signals to the system again, which ends the process without a word; shells
-            report the same code.
+        is_over: Whether its work was done by then. In its last moments Python leaves signals to the
+            system again, which ends the process without a word; shells report the same code.
     """
     if done is None:
         tally.fault("hung", where)
         return
-    if done.code in (-stop.number, 2) and is_over:
+    if done.code == -stop.number and is_over:
         return
     # Work may be done in the moment in which the signal comes.
     if done.code != _CODES[stop.number]:
