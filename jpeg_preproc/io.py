@@ -81,7 +81,7 @@ def remove_temporary_files(
                 continue
             if match["prefix"] in known or (not place and is_ours(match["name"])):
                 with contextlib.suppress(FileNotFoundError):
-                    if before == math.inf or path.stat().st_mtime < before:
+                    if path.stat().st_mtime < before:
                         path.unlink()
 
 

@@ -91,9 +91,9 @@ def rewrite_dataset(
             summary.manifests = opened
             if not summary.interrupted:
                 with writing(out):
-                    # Workers that died have left what they were writing.
-                    _remove_leftovers(tree, variants, targets)
-                    for manifest in opened:
+                    for variant, manifest in zip(variants, opened, strict=True):
+                        # Workers that died have left what they were writing.
+                        _remove_leftovers(tree, variant, targets)
                         manifest.finish(summary.skipped)
     return summary
 
@@ -111,25 +111,17 @@ def _prepare(
     with writing(out):
         admit_others = stack.enter_context(locked(out))
         manifests = _open_manifests(variants, 0, stack)
-        for variant in variants:
+        for variant, manifest in zip(variants, manifests, strict=True):
             make_folders(tree, variant.folder)
-        resumed = [
-            variant
-            for variant, manifest in zip(variants, manifests, strict=True)
-            if manifest.resumed
-        ]
-        _remove_leftovers(tree, resumed, targets)
+            if manifest.resumed:
+                _remove_leftovers(tree, variant, targets)
         if processes.size > 1:
             admit_others()
     return manifests
 
 
-def _remove_leftovers(
-    tree: DatasetTree, variants: Sequence[Variant], targets: Mapping[str, str]
-) -> None:
-    names = [*targets.values(), *tree.carried]
-    for variant in variants:
-        remove_temporary_files(names, variant.folder, is_reserved)
+def _remove_leftovers(tree: DatasetTree, variant: Variant, targets: Mapping[str, str]) -> None:
+    remove_temporary_files([*targets.values(), *tree.carried], variant.folder, is_reserved)
 
 
 def _open_manifests(variants: Sequence[Variant], rank: int, stack: ExitStack) -> list[TreeManifest]:

@@ -88,7 +88,7 @@ def dry_run(study: Study, options: RunOptions) -> list[Cell]:
 
     The models are loaded and all images checked, as a run does it; a few images are then timed for
     cells that are not stored, and nothing is kept. Cells that differ only in how strongly their
-    images are corrupted take the time of the first of them.
+    images are corrupted take the time of the first of them, or its failure.
 
     Args:
         study: What would be measured.
@@ -107,7 +107,7 @@ def dry_run(study: Study, options: RunOptions) -> list[Cell]:
         few = replace(options, limit=TIMED_IMAGES, out=Path(folder), show_progress=False)
         for job, task in zip(_jobs(study, ALONE), prepared.tasks, strict=True):
             timed: PreparedJobs | None = None
-            known: dict[tuple[str | None, str | None], float] = {}
+            known: dict[tuple[str | None, str | None], tuple[float, str]] = {}
             for condition, stored in _stored(prepared, task):
                 note = "; ".join(stored.changed)
                 seconds = 0.0
@@ -115,12 +115,9 @@ def dry_run(study: Study, options: RunOptions) -> list[Cell]:
                     kind = _kind(condition)
                     if kind not in known:
                         timed = timed or prepare_jobs([job], prepared.conditions, few)
-                        seconds, failure = _expected(timed, condition, task.images)
-                        note = failure or note
-                        if not failure:
-                            known[kind] = seconds
-                    else:
-                        seconds = known[kind]
+                        known[kind] = _expected(timed, condition, task.images)
+                    seconds, failure = known[kind]
+                    note = failure or note
                 cells.append(
                     Cell(
                         dataset=task.dataset,
