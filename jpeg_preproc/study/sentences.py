@@ -137,24 +137,37 @@ def _bits(model: ModelResults, label: str, comparisons: Sequence[ComparisonRow])
 
 
 def _established(models: Sequence[ModelResults], comparisons: Sequence[ComparisonRow]) -> str:
+    """Return how many comparisons are sure, by the models' own metrics and by the finer judges."""
     own = {(model.dataset, model.model, model.any.metric) for model in models}
     rows = [
-        row
-        for row in comparisons
-        if row.comparison == DIFFERENCE and row.table in own and not math.isnan(row.value)
+        row for row in comparisons if row.comparison == DIFFERENCE and not math.isnan(row.value)
     ]
-    sure = [row for row in rows if row.p_holm is not None and row.p_holm < 1 - LEVEL]
-    if not rows:
+    of_own = [row for row in rows if row.table in own]
+    if not of_own:
         return ""
-    gains, losses = sum(row.value > 0 for row in sure), sum(row.value < 0 for row in sure)
+    of_finer = [row for row in rows if row.metric in FINER]
+    counted, unsure = _counted(of_own)
     images = sorted({model.any.images for model in models})
-    return (
-        f"Of {len(rows)} comparisons of restored with corrupted images, {gains} "
-        f"{'is a gain' if gains == 1 else 'are gains'} and {losses} "
-        f"{'a loss' if losses == 1 else 'losses'} after Holm’s correction (p < 0.05); the other "
-        f"{len(rows) - len(sure)} cannot be told from chance on {' or '.join(map(str, images))} "
-        "images."
+    text = (
+        f"Of {len(of_own)} comparisons of restored with corrupted images, {counted} after Holm’s "
+        f"correction (p < 0.05); the other {unsure} cannot be told from chance on "
+        f"{' or '.join(map(str, images))} images."
     )
+    if of_finer:
+        judges = " and ".join(name for name in FINER if any(row.metric == name for row in of_finer))
+        text += f" By {judges} {_counted(of_finer)[0]}, of {len(of_finer)}."
+    return text
+
+
+def _counted(rows: Sequence[ComparisonRow]) -> tuple[str, int]:
+    """Return how many differences are gains and losses for sure, in words, and how many neither."""
+    sure = [row.value for row in rows if row.p_holm is not None and row.p_holm < 1 - LEVEL]
+    gains, losses = sum(value > 0 for value in sure), sum(value < 0 for value in sure)
+    text = (
+        f"{gains} {'is a gain' if gains == 1 else 'are gains'} and {losses} "
+        f"{'a loss' if losses == 1 else 'losses'}"
+    )
+    return text, len(rows) - len(sure)
 
 
 def _plain(value: float) -> str:

@@ -26,9 +26,11 @@ def model(name="yolo", restored=27.0, metric="mAP", jitter=None):
     )
 
 
-def row(comparison, measure, value, p_holm=None, bounds=(None, None), restorer="base"):
+def row(
+    comparison, measure, value, p_holm=None, bounds=(None, None), restorer="base", metric="mAP"
+):
     return ComparisonRow(
-        *(comparison, "coco", "yolo", "mAP", restorer, "", measure, value),
+        *(comparison, "coco", "yolo", metric, restorer, "", measure, value),
         *(*bounds, p_holm, p_holm, 40),
     )
 
@@ -51,6 +53,21 @@ def test_what_is_lost_and_given_back_where_most_is_lost():
     assert established == (
         "Of 3 comparisons of restored with corrupted images, 1 is a gain and 1 a loss after Holm’s "
         "correction (p < 0.05); the other 1 cannot be told from chance on 40 images."
+    )
+
+
+def test_losses_that_the_finer_judges_establish_are_told_too():
+    finer = "F1 against the original"
+    rows = [
+        row(DIFFERENCE, "QF 10", 7.0, 0.001),
+        row(DIFFERENCE, "QF 10", 9.0, 0.001, metric=finer),
+        row(DIFFERENCE, "QF 40", -3.0, 0.01, metric=finer),
+        row(DIFFERENCE, "all", -1.0, 0.3, metric=finer),
+    ]
+    assert sentences([model()], rows)[-1] == (
+        "Of 1 comparisons of restored with corrupted images, 1 is a gain and 0 losses after Holm’s "
+        "correction (p < 0.05); the other 0 cannot be told from chance on 40 images. By F1 against "
+        "the original 1 is a gain and 1 a loss, of 3."
     )
 
 
