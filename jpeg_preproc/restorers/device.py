@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from functools import cache
@@ -39,18 +38,6 @@ def usable_device(device: str | torch.device) -> torch.device:
             "from 0; give one of these"
         )
     return found
-
-
-def keep_fewer_primitives() -> None:
-    """Let oneDNN keep 256 compiled layers on the CPU, unless its variable says another number.
-
-    It compiles layers anew for each shape of image, 8 to 28 of the networks here, some 75 kB each,
-    and by default keeps 1,024: over images of ever new shapes these, and the holes that they leave
-    in memory, come to 140 MB after 700 shapes and go on growing. With 256 memory grows by 100 MB
-    and stays. The variable is read once in a process, when its first layer is computed, also that
-    of another network.
-    """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -21,11 +21,11 @@ from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, sam
 from jpeg_preproc.restorers.contract import Quality, Restorer
 from jpeg_preproc.restorers.device import (
     autocast,
-    keep_fewer_primitives,
     to_channels_last,
     usable_device,
 )
 from jpeg_preproc.restorers.inputs import DecodedImage, ImageInput, decode_input
+from jpeg_preproc.restorers.memory import FreedMemory, keep_fewer_primitives
 from jpeg_preproc.restorers.quality import (
     ImageQuality,
     QualitySource,
@@ -124,6 +124,7 @@ class JpegRestorer:
             raise ValueError(f"batch_size ({batch_size}) and tile ({tile}) must be at least 1")
         self.device = usable_device(device)
         keep_fewer_primitives()
+        self._freed = FreedMemory()
         self.manifest: WeightsManifest | None = None
         if isinstance(restorer, Restorer):
             network = restorer.eval()
@@ -337,6 +338,7 @@ class JpegRestorer:
         radius = self.network.receptive_radius
         tile = None if radius is None else self.tile
         restored = run_tiled(run, batch, tile, radius or 0, on_tile).numpy()
+        self._freed.after(batch.shape)
         return [
             (from_planes(plane[:, :height, :width], rest), factor)
             for plane, rest, factor in zip(restored, kept, factors, strict=True)

@@ -107,6 +107,10 @@ class Running:
         while time.monotonic() < until and self.process.poll() is None:
             time.sleep(min(0.001, max(0.0, until - time.monotonic())))
 
+    def has_said(self) -> bool:
+        """Tell whether it has printed anything on standard error."""
+        return Path(f"{self._log}.err").stat().st_size > 0
+
     def wait(self) -> Finished | None:
         """Wait for its end; ``None`` if it hangs, and is killed."""
         try:

@@ -6,13 +6,17 @@ import json
 import random
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
+from statistics import median
 
 from soaking.commands import environment
 from soaking.tally import Tally
 
 #: MiB that may come on top once so many shapes have been seen.
 MOST_GROWTH, SEEN = 48, 200
+#: Memory is the median after so many images: after one of them it is that of its own size, too.
+WINDOW = 50
 
 
 def shapes(count: int, seed: int) -> list[tuple[int, int]]:
@@ -23,7 +27,7 @@ def shapes(count: int, seed: int) -> list[tuple[int, int]]:
 
 
 def memory_over_shapes(count: int, seed: int) -> list[tuple[int, float]]:
-    """Return the MiB that a process of its own has taken after so many shapes, at a few points."""
+    """Return the MiB that a process of its own takes after so many shapes, at a few points."""
     line = [sys.executable, str(Path(__file__).resolve()), str(count), str(seed)]
     paths = environment()
     tests = str(Path(__file__).resolve().parents[1])
@@ -55,11 +59,12 @@ def _measure(count: int, seed: int) -> list[tuple[int, float]]:
     restorer = JpegRestorer("nano")
     noise = np.random.default_rng(seed).integers(0, 256, (64, 4800, 3), dtype=np.uint8)
     marks = {1, 50, SEEN, *(count * part // 6 for part in range(1, 7))}
-    points = []
+    points, last = [], deque[float](maxlen=WINDOW)
     for seen, (height, width) in enumerate(shapes(count, seed), start=1):
         restorer(np.ascontiguousarray(noise[:height, :width]), qf=20)
+        last.append(resident_mebibytes())
         if seen in marks:
-            points.append((seen, round(resident_mebibytes(), 1)))
+            points.append((seen, round(median(last), 1)))
     return points
 
 

@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soaking.commands import ROOT, Command, Content
-from soaking.processes import MOST_TRIES, Finished, Running, Straight, check_resumed
+from soaking.processes import (
+    MOST_TRIES,
+    PATIENCE,
+    Finished,
+    Running,
+    Straight,
+    check_resumed,
+)
 from soaking.tally import OnStep, Tally
 
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -54,8 +61,10 @@ def stop_and_resume(
     rng = random.Random(f"{seed}/{command.name}/stops")
     tally = Tally("signals", command.name)
     out, log = scratch / "stopped", scratch / "stopped-log"
+    shutil.rmtree(out, ignore_errors=True)
+    seconds = _seconds(command, out, log)
     for number in range(count):
-        after = (number + rng.random()) / count * straight.seconds
+        after = (number + rng.random()) / count * seconds
         for _ in range(MOST_TRIES):
             shutil.rmtree(out, ignore_errors=True)
             stop = Stop(tuple(_CODES)[number % 2], after)
@@ -80,7 +89,9 @@ def stop_during_imports(
     scripts: Sequence[str] = (),
     on_step: OnStep = lambda done, total, what: None,
 ) -> Tally:
-    """Stop every script within the half second behind its first line, while it imports.
+    """Stop every script while it imports, within the half second behind its first line.
+
+    A signal that comes once it has said anything, as that it lacks an argument, comes too late.
 
     Args:
         count: How many signals for each script.
@@ -95,11 +106,14 @@ def stop_during_imports(
         "jpeg-preproc",
         *sorted(p.stem for p in (ROOT / "tools").glob("*.py")),
     ]
+    out, log = scratch / "none", scratch / "imports-log"
     for place, name in enumerate(names):
+        command = _script(name)
+        longest = 0.9 * _seconds(command, out, log, most=0.5, imports_only=True)
         for number in range(count):
-            stop = Stop(tuple(_CODES)[(place + number) % 2], rng.uniform(0, 0.5))
+            stop = Stop(tuple(_CODES)[(place + number) % 2], rng.uniform(0, longest))
             where = f"seed {seed}, {name}, {stop.number.name} after {stop.after:.3f} s"
-            came, done = stopped(_script(name), stop, scratch / "none", scratch / "imports-log")
+            came, done = stopped(command, stop, out, log, imports_only=True)
             if not came:
                 tally.beside["came too late"] += 1
                 continue
@@ -110,12 +124,17 @@ def stop_during_imports(
     return tally
 
 
-def stopped(command: Command, stop: Stop, out: Path, log: Path) -> tuple[bool, Finished | None]:
-    """Run a command and stop it; return whether it still ran then, and how it ended."""
+def stopped(
+    command: Command, stop: Stop, out: Path, log: Path, imports_only: bool = False
+) -> tuple[bool, Finished | None]:
+    """Run a command and stop it; return whether it still ran then, and how it ended.
+
+    With ``imports_only`` it is over once it has said anything.
+    """
     running = Running(command, out, log)
     running.wait_until_armed()
     running.sleep(stop.after)
-    came = running.process.poll() is None
+    came = running.process.poll() is None and not (imports_only and running.has_said())
     if came and stop.number == signal.SIGINT:
         os.killpg(running.pid, stop.number)
     elif came:
@@ -157,6 +176,22 @@ def check_stopped(
         tally.fault("unclear", f"{where}: {len(lines)} lines say it: {done.errors[-300:]!r}")
     elif found := _UNCLEAR.search(done.errors):
         tally.fault("unclear", f"{where}: {found.group()} in {done.errors[-600:]!r}")
+
+
+def _seconds(
+    command: Command, out: Path, log: Path, most: float = PATIENCE, imports_only: bool = False
+) -> float:
+    """Return how long a command takes from its first line on, undisturbed but ended after most."""
+    running = Running(command, out, log)
+    running.wait_until_armed()
+    begun = running.seconds()
+    while running.process.poll() is None and running.seconds() - begun < most:
+        if imports_only and running.has_said():
+            break
+        running.sleep(0.001)
+    seconds = running.seconds() - begun
+    running.end()
+    return seconds
 
 
 def _script(name: str) -> Command:
