@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import platform
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import packages_distributions, version
 
 from jpeg_preproc.jpeg.versions import encoder_versions, package_version
@@ -39,7 +40,11 @@ def _imported_version(name: str) -> str:
     stated = getattr(importlib.import_module(name), "__version__", None)
     if stated is not None:
         return str(stated)
-    # pycocotools states none.
+    return _installed_version(name)  # pycocotools states none
+
+
+@cache  # all that is installed is looked through
+def _installed_version(name: str) -> str:
     installed = [version(distribution) for distribution in packages_distributions().get(name, ())]
     return ", ".join(installed) or "unknown"
 

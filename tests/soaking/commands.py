@@ -19,6 +19,7 @@ from soaking.zygote import Zygote
 ROOT = Path(__file__).resolve().parents[2]
 _TESTS = ROOT / "tests"
 _RESTORER = "nano"
+_DRAWING = ("matplotlib.pyplot", "matplotlib.backends.backend_agg")
 
 #: Files of a result by their names in it, each as what two runs must have alike.
 Content = dict[str, object]
@@ -158,6 +159,10 @@ def _bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _present(*modules: str) -> tuple[str, ...]:
+    return tuple(name for name in modules if find_spec(name.partition(".")[0]))
+
+
 def _tool(name: str) -> str:
     return str(ROOT / "tools" / f"{name}.py")
 
@@ -192,14 +197,14 @@ def _measuring(folder: Path) -> list[Command]:
             ),
             measured,
             out_option="--out",
-            late=("jpeg_preproc.evaluation.onnx",),
+            late=("jpeg_preproc.evaluation.onnx", *_present(*_DRAWING)),
         ),
         Command(
             "study",
             (_tool("study"), str(study), "--keep-images", *options),
             measured,
             out_option="--out",
-            late=("jpeg_preproc.evaluation.onnx", "matplotlib.pyplot"),
+            late=("jpeg_preproc.evaluation.onnx", *_present(*_DRAWING)),
         ),
     ]
 
@@ -272,6 +277,7 @@ def _training(folder: Path) -> Command:
         "train",
         (_tool("train"), str(path)),
         trained,
+        late=_present("torchvision", *_DRAWING),
         out_option="--work-dir",
         resume=("--resume",),
         go_on="the same command with --resume goes on from the last checkpoint",
