@@ -24,6 +24,19 @@ def same_random_numbers():
         torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def configs_as_they_are():
+    """Configs are written without yapf, which takes a third of a second to lay one out."""
+    try:
+        from yapf.yapflib import yapf_api
+    except ImportError:  # comes with mmengine
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, "FormatCode", lambda text, *args, **kwargs: (text, False))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The development data beside the checkout; a test that wants it skips where it is absent."""
