@@ -13,14 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soaking.commands import ROOT, Command, Content
-from soaking.processes import (
-    MOST_TRIES,
-    PATIENCE,
-    Finished,
-    Running,
-    Straight,
-    check_resumed,
-)
+from soaking.processes import MOST_TRIES, Finished, Running, Straight, check_resumed
 from soaking.tally import OnStep, Tally
 
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -61,10 +54,8 @@ def stop_and_resume(
     rng = random.Random(f"{seed}/{command.name}/stops")
     tally = Tally("signals", command.name)
     out, log = scratch / "stopped", scratch / "stopped-log"
-    shutil.rmtree(out, ignore_errors=True)
-    seconds = _seconds(command, out, log)
     for number in range(count):
-        after = (number + rng.random()) / count * seconds
+        after = (number + rng.random()) / count * straight.seconds
         for _ in range(MOST_TRIES):
             shutil.rmtree(out, ignore_errors=True)
             stop = Stop(tuple(_CODES)[number % 2], after)
@@ -109,7 +100,7 @@ def stop_during_imports(
     out, log = scratch / "none", scratch / "imports-log"
     for place, name in enumerate(names):
         command = _script(name)
-        longest = 0.9 * _seconds(command, out, log, most=0.5, imports_only=True)
+        longest = 0.9 * _seconds_of_imports(command, out, log)
         for number in range(count):
             stop = Stop(tuple(_CODES)[(place + number) % 2], rng.uniform(0, longest))
             where = f"seed {seed}, {name}, {stop.number.name} after {stop.after:.3f} s"
@@ -178,15 +169,13 @@ def check_stopped(
         tally.fault("unclear", f"{where}: {found.group()} in {done.errors[-600:]!r}")
 
 
-def _seconds(
-    command: Command, out: Path, log: Path, most: float = PATIENCE, imports_only: bool = False
-) -> float:
-    """Return how long a command takes from its first line on, undisturbed but ended after most."""
+def _seconds_of_imports(command: Command, out: Path, log: Path) -> float:
+    """Return the seconds from a script's first line until it says something: half a one at most."""
     running = Running(command, out, log)
     running.wait_until_armed()
     begun = running.seconds()
-    while running.process.poll() is None and running.seconds() - begun < most:
-        if imports_only and running.has_said():
+    while running.process.poll() is None and not running.has_said():
+        if running.seconds() - begun > 0.5:
             break
         running.sleep(0.001)
     seconds = running.seconds() - begun
