@@ -24,8 +24,8 @@ def keep_fewer_primitives() -> None:
 class FreedMemory:
     """Gives freed memory back to the system, where the C library is glibc.
 
-    Between arrays of ever new sizes glibc keeps holes: over 3,000 shapes memory grew by 240 MiB, with
-    this by 160. To do so after every image would take a third of the time of ``nano`` on top.
+    Between arrays of ever new sizes glibc keeps holes: over 3,000 shapes memory grew by 240 MiB,
+    with this by 160. After every image it would take a third of the time of ``nano`` on top.
     """
 
     def __init__(self) -> None:
