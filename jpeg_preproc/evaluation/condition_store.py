@@ -119,9 +119,13 @@ class ConditionStore:
             "key": key,
             "result": asdict(result),
         }
-        path = write_json_atomic(self.folder / f"{self.name(task, condition, key)}.json", document)
+        name = self.name(task, condition, key)
+        path = write_json_atomic(self.folder / f"{name}.json", document)
+        # Tasks keep detections beside the store, by the same name.
+        begun = [f"{self.folder.name}/{path.name}"]
+        begun += [f"predictions/{name}.{kind}.json" for kind in ("bbox", "segm")]
         # Another process may be writing here too, but none that takes so long over one file.
-        remove_temporary_files([path.name], self.folder, before=self._opened)
+        remove_temporary_files(begun, self.folder.parent, before=self._opened)
         return path
 
     def _read(self, path: Path) -> dict[str, Any] | None:

@@ -141,6 +141,18 @@ def test_what_a_killed_run_had_begun_to_write_goes_and_another_s_stays(store):
     assert not killed.exists() and other.exists()
 
 
+def test_detections_that_a_killed_run_had_begun_to_keep_go_too(store):
+    path = save(store)
+    kept = store.folder.parent / "predictions"
+    kept.mkdir()
+    begun = [kept / f".{path.stem}.{kind}.json.0123abcd" for kind in ("bbox", "segm")]
+    for one in begun:
+        one.touch()
+        os.utime(one, (1000, 1000))
+    save(store)
+    assert list(kept.iterdir()) == []
+
+
 def test_what_was_stored_before_there_were_parts_still_holds(store):
     path = save(store)
     document = json.loads(path.read_text())
