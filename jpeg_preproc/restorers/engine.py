@@ -19,11 +19,7 @@ from jpeg_preproc.jpeg.samples import FileSamples, read_samples
 from jpeg_preproc.restorers.colour import from_planes, stack_planes, to_planes
 from jpeg_preproc.restorers.consistency import FileBatch, project_to_pixels, samples_of
 from jpeg_preproc.restorers.contract import Quality, Restorer
-from jpeg_preproc.restorers.device import (
-    autocast,
-    to_channels_last,
-    usable_device,
-)
+from jpeg_preproc.restorers.device import autocast, to_channels_last, usable_device
 from jpeg_preproc.restorers.inputs import DecodedImage, ImageInput, decode_input
 from jpeg_preproc.restorers.memory import FreedMemory, keep_fewer_primitives
 from jpeg_preproc.restorers.quality import (

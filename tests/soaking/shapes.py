@@ -6,17 +6,13 @@ import json
 import random
 import subprocess
 import sys
-from collections import deque
 from pathlib import Path
-from statistics import median
 
 from soaking.commands import environment
 from soaking.tally import Tally
 
-#: MiB that may come on top of the first image's, and of those in the second half of all shapes.
-MOST_GROWTH, MOST_LATE_GROWTH = 200, 48
-#: Memory is the median after so many images: after one of them it is that of its own size, too.
-WINDOW = 50
+#: MiB that may come on top once so many shapes have been seen.
+MOST_GROWTH, SEEN = 48, 200
 
 
 def shapes(count: int, seed: int) -> list[tuple[int, int]]:
@@ -27,7 +23,7 @@ def shapes(count: int, seed: int) -> list[tuple[int, int]]:
 
 
 def memory_over_shapes(count: int, seed: int) -> list[tuple[int, float]]:
-    """Return the MiB that a process of its own takes after so many shapes, at a few points."""
+    """Return the MiB that a process of its own has taken after so many shapes, at a few points."""
     line = [sys.executable, str(Path(__file__).resolve()), str(count), str(seed)]
     paths = environment()
     tests = str(Path(__file__).resolve().parents[1])
@@ -40,12 +36,11 @@ def restore_shapes(count: int, seed: int) -> Tally:
     """Restore images of ``count`` shapes and return what memory did."""
     points = memory_over_shapes(count, seed)
     tally = Tally("shapes", "JpegRestorer('nano')", tried=count)
+    early = next((mebibytes for seen, mebibytes in points if seen >= SEEN), points[0][1])
+    growth = points[-1][1] - early
     tally.remark = ", ".join(f"{seen}: {mebibytes:.0f} MiB" for seen, mebibytes in points)
-    taken = dict(points)
-    for early, most in ((1, MOST_GROWTH), (count // 2, MOST_LATE_GROWTH)):
-        growth = taken[count] - taken[early]
-        if growth > most:
-            tally.fault("memory", f"{growth:.0f} MiB more after {count} shapes than after {early}")
+    if growth > MOST_GROWTH:
+        tally.fault("memory", f"{growth:.0f} MiB more after {count} shapes than after {SEEN}")
     return tally
 
 
@@ -59,13 +54,12 @@ def _measure(count: int, seed: int) -> list[tuple[int, float]]:
     torch.set_num_threads(1)
     restorer = JpegRestorer("nano")
     noise = np.random.default_rng(seed).integers(0, 256, (64, 4800, 3), dtype=np.uint8)
-    marks = {1, *(count * part // 6 for part in range(1, 7))}
-    points, last = [], deque[float](maxlen=WINDOW)
+    marks = {1, 50, SEEN, *(count * part // 6 for part in range(1, 7))}
+    points = []
     for seen, (height, width) in enumerate(shapes(count, seed), start=1):
         restorer(np.ascontiguousarray(noise[:height, :width]), qf=20)
-        last.append(resident_mebibytes())
         if seen in marks:
-            points.append((seen, round(median(last), 1)))
+            points.append((seen, round(resident_mebibytes(), 1)))
     return points
 
 
