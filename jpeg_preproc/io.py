@@ -142,7 +142,12 @@ def write_text_atomic(path: str | os.PathLike[str], text: str) -> Path:
 
 def write_json_atomic(path: str | os.PathLike[str], value: Any) -> Path:
     """Write ``value`` as indented JSON, atomically; see :func:`write_bytes_atomic`."""
-    return write_text_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    return write_text_atomic(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return ``value`` as the indented JSON that files of ours have."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def sha256_bytes(data: bytes) -> str:

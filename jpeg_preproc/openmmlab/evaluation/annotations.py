@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from jpeg_preproc.datasets.coco import read_annotation_json
 from jpeg_preproc.errors import AnnotationError
 from jpeg_preproc.evaluation.testset import none_usable
-from jpeg_preproc.io import sha256_bytes, write_json_atomic, write_text_atomic
+from jpeg_preproc.io import json_text, remove_temporary_files, sha256_bytes, write_text_atomic
 
 # What mmdet's CocoDataset and its CocoMetric read of each annotation, and what to do without it.
 _DATASET_KEYS = {
@@ -60,7 +61,7 @@ def drop_bad_xml(leaf: Any, folder: Path, classes: Collection[str] = ()) -> list
     if kept != lines:
         text = "".join(f"{name}\n" for name in kept)
         target = folder / f"{listed.stem}-{sha256_bytes(text.encode())[:8]}.txt"
-        leaf.ann_file = str(write_text_atomic(target, text).resolve())
+        leaf.ann_file = str(_write_shortened(target, text).resolve())
     return bad
 
 
@@ -252,7 +253,17 @@ def shorten_annotations(metric: Any, ids: Collection[Any], folder: Path) -> None
     }
     # By its content: two data sets of one study may number their images alike.
     name = sha256_bytes(json.dumps(kept, sort_keys=True).encode())[:8]
-    metric.ann_file = str(write_json_atomic(folder / f"{Path(path).stem}-{name}.json", kept))
+    target = folder / f"{Path(path).stem}-{name}.json"
+    metric.ann_file = str(_write_shortened(target, json_text(kept)))
+
+
+def _write_shortened(target: Path, text: str) -> Path:
+    """Write a shortened file and remove what a killed run had written of the same one."""
+    begun = time.time()
+    write_text_atomic(target, text)
+    # Another run may be writing it too, but none that takes so long over one file.
+    remove_temporary_files([target.name], target.parent, before=begun)
+    return target
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,21 @@ def test_a_limit_is_spread_evenly_and_reaches_the_metric(tmp_path, coco):
     config, selection = select(toysets.detector_config(tmp_path, coco), tmp_path, limit=3)
     assert selection.images == 3
     assert narrowed(config) == ([10, 12, 14], {10, 12, 14})
+
+
+def test_what_a_killed_run_had_begun_to_shorten_goes_and_another_s_stays(tmp_path, coco):
+    path = toysets.detector_config(tmp_path, coco)
+    config, _ = select(path, tmp_path, limit=3)
+    written = Path(metric_configs(config)[0].ann_file)
+    killed, other = (
+        written.with_name(f".{written.name}.{digits}") for digits in ("0123abcd", "ef456789")
+    )
+    for begun in (killed, other):
+        begun.touch()
+    os.utime(killed, (1000, 1000))
+    os.utime(other, (time.time() + 60,) * 2)  # written while this one writes
+    select(path, tmp_path, limit=3)
+    assert not killed.exists() and other.exists()
 
 
 def truncate(path):
