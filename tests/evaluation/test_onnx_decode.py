@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_convert, nms
 
 from jpeg_preproc.errors import ModelError
+from jpeg_preproc.evaluation.config import read_config
 from jpeg_preproc.evaluation.onnx import OnnxDetector
 from jpeg_preproc.evaluation.onnx.decode import (
     BoxesDecoding,
@@ -20,6 +23,7 @@ from jpeg_preproc.evaluation.onnx.settings import model_settings
 
 SIZE = (64, 96)
 CELLS = 8 * 12 + 4 * 6 + 2 * 3
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "downstream"
 
 
 def yolox_grid(classes=3, seed=0):
@@ -134,6 +138,36 @@ def test_gfl_is_decoded_as_mmdet_does():
     np.testing.assert_allclose([place for place, _, _ in theirs], boxes[mine], atol=2e-3)
     np.testing.assert_allclose([score for _, score, _ in theirs], found.scores[mine], atol=1e-5)
     np.testing.assert_array_equal([label for _, _, label in theirs], found.labels[mine])
+
+
+def shipped(name):
+    return model_settings(read_config(CONFIGS / f"onnx_{name}_coco.py")["model"])
+
+
+def test_the_shipped_nanodet_finds_the_box_of_a_cell():
+    settings = shipped("nanodet")
+    outputs = {}
+    for cells in (52 * 52, 26 * 26, 13 * 13):
+        outputs[f"scores{cells}"] = np.zeros((1, cells, 80), np.float32)
+        outputs[f"sides{cells}"] = np.zeros((1, cells, 4 * 11), np.float32)
+    cell = 2 * 26 + 3  # third row, fourth column of stride 16
+    outputs["scores676"][0, cell, 5] = 0.9
+    for side, distance in enumerate((1, 2, 3, 10)):
+        outputs["sides676"][0, cell, 11 * side + distance] = 50.0  # all of the distribution
+    found = settings.decode(outputs, settings.input.input_size, len(settings.classes))
+    best = found.scores.argmax()
+    assert settings.classes[found.labels[best]] == "bus"
+    expected = [(3.5 - 1) * 16, (2.5 - 2) * 16, (3.5 + 3) * 16, (2.5 + 10) * 16]
+    np.testing.assert_allclose(found.boxes[best], expected)
+
+
+def test_the_shipped_centernet_takes_its_peaks_as_they_are():
+    settings = shipped("centernet")
+    peaks = np.array([[[8, 16, 100, 200, 0.75, 79], [-4, 0, 64, 64, 0.5, 0]]], np.float32)
+    found = settings.decode({"dets": peaks}, settings.input.input_size, len(settings.classes))
+    np.testing.assert_array_equal(found.boxes, peaks[0, :, :4])
+    assert [settings.classes[label] for label in found.labels] == ["toothbrush", "person"]
+    assert settings.input.layout == "NHWC" and settings.select.nms is None
 
 
 def test_a_cell_of_picodet_is_measured_from_its_middle():
