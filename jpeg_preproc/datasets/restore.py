@@ -156,6 +156,8 @@ def restoration_variant(
         del settings["consistent"]
     if restoration.strength is None:
         del settings["strength"]
+        if weights.strength:
+            settings["weights_strength"] = weights.strength
     path = weights_path(restoration.restorer)
     restore = ImageRestorer(str(path.resolve()), tuple(devices), settings)
     return Variant(Path(out) / path.stem, settings, restore)

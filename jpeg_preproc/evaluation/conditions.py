@@ -6,6 +6,7 @@ restorer.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +55,7 @@ class RestorerChoice:
             ``'estimated'``, the pixels alone, as if there were no file; ``'blind'``, nowhere;
             ``'best'``, from trying which does best, which needs the clean image.
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
+        shares: What their manifest says of it, by quality factor, as JSON; empty for nothing.
     """
 
     name: str = field(metadata=_A_NAME)
@@ -62,6 +64,7 @@ class RestorerChoice:
     consistent: bool = False
     quality_source: ToldFrom = "file"
     strength: float | None = None
+    shares: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,14 @@ def choose_restorers(
     choices: list[RestorerChoice] = []
     for name in dict.fromkeys(names):
         path = weights_path(name)
-        load_weights(name)
+        _, manifest = load_weights(name)
+        shares = json.dumps(manifest.strength, sort_keys=True) if manifest.strength else ""
         label = Path(name).stem if name.endswith(".safetensors") else name
         if label in REFERENCES or label in [choice.label for choice in choices]:
             raise UnknownRestorerError(
                 f"two rows would be called {label!r}; rename the weights file {path}"
             )
-        plain = RestorerChoice(name, label, sha256_file(path))
+        plain = RestorerChoice(name, label, sha256_file(path), shares=shares)
         for source in dict.fromkeys(quality_sources):
             if source == "file":
                 choices.append(plain)

@@ -153,8 +153,17 @@ class FileRestorer:
             "keep_exif": self.keep_exif,
             # Named only where it is on, so that results of earlier versions are still known.
             **({"consistent": True} if self.restorer.consistent else {}),
-            **({} if self.restorer.strength is None else {"strength": self.restorer.strength}),
+            **self._strength(),
         }
+
+    def _strength(self) -> dict[str, Any]:
+        """Return what says how much of the correction is made: the caller, or the manifest."""
+        manifest = self.restorer.manifest
+        if self.restorer.strength is not None:
+            return {"strength": self.restorer.strength}
+        if manifest is not None and manifest.strength:
+            return {"weights_strength": manifest.strength}
+        return {}
 
 
 @contextmanager

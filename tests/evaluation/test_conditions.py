@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from jpeg_preproc.errors import (
     UnknownRestorerError,
     WeightsError,
 )
+from jpeg_preproc.evaluation.condition_store import decisive_fields
 from jpeg_preproc.evaluation.conditions import (
     Condition,
     RestorerChoice,
@@ -81,6 +83,15 @@ def test_a_weights_file_is_called_by_its_stem(weights):
     (choice,) = choose_restorers([str(weights)])
     assert (choice.name, choice.label) == (str(weights), "mine")
     assert choice.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_weights_that_say_another_share_are_another_restorer(weights):
+    (plain,) = choose_restorers([str(weights)])
+    manifest = json.loads(weights.with_suffix(".json").read_text())
+    weights.with_suffix(".json").write_text(json.dumps({**manifest, "strength": {"90": 0.7}}))
+    (gentle,) = choose_restorers([str(weights)])
+    assert plain.sha256 == gentle.sha256
+    assert decisive_fields(plain) != decisive_fields(gentle)
 
 
 def test_an_unknown_restorer_is_refused():

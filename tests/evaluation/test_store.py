@@ -29,6 +29,7 @@ OTHER_CHOICE = {
     "consistent": True,
     "quality_source": "blind",
     "strength": 0.5,
+    "shares": '{"90": 0.7}',
 }
 OTHER_SETTINGS = {
     "device": "cuda",

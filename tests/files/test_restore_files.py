@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,17 @@ def test_another_dtype_or_network_restores_again(jobs, restorer, small_weights):
     # A network without a manifest cannot be told from another one: never taken for done.
     bare = FileRestorer(JpegRestorer(restorer.network))
     assert restore_files(jobs, bare).new == restore_files(jobs, bare).new == 3
+
+
+def test_another_share_of_the_correction_restores_again(jobs, restorer, small_weights, tmp_path):
+    gentle = tmp_path / small_weights.name
+    gentle.write_bytes(small_weights.read_bytes())
+    manifest = json.loads(small_weights.with_suffix(".json").read_text())
+    gentle.with_suffix(".json").write_text(json.dumps({**manifest, "strength": {"50": 0.5}}))
+    restore_files(jobs, FileRestorer(restorer))
+    settings = FileRestorer(JpegRestorer(gentle))
+    assert restore_files(jobs, settings).new == 3
+    assert restore_files(jobs, settings).new == 0
 
 
 def test_a_changed_source_is_restored_again(jobs, restorer, photo):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -37,6 +38,22 @@ def test_a_second_run_restores_nothing_and_a_third_mends_what_was_damaged(
     assert "3 images restored, 2 found done" in capfd.readouterr().out
     changed = {name for name, data in content(out).items() if data != first[name]}
     assert changed == {"small/val2017/4.jpg", "small/manifest.json"}
+
+
+def test_weights_that_say_another_share_do_not_go_on_in_one_folder(
+    restore, small_weights, coco, tmp_path, capfd
+):
+    weights = tmp_path / "small.safetensors"
+    weights.write_bytes(small_weights.read_bytes())
+    manifest = json.loads(small_weights.with_suffix(".json").read_text())
+    weights.with_suffix(".json").write_text(json.dumps(manifest))
+    arguments = (coco, tmp_path / "out", "--restorer", weights, "--workers", 0)
+    assert restore(*arguments) == 0
+    weights.with_suffix(".json").write_text(json.dumps({**manifest, "strength": {"50": 0.5}}))
+    capfd.readouterr()
+    assert restore(*arguments) == 2
+    assert "weights_strength" in capfd.readouterr().err
+    assert restore(*arguments, "--strength", 1.0) == 2  # nor does another share by the caller
 
 
 def test_splits_with_new_names_can_be_added_to_one_output(restore, small_weights, coco, tmp_path):
