@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -85,6 +86,17 @@ def small_weights(tmp_path_factory) -> Path:
     stir(network.tail)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_weights(network, path, preset="nano")
+    return path
+
+
+@pytest.fixture
+def gentle_weights(tmp_path, small_weights) -> Path:
+    """The same weights under the same name, with a manifest that makes half of the correction."""
+    path: Path = tmp_path / "gentle" / small_weights.name
+    path.parent.mkdir()
+    path.write_bytes(small_weights.read_bytes())
+    manifest = json.loads(small_weights.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**manifest, "strength": {"50": 0.5}}))
     return path
 
 

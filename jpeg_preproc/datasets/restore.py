@@ -30,7 +30,7 @@ from jpeg_preproc.restorers.device import is_out_of_memory, usable_device
 from jpeg_preproc.restorers.engine import JpegRestorer
 from jpeg_preproc.restorers.inputs import DecodedImage
 from jpeg_preproc.restorers.quality import QUALITY_SOURCES
-from jpeg_preproc.restorers.weights import load_weights, weights_path
+from jpeg_preproc.restorers.weights import load_weights, strength_settings, weights_path
 
 #: Formats that a restored image is stored in.
 LOSSLESS_FORMATS = ("png", "webp")
@@ -154,10 +154,8 @@ def restoration_variant(
     }
     if not restoration.consistent:  # named only where it is on: earlier runs go on
         del settings["consistent"]
-    if restoration.strength is None:
-        del settings["strength"]
-        if weights.strength:
-            settings["weights_strength"] = weights.strength
+    del settings["strength"]
+    settings |= strength_settings(restoration.strength, weights)
     path = weights_path(restoration.restorer)
     restore = ImageRestorer(str(path.resolve()), tuple(devices), settings)
     return Variant(Path(out) / path.stem, settings, restore)

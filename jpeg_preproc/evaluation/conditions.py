@@ -55,7 +55,7 @@ class RestorerChoice:
             ``'estimated'``, the pixels alone, as if there were no file; ``'blind'``, nowhere;
             ``'best'``, from trying which does best, which needs the clean image.
         strength: Share of the correction that is made, 0-1; ``None`` for what the weights say.
-        shares: What their manifest says of it, by quality factor, as JSON; empty for nothing.
+        weights_strength: What their manifest says of it, as JSON; empty for nothing.
     """
 
     name: str = field(metadata=_A_NAME)
@@ -64,7 +64,7 @@ class RestorerChoice:
     consistent: bool = False
     quality_source: ToldFrom = "file"
     strength: float | None = None
-    shares: str = ""
+    weights_strength: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ def choose_restorers(
     for name in dict.fromkeys(names):
         path = weights_path(name)
         _, manifest = load_weights(name)
-        shares = json.dumps(manifest.strength, sort_keys=True) if manifest.strength else ""
+        told = json.dumps(manifest.strength, sort_keys=True) if manifest.strength else ""
         label = Path(name).stem if name.endswith(".safetensors") else name
         if label in REFERENCES or label in [choice.label for choice in choices]:
             raise UnknownRestorerError(
                 f"two rows would be called {label!r}; rename the weights file {path}"
             )
-        plain = RestorerChoice(name, label, sha256_file(path), shares=shares)
+        plain = RestorerChoice(name, label, sha256_file(path), weights_strength=told)
         for source in dict.fromkeys(quality_sources):
             if source == "file":
                 choices.append(plain)

@@ -27,6 +27,7 @@ from jpeg_preproc.jpeg.metadata import read_metadata
 from jpeg_preproc.jpeg.tables import QfChoice
 from jpeg_preproc.restorers import JpegRestorer
 from jpeg_preproc.restorers.device import is_out_of_memory
+from jpeg_preproc.restorers.weights import strength_settings
 
 #: Called with how many files are done, the parts of large ones included, and the file at hand.
 OnProgress = Callable[[float, Path], None]
@@ -153,17 +154,8 @@ class FileRestorer:
             "keep_exif": self.keep_exif,
             # Named only where it is on, so that results of earlier versions are still known.
             **({"consistent": True} if self.restorer.consistent else {}),
-            **self._strength(),
+            **strength_settings(self.restorer.strength, manifest),
         }
-
-    def _strength(self) -> dict[str, Any]:
-        """Return what says how much of the correction is made: the caller, or the manifest."""
-        manifest = self.restorer.manifest
-        if self.restorer.strength is not None:
-            return {"strength": self.restorer.strength}
-        if manifest is not None and manifest.strength:
-            return {"weights_strength": manifest.strength}
-        return {}
 
 
 @contextmanager

@@ -68,6 +68,20 @@ class WeightsManifest:
         return float(np.interp(qf, [*map(float, factors)], [self.strength[one] for one in factors]))
 
 
+def strength_settings(
+    strength: float | None, manifest: WeightsManifest | None
+) -> dict[str, float | dict[str, float]]:
+    """Return what a record of results says of the share of the correction that was made.
+
+    It is what the caller asked for, else what the manifest says; nothing where neither says any.
+    """
+    if strength is not None:
+        return {"strength": strength}
+    if manifest is not None and manifest.strength:
+        return {"weights_strength": manifest.strength}
+    return {}
+
+
 def shipped_names() -> tuple[str, ...]:
     """Return the names of the weights that come with the package, sorted."""
     return tuple(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))

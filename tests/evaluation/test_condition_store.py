@@ -27,7 +27,7 @@ OTHER = {
     "consistent": True,
     "quality_source": "blind",
     "strength": 0.5,
-    "shares": '{"90": 0.7}',
+    "weights_strength": '{"90": 0.7}',
     "device": "cuda",
     "dtype": "bf16",
     "where": "preprocessor",

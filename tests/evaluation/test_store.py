@@ -29,7 +29,7 @@ OTHER_CHOICE = {
     "consistent": True,
     "quality_source": "blind",
     "strength": 0.5,
-    "shares": '{"90": 0.7}',
+    "weights_strength": '{"90": 0.7}',
 }
 OTHER_SETTINGS = {
     "device": "cuda",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -78,13 +76,9 @@ def test_another_dtype_or_network_restores_again(jobs, restorer, small_weights):
     assert restore_files(jobs, bare).new == restore_files(jobs, bare).new == 3
 
 
-def test_another_share_of_the_correction_restores_again(jobs, restorer, small_weights, tmp_path):
-    gentle = tmp_path / small_weights.name
-    gentle.write_bytes(small_weights.read_bytes())
-    manifest = json.loads(small_weights.with_suffix(".json").read_text())
-    gentle.with_suffix(".json").write_text(json.dumps({**manifest, "strength": {"50": 0.5}}))
+def test_another_share_of_the_correction_restores_again(jobs, restorer, gentle_weights):
     restore_files(jobs, FileRestorer(restorer))
-    settings = FileRestorer(JpegRestorer(gentle))
+    settings = FileRestorer(JpegRestorer(gentle_weights))
     assert restore_files(jobs, settings).new == 3
     assert restore_files(jobs, settings).new == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -41,19 +40,14 @@ def test_a_second_run_restores_nothing_and_a_third_mends_what_was_damaged(
 
 
 def test_weights_that_say_another_share_do_not_go_on_in_one_folder(
-    restore, small_weights, coco, tmp_path, capfd
+    restore, small_weights, gentle_weights, coco, tmp_path, capfd
 ):
-    weights = tmp_path / "small.safetensors"
-    weights.write_bytes(small_weights.read_bytes())
-    manifest = json.loads(small_weights.with_suffix(".json").read_text())
-    weights.with_suffix(".json").write_text(json.dumps(manifest))
-    arguments = (coco, tmp_path / "out", "--restorer", weights, "--workers", 0)
-    assert restore(*arguments) == 0
-    weights.with_suffix(".json").write_text(json.dumps({**manifest, "strength": {"50": 0.5}}))
+    arguments = (coco, tmp_path / "out", "--workers", 0, "--restorer")
+    assert restore(*arguments, small_weights) == 0
     capfd.readouterr()
-    assert restore(*arguments) == 2
+    assert restore(*arguments, gentle_weights) == 2
     assert "weights_strength" in capfd.readouterr().err
-    assert restore(*arguments, "--strength", 1.0) == 2  # nor does another share by the caller
+    assert restore(*arguments, gentle_weights, "--strength", 1.0) == 2
 
 
 def test_splits_with_new_names_can_be_added_to_one_output(restore, small_weights, coco, tmp_path):
