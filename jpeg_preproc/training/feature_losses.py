@@ -133,7 +133,8 @@ def _frozen(name: str, settings: Mapping[str, Any]) -> Any:
         raise TrainingError(
             f"model.task.networks.{name}: {error.args[0]} (custom_imports has to name the module "
             "of its type: OpenMMLabFeatures is in jpeg_preproc.openmmlab.training.features, "
-            "EfficientNetLiteFeatures in jpeg_preproc.training.efficientnet_lite)"
+            "EfficientNetLiteFeatures in jpeg_preproc.training.efficientnet_lite, DiCENetFeatures "
+            "in jpeg_preproc.training.dicenet)"
         ) from error
     # Channels last, as the restorer: YOLOX-nano then takes two thirds of the time on a CPU.
     to_channels_last(network)
