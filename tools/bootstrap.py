@@ -79,6 +79,14 @@ def find_python() -> str:
     raise AssertionError
 
 
+def compiled_files() -> int:
+    """Return how many object files pip's builds have made so far.
+
+    pip removes folders while this looks; unlike ``rglob``, ``os.walk`` passes over what is gone.
+    """
+    return sum(name.endswith(".o") for _, _, files in os.walk(SCRATCH) for name in files)
+
+
 def run(command: Sequence[str], note: str, env: dict[str, str] | None = None) -> None:
     """Run a command quietly: show a sign of life each half minute, and its log if it fails."""
     log = VENV / "setup.log"
@@ -96,7 +104,7 @@ def run(command: Sequence[str], note: str, env: dict[str, str] | None = None) ->
                     break
                 except subprocess.TimeoutExpired:
                     minutes = (time.monotonic() - started) / 60
-                    compiled = sum(1 for _ in SCRATCH.rglob("*.o"))
+                    compiled = compiled_files()
                     files = f", {compiled} files compiled" if compiled else ""
                     say(f"  … {note}: {minutes:.1f} minutes so far{files}")
         except KeyboardInterrupt:

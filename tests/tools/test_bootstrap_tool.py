@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,3 +67,24 @@ def test_what_runs_beside_is_ended_with_a_stop(bootstrap, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         bootstrap.run_at_once([python("import time; time.sleep(600)"), ["never"]], {})
     assert started[0].wait(60) == -signal.SIGTERM
+
+
+def test_what_is_compiled_is_counted_while_folders_go(bootstrap, monkeypatch, tmp_path):
+    for name in ("gone", "kept"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one.o").touch()
+    (tmp_path / "two.o").touch()
+    monkeypatch.setattr(bootstrap, "SCRATCH", tmp_path)
+    assert bootstrap.compiled_files() == 3
+    scan, gone = os.scandir, tmp_path / "gone"
+
+    def scan_late(path):
+        if str(path) == str(gone):
+            monkeypatch.setattr(os, "scandir", scan)
+            shutil.rmtree(gone)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_late)
+    assert bootstrap.compiled_files() == 2
+    monkeypatch.setattr(bootstrap, "SCRATCH", tmp_path / "none")
+    assert bootstrap.compiled_files() == 0
