@@ -9,6 +9,8 @@ import pytest
 import torch
 from PIL import Image
 from planted import plant
+from pretended_cuda import pretended_cuda
+from pretended_cuda import skip_without as pretended
 from torch import nn
 from torch.nn import functional as F
 
@@ -93,6 +95,14 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     with pytest.raises(UntrustedCheckpointError):
         DiCENetFeatures(path)
     assert not proof.exists()
+
+
+@pretended
+def test_on_a_gpu_nothing_stays_on_the_cpu():
+    network = DiCENet(channels=56, classes=11, size=64).eval()
+    with pretended_cuda():
+        found = network.to("cuda").levels(torch.rand(1, 3, 96, 160, device="cuda"))
+        assert {value.device.type for value in found.values()} == {"cuda"}
 
 
 @pytest.mark.parametrize(("size", "channels"), [("1.0", 116), ("1.25", 144)])
