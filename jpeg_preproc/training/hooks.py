@@ -16,6 +16,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from jpeg_preproc.errors import TrainingError
 from jpeg_preproc.restorers.weights import save_weights
 
+# What a runner's message hub has the validations under.
+_GAINS = "jpeg_preproc_gains"
+
 
 @HOOKS.register_module()
 class StopOnNanHook(Hook):
@@ -90,8 +93,9 @@ class SaveWeightsHook(Hook):
 
     ``JpegRestorer('<work dir>/<name>.safetensors')`` loads them, without running code, while the
     training goes on; to ship them, copy both files to ``jpeg_preproc/restorers/weights``. The
-    manifest also names the downstream networks that a ``task`` variant was trained with, and has
-    the config's ``weights_strength``: the share of the correction to make, by quality factor.
+    manifest also names the downstream networks that a ``task`` variant was trained with, has the
+    :func:`training_log`, and the config's ``weights_strength``: the share of the correction to
+    make, by quality factor.
 
     Args:
         name: Stem of the files; ``None`` takes the config's ``weights_name``, or its own name.
@@ -118,11 +122,23 @@ class SaveWeightsHook(Hook):
     ) -> None:
         """Write every ``interval`` steps and after the last one."""
         if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
-            self.write(runner)
+            self.write(runner, runner.iter + 1)
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Keep what the validation found, and write with it."""
+        if not runner.iter:  # validated without having been trained
+            return
+        gain = (metrics or {}).get("psnr/gain")
+        if gain is not None:
+            pair = [runner.iter, round(float(gain), 4)]
+            # In checkpoints, so that a resume knows of it.
+            hub = runner.message_hub
+            hub.update_info(_GAINS, [*hub.get_info(_GAINS, []), pair])
+        self.write(runner, runner.iter)
 
     @master_only
-    def write(self, runner: Any) -> Path:
-        """Write the weights as they are now and return their path."""
+    def write(self, runner: Any, steps: int) -> Path:
+        """Write the weights as they are after ``steps`` and return their path."""
         averaged = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
         model = averaged[0] if averaged else runner.model
         while is_model_wrapper(model) or averaged:
@@ -130,7 +146,12 @@ class SaveWeightsHook(Hook):
         config = Path(runner.cfg.filename or "")
         name = self.name or runner.cfg.get("weights_name") or config.stem
         data = self.data if self.data is not None else runner.cfg.get("clean_data", [])
-        training = {"config": config.name, "iterations": runner.iter + 1, "data": list(data)}
+        training = {
+            "config": config.name,
+            "iterations": steps,
+            "data": list(data),
+            "log": training_log(runner, self.interval),
+        }
         if model.continues is not None:
             training["continues"] = model.continues
         if model.task is not None:
@@ -149,6 +170,29 @@ class SaveWeightsHook(Hook):
             strength=runner.cfg.get("weights_strength"),
         )
         return path
+
+
+def training_log(runner: Any, every: int) -> dict[str, list[list[float]]]:
+    """Return how a training went, thin enough for a manifest.
+
+    Both lists are of pairs. ``loss`` has the mean loss of each ``every`` steps, by the last of
+    them; ``gain`` the mean gain in dB over JPEG of the averaged weights, by the step at which they
+    were validated. After a resume both begin where the training did.
+
+    Args:
+        runner: The runner that trains.
+        every: Steps of one mean.
+    """
+    hub = runner.message_hub
+    known = hub.log_scalars.get("train/loss")
+    losses = [] if known is None else known.data[0]
+    return {
+        "loss": [
+            [min(start + every, len(losses)), round(float(losses[start : start + every].mean()), 6)]
+            for start in range(0, len(losses), every)
+        ],
+        "gain": hub.get_info(_GAINS, []),
+    }
 
 
 @HOOKS.register_module()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +46,22 @@ def run(cfg, name):
 def test_resume_equals_a_straight_run_and_weights_load(config, tmp_path, photo):
     config.train_cfg.update(max_iters=20, val_interval=20)
     config.default_hooks.checkpoint.interval = 10
+    config.default_hooks.logger.interval = config.log_processor.window_size = 2
     straight = run(config, "straight")
     weights = tmp_path / "work" / "mine.safetensors"
     _, manifest = load_weights(weights)
     assert manifest.training["iterations"] == 20
     assert manifest.training["config"] == CONFIG.name
     assert JpegRestorer(weights)(photo, qf=10).image.shape == photo.shape
+
+    log = manifest.training["log"]
+    (told,) = (tmp_path / "work").glob("*/vis_data/scalars.json")  # mmengine's own
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    losses = {line["step"]: line["loss"] for line in lines if "loss" in line}
+    assert list(losses) == list(range(2, 21, 2))
+    assert dict(log["loss"]) == pytest.approx(losses, abs=1e-5)
+    (gain,) = [line["psnr/gain"] for line in lines if "psnr/gain" in line]
+    assert log["gain"] == [[20, pytest.approx(gain, abs=1e-4)]]
 
     first = Config(config.to_dict())
     first.work_dir = str(tmp_path / "resumed")
@@ -63,6 +74,9 @@ def test_resume_equals_a_straight_run_and_weights_load(config, tmp_path, photo):
     assert straight.keys() == resumed.keys()
     for key, value in straight.items():
         assert torch.equal(value, resumed[key]), key
+    _, manifest = load_weights(tmp_path / "resumed" / "mine.safetensors")
+    assert manifest.training["log"]["loss"] == log["loss"]
+    assert [step for step, _ in manifest.training["log"]["gain"]] == [10, 20]
 
 
 def test_the_gain_is_that_of_psnr():
