@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
@@ -185,7 +186,7 @@ def training_log(runner: Any, every: int) -> dict[str, list[list[float]]]:
     """
     hub = runner.message_hub
     known = hub.log_scalars.get("train/loss")
-    losses = [] if known is None else known.data[0]
+    losses = np.empty(0) if known is None else np.asarray(known.data[0])
     return {
         "loss": [
             [min(start + every, len(losses)), round(float(losses[start : start + every].mean()), 6)]
