@@ -337,9 +337,10 @@ def _along(features: Tensor, axis: int, convolution: nn.Conv2d) -> Tensor:
     """Convolve with the axis and the channels changing places, at the size that it has kernels for.
 
     Args:
-        features: (N, C, H, W).
-        axis: 2 for a kernel for each row, over (C, W); 3 for one for each column, over (H, C).
-        convolution: Depthwise.
+        features: Feature maps, (N, C, H, W).
+        axis: The one that changes: 2 for a kernel for each row, over (C, W), 3 for one for each
+            column, over (H, C).
+        convolution: The depthwise convolution.
     """
     size = features.shape[axis]
     turned = _resampled(features, axis, convolution.in_channels).transpose(1, axis)

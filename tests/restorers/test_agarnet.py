@@ -196,11 +196,14 @@ def test_the_estimator_switch_matters_to_unknown_quality_only():
     whole, pixel = micro(), micro(estimator="pixel")
     assert whole.state_dict().keys() == pixel.state_dict().keys()
     for value in (whole.estimator, pixel.estimator):
-        value.layers[-2].weight.mul_(30)
+        value.layers[-2].weight.mul_(-3)
     image = torch.rand(1, 1, 128, 64) * torch.linspace(0.1, 1, 128)[:, None]
+    # Above and below of unlike quality, neither of them cut off by the last ReLU.
+    above, below = pixel.estimator(image).flatten()
+    assert min(above, below) > 0.1 and abs(above - below) > 0.1
     quality = Quality.from_qf(35)
     assert torch.equal(whole(image, quality).image, pixel(image, quality).image)
-    assert not torch.allclose(whole(image).image, pixel(image).image)
+    assert not torch.allclose(whole(image).image, pixel(image).image, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["global", "pixel"])
