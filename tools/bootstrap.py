@@ -107,7 +107,7 @@ def run(command: Sequence[str], note: str, env: dict[str, str] | None = None) ->
                     compiled = compiled_files()
                     files = f", {compiled} files compiled" if compiled else ""
                     say(f"  … {note}: {minutes:.1f} minutes so far{files}")
-        except KeyboardInterrupt:
+        except BaseException:  # whatever ends this ends the command
             process.terminate()
             process.wait()
             raise
