@@ -35,8 +35,10 @@ the study: report.html is a page that needs nothing else, neither a server nor a
 
 "all" is the mean over kinds of corruption of the mean over strengths. Intervals and p-values are of
 1000 draws of the test set from its own images, the same in every condition; Holm's correction is
-over the table. Bits at equal accuracy are computed in every draw; where images reach an accuracy
-with the fewest bits measured, that is what counts, so that they save at least as much.
+over the table. Of several models on one data set the mean gain is told too, and the share of their
+losses together that is given back. Bits at equal accuracy are computed in every draw; where images
+reach an accuracy with the fewest bits measured, that is what counts, so that they save at least as
+much.
 Exit code: 0, or 1 if images or cells were left out (they are listed), 2 on an error, 130 after
 Ctrl-C, 143 after SIGTERM.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from jpeg_preproc.corruptions import Corruption
 from jpeg_preproc.evaluation.conditions import CORRUPTED, ORIGINAL
 from jpeg_preproc.stats.comparisons import Drawn
 from jpeg_preproc.stats.rate import RateCurve, accuracy_at, bd_rate, bits_at_equal_accuracy
@@ -23,15 +22,16 @@ from jpeg_preproc.study.comparison_rows import (
     ModelResults,
 )
 from jpeg_preproc.study.drawn_rows import (
-    ValueAndDraws,
     corrected,
     draws_of,
     estimated_row,
+    gain_of,
     mean_of,
     row_of,
 )
 from jpeg_preproc.study.rivals import points_of_rivals
 from jpeg_preproc.study.spec import Comparisons
+from jpeg_preproc.study.together import means_over_models, of_one_dataset
 
 
 def compare_models(models: Sequence[ModelResults], wanted: Comparisons) -> list[ComparisonRow]:
@@ -54,8 +54,11 @@ def compare_models(models: Sequence[ModelResults], wanted: Comparisons) -> list[
         if wanted.rate is not None:
             rows += bits(model, wanted.rate)
     if wanted.baseline is not None:
-        for together in _of_one_dataset(models):
+        for together in of_one_dataset(models):
             rows += ratios(together, wanted.baseline)
+    rivals = {rival for rival, _ in wanted.rivals}
+    for together in of_one_dataset([model for model in models if model.model not in rivals]):
+        rows += means_over_models(together)
     for rival, own in wanted.rivals:
         rows += points_of_rivals(models, rival, own)
     return rows
@@ -66,13 +69,13 @@ def differences(model: ModelResults) -> list[ComparisonRow]:
     rows = []
     for label, restored in model.restored.items():
         known = [corruption for corruption in restored if corruption in model.corrupted]
-        gains = {corruption: _gain([model], label, [corruption]) for corruption in known}
+        gains = {corruption: gain_of([model], label, [corruption]) for corruption in known}
         for corruption, (value, drawn) in gains.items():
             rows.append(
                 row_of(model, DIFFERENCE, label, model.heads[corruption], value, drawn, tested=True)
             )
         if len(known) > 1:
-            value, drawn = _gain([model], label, known)
+            value, drawn = gain_of([model], label, known)
             rows.append(
                 row_of(model, DIFFERENCE, label, (ALL, (ALL, 0.0)), value, drawn, tested=True)
             )
@@ -125,7 +128,7 @@ def ratios(models: Sequence[ModelResults], baseline: str) -> list[ComparisonRow]
             *([((ALL, (ALL, 0.0)), known)] if len(known) > 1 else []),
         ):
             (gain, drawn), (base, drawn_base) = (
-                _gain(models, name, corruptions) for name in (label, baseline)
+                gain_of(models, name, corruptions) for name in (label, baseline)
             )
             value = gain / base if base > 0 else math.nan
             quotients = None
@@ -199,34 +202,6 @@ def _curve_name(axis: str, label: str | None, codecs: Mapping[str, str]) -> str:
     if label is None:
         return codec
     return label if len(codecs) == 1 else f"{label} on {codec}"
-
-
-def _of_one_dataset(models: Sequence[ModelResults]) -> Iterator[list[ModelResults]]:
-    """Yield the models of each data set that several are measured on by one metric.
-
-    Their draws are of the same images, and so may be added up.
-    """
-    groups: dict[tuple[str, str, int], list[ModelResults]] = {}
-    for model in models:
-        key = (model.dataset, model.any.metric, model.any.images)
-        groups.setdefault(key, []).append(model)
-    yield from (group for group in groups.values() if len(group) > 1)
-
-
-def _gain(
-    models: Sequence[ModelResults], label: str, corruptions: Sequence[Corruption]
-) -> ValueAndDraws:
-    """Return the points a restorer gains, added up over models, and those of every draw."""
-    value, drawn = 0.0, None
-    for index, model in enumerate(models):
-        before = mean_of({one: model.corrupted[one] for one in corruptions})
-        after = mean_of({one: model.restored[label][one] for one in corruptions})
-        value += after[0] - before[0]
-        if after[1] is None or before[1] is None:
-            return value, None
-        gained = after[1] - before[1]
-        drawn = gained if index == 0 else drawn + gained
-    return value, drawn
 
 
 def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -16,13 +16,15 @@ from jpeg_preproc.evaluation.run import TaskRun
 from jpeg_preproc.evaluation.task import Measurement
 from jpeg_preproc.stats.bootstrap import LEVEL
 
-DIFFERENCE, ROBUSTNESS, RATIO, BITS, ACCURACY, RIVAL = (
+DIFFERENCE, ROBUSTNESS, RATIO, BITS, ACCURACY, RIVAL, MEAN_DIFFERENCE, RECOVERY = (
     "difference",
     "robustness",
     "ratio",
     "bits",
     "accuracy",
     "rival",
+    "mean difference",
+    "recovery",
 )
 _HEADINGS = {
     DIFFERENCE: "points gained by restoring (95 % interval; * after Holm's correction p < 0.05)",
@@ -32,6 +34,9 @@ _HEADINGS = {
     ACCURACY: "accuracy at the bits per pixel of {0} (95 % interval)",
     RIVAL: "points over {0} on the same images as they are (95 % interval; * after Holm's "
     "correction p < 0.05)",
+    MEAN_DIFFERENCE: "points gained in the mean of these models (95 % interval; * after Holm's "
+    "correction p < 0.05)",
+    RECOVERY: "% of these models' losses together, given back (95 % interval)",
 }
 #: The column of what is of all corruptions together, and the line of all models.
 ALL = "all"
@@ -43,9 +48,9 @@ class ComparisonRow:
 
     Attributes:
         comparison: What is compared: ``'difference'``, ``'robustness'``, ``'ratio'``, ``'bits'``,
-            ``'accuracy'`` or ``'rival'``.
+            ``'accuracy'``, ``'rival'``, ``'mean difference'`` or ``'recovery'``.
         dataset: Short name of the test data.
-        model: Short name of the model.
+        model: Short name of the model, or of what several models have together.
         metric: The metric's name.
         restorer: The restorer, and with bits the codec too; with a rival the model, and then the
             restorer if it has one.
@@ -102,8 +107,8 @@ class ComparisonRow:
         """The figure with its interval, with a real minus."""
         if math.isnan(self.value):
             return "–"
-        digits = 2 if self.comparison == RATIO else 1
-        sign = "+" if self.comparison in (DIFFERENCE, BITS, RIVAL) else ""
+        digits = {RATIO: 2, RECOVERY: 0}.get(self.comparison, 1)
+        sign = "+" if self.comparison in (DIFFERENCE, BITS, RIVAL, MEAN_DIFFERENCE) else ""
         around = ""
         if self.low is not None and self.high is not None:
             around = f" ({self.low:{sign}.{digits}f} to {self.high:{sign}.{digits}f})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -38,6 +39,32 @@ def mean_of(measured: Mapping[Corruption, Measurement]) -> ValueAndDraws:
 def draws_of(measured: Measurement) -> np.ndarray | None:
     """Return the metric of each draw, (R,)."""
     return None if measured.replicates is None else np.asarray(measured.replicates, float)
+
+
+def sum_of(parts: Sequence[ValueAndDraws]) -> ValueAndDraws:
+    """Return values added up, and those of every draw where all of them have draws."""
+    drawn = [draws for _, draws in parts if draws is not None]
+    total: np.ndarray | None = np.sum(drawn, axis=0) if len(drawn) == len(parts) else None
+    return math.fsum(value for value, _ in parts), total
+
+
+def total_of(
+    measured: Sequence[Mapping[Corruption, Measurement]], corruptions: Sequence[Corruption]
+) -> ValueAndDraws:
+    """Return the mean over corruptions, see :func:`mean_of`, added up over models."""
+    return sum_of([mean_of({one: of_model[one] for one in corruptions}) for of_model in measured])
+
+
+def gain_of(
+    models: Sequence[ModelResults], label: str, corruptions: Sequence[Corruption]
+) -> ValueAndDraws:
+    """Return the points a restorer gains, added up over models, and those of every draw."""
+    corrupted = total_of([model.corrupted for model in models], corruptions)
+    restored = total_of([model.restored[label] for model in models], corruptions)
+    drawn = None
+    if corrupted[1] is not None and restored[1] is not None:
+        drawn = restored[1] - corrupted[1]
+    return restored[0] - corrupted[0], drawn
 
 
 def row_of(

@@ -7,70 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_task import BASE
+from measured_cells import CELLS, CHOICES, NOISE, Named, found, measured, results
 
 from jpeg_preproc.corruptions import Jpeg, parse_corruption
 from jpeg_preproc.errors import StudyError
-from jpeg_preproc.evaluation.conditions import Condition, RestorerChoice
+from jpeg_preproc.evaluation.conditions import Condition
 from jpeg_preproc.evaluation.rows import downstream_rows
 from jpeg_preproc.evaluation.run import TaskRun
-from jpeg_preproc.evaluation.task import Measurement
 from jpeg_preproc.report import result_tables
 from jpeg_preproc.stats.bootstrap import interval, recovery_interval
 from jpeg_preproc.stats.comparisons import holm
 from jpeg_preproc.study.compare import compare_models, differences
 from jpeg_preproc.study.comparison_rows import ModelResults, check_one_protocol
 from jpeg_preproc.study.spec import Comparisons
-
-OTHER = RestorerChoice("other", "other", "cd")
-CHOICES = {"base": BASE, "other": OTHER, None: None}
-RNG = np.random.default_rng(0)
-NOISE = RNG.normal(0, 1, (8, 400))
-
-
-class Named:
-    """What rows are made of beside measurements."""
-
-    def __init__(self, model, dataset):
-        self.model, self.dataset = model, dataset
-
-
-def measured(value, draws, rate=None, metric="mAP", images=9):
-    drawn = tuple((value + draws).tolist())
-    return Measurement(metric, value, images, 1.0, {}, drawn, bytes_per_pixel=rate)
-
-
-def results(cells, model="yolo", dataset="coco"):
-    """ModelResults of {(restorer, corruption): Measurement}."""
-    done = [
-        (Condition(parse_corruption(spelling) if spelling else None, CHOICES[restorer]), one)
-        for (restorer, spelling), one in cells.items()
-    ]
-    rows = downstream_rows(Named(model, dataset), done)
-    (of_metric,) = ModelResults.of(TaskRun(rows, [], 0, [], {}, done))
-    return of_metric
-
-
-CELLS = {
-    (None, None): measured(30.0, NOISE[0]),
-    (None, "jpeg:10"): measured(20.0, NOISE[1], 0.05),
-    ("base", "jpeg:10"): measured(27.0, NOISE[2], 0.05),
-    ("other", "jpeg:10"): measured(22.0, NOISE[3], 0.05),
-    (None, "jpeg:40"): measured(26.0, NOISE[4], 0.1),
-    ("base", "jpeg:40"): measured(28.0, NOISE[5], 0.1),
-    ("other", "jpeg:40"): measured(25.0, NOISE[6], 0.1),
-    (None, "webp:30"): measured(24.0, NOISE[7], 0.06),
-    ("base", "webp:30"): measured(24.5, NOISE[0], 0.06),
-    ("other", "webp:30"): measured(24.0, NOISE[1], 0.06),
-}
-
-
-def found(rows, **wanted):
-    """The one row that has these values."""
-    (row,) = (
-        row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())
-    )
-    return row
 
 
 def test_differences_have_paired_intervals_and_holms_correction():

@@ -46,6 +46,25 @@ def test_all_that_a_study_names_is_here(here, name):
             assert condition.corruption.key()["kind"]  # a package that lacks would be named
 
 
+def test_the_models_of_never_seen_are_configs_of_the_repository(here, shared_data, tmp_path):
+    names = ("nanodet_g", "centernet", "dicenet_100", "dicenet_125")
+    stand_in = tmp_path / "model.onnx"  # who has it exports it, as the configs say
+    stand_in.write_bytes(b"")
+    exported = {f"models.{name}.checkpoint": str(stand_in) for name in names}
+    del here["models.yolox_nano.checkpoint"]
+    picodet = str(shared_data / "models/train_only/picodet_s_416_coco.onnx")
+    study = read_study(
+        STUDIES / "never_seen.py",
+        here | exported | {"models.picodet_s.checkpoint": picodet},
+    )
+    check_files(study)
+    of_data = {name: [] for name in ("coco", "voc")}
+    for job in study.jobs:
+        of_data[job.dataset].append(job.model)
+    assert of_data["coco"] == ["picodet_s", "nanodet_g", "centernet"]
+    assert of_data["voc"] == ["dicenet_100", "dicenet_125", "deeplabv3_mnv2"]
+
+
 @pytest.mark.slow
 def test_a_dry_run_of_the_benchmark_s_study(here, tmp_path):
     options = RunOptions(out=tmp_path / "out", limit=4, show_progress=False)
