@@ -23,6 +23,11 @@ def run(pipeline, path, **extra):
     return Compose(pipeline)(dict(img_path=None if path is None else str(path), **extra))
 
 
+def array_results(image):
+    """Return what a pipeline has of an array that no file was read for."""
+    return dict(img=image, img_path=None, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+
+
 class _Toy(BaseModel):
     def __init__(self, data_preprocessor=None):
         super().__init__(data_preprocessor or BaseDataPreprocessor())
