@@ -219,6 +219,7 @@ def test_there_are_the_studies_of_the_readme():
     assert {path.stem for path in STUDIES.glob("*.py")} == {
         *("dagn_table4", "agarnet_recompression", "agarnet_transcoding", "coco_c_jpeg"),
         *("qf_sweep", "histories", "codecs_at_equal_bits", "decoders", "demo", "rival"),
+        "never_seen",
     }
 
 
