@@ -10,7 +10,13 @@ from jpeg_preproc.evaluation.judges import FINER
 from jpeg_preproc.report.page.content import Tone
 from jpeg_preproc.stats.bootstrap import LEVEL
 from jpeg_preproc.stats.paired import Difference, paired_difference
-from jpeg_preproc.study.comparison_rows import BITS, DIFFERENCE, ComparisonRow, ModelResults
+from jpeg_preproc.study.comparison_rows import (
+    BITS,
+    DIFFERENCE,
+    MEAN_DIFFERENCE,
+    ComparisonRow,
+    ModelResults,
+)
 
 _SHOWN = 3  # models in a sentence
 
@@ -118,7 +124,30 @@ def _restored(models: Sequence[ModelResults], comparisons: Sequence[ComparisonRo
         else:
             said = f"what {label} gives {model.model}, {points}, cannot be told from chance"
         parts.append(said + _bits(model, label, comparisons))
+    parts += _in_the_mean(models, comparisons)
     return f"There, {'; '.join(parts)}." if parts else ""
+
+
+def _in_the_mean(models: Sequence[ModelResults], comparisons: Sequence[ComparisonRow]) -> list[str]:
+    """Return what the mean of a data set's models gains at most by what costs the first most."""
+    parts = []
+    first: dict[tuple[str, str], ModelResults] = {}
+    for model in models:
+        first.setdefault((model.dataset, model.any.metric), model)
+    for (dataset, metric), model in first.items():
+        column = model.heads[worst(model)][0]
+        rows = [
+            row
+            for row in comparisons
+            if (row.comparison, row.dataset, row.metric) == (MEAN_DIFFERENCE, dataset, metric)
+            and row.measure == column
+        ]
+        if rows:
+            best = max(rows, key=lambda row: row.value)
+            points = f"{signed(best.value)} points of {metric}{around(best.low, best.high)}"
+            unsure = "" if tone_of(best.low, best.high) else ", which cannot be told from chance"
+            parts.append(f"{best.restorer} gives the {best.model} {points}{unsure}")
+    return parts
 
 
 def _bits(model: ModelResults, label: str, comparisons: Sequence[ComparisonRow]) -> str:

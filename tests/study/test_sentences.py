@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jpeg_preproc.corruptions import Jpeg
 from jpeg_preproc.evaluation.task import Measurement
-from jpeg_preproc.study.comparison_rows import BITS, DIFFERENCE, ComparisonRow, ModelResults
+from jpeg_preproc.study.comparison_rows import (
+    BITS,
+    DIFFERENCE,
+    MEAN_DIFFERENCE,
+    ComparisonRow,
+    ModelResults,
+)
 from jpeg_preproc.study.sentences import sentences
 
 
@@ -112,3 +120,18 @@ def test_of_many_models_the_first_are_named():
         "30.0 points of mAP (9.0 to 11.0); c 10.0 of 30.0 points of mAP (9.0 to 11.0); and 2 more "
         "models what the tables say."
     )
+
+
+def test_what_the_mean_of_a_data_sets_models_gains_is_told_with_theirs():
+    def mean(measure, value, bounds, restorer="base"):
+        one = row(MEAN_DIFFERENCE, measure, value, bounds=bounds, restorer=restorer)
+        return replace(one, model="mean of yolo, picodet")
+
+    sure = [mean("QF 10", 6.0, (4.0, 8.0)), mean("QF 10", 5.0, (3.0, 7.0), "weak")]
+    elsewhere = mean("QF 40", 9.0, (8.0, 10.0))
+    told = sentences([model(), model("picodet")], [*sure, elsewhere])[1]
+    assert told.endswith(
+        "; base gives the mean of yolo, picodet +6.0 points of mAP (+4.0 to +8.0)."
+    )
+    told = sentences([model(), model("picodet")], [mean("QF 10", 0.5, (-1.0, 2.0))])[1]
+    assert told.endswith("+0.5 points of mAP (−1.0 to +2.0), which cannot be told from chance.")
