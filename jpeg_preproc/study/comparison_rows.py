@@ -50,7 +50,7 @@ class ComparisonRow:
         comparison: What is compared: ``'difference'``, ``'robustness'``, ``'ratio'``, ``'bits'``,
             ``'accuracy'``, ``'rival'``, ``'mean difference'`` or ``'recovery'``.
         dataset: Short name of the test data.
-        model: Short name of the model, or of what several models have together.
+        model: Short name of the model; ``'mean of'`` several, or ``'all'`` of a data set's.
         metric: The metric's name.
         restorer: The restorer, and with bits the codec too; with a rival the model, and then the
             restorer if it has one.

@@ -129,7 +129,10 @@ def _restored(models: Sequence[ModelResults], comparisons: Sequence[ComparisonRo
 
 
 def _in_the_mean(models: Sequence[ModelResults], comparisons: Sequence[ComparisonRow]) -> list[str]:
-    """Return what the mean of a data set's models gains at most by what costs the first most."""
+    """Return the most that the mean of each data set's models gains from a restorer.
+
+    It is told of the corruption that costs the first of these models most.
+    """
     parts = []
     first: dict[tuple[str, str], ModelResults] = {}
     for model in models:
